@@ -1,0 +1,60 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Warnings are errors in continuous integration (`VARVE_STRICT=1`), not on a user's newer toolchain.
+let strict = Context.environment["VARVE_STRICT"] == "1"
+let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+let cSettings: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+
+let package = Package(
+    name: "varve",
+    products: [
+        .library(name: "Varve", targets: ["Varve"]),
+        .executable(name: "varve", targets: ["varve-command"]),
+        .executable(name: "varve-capture-bdb", targets: ["varve-capture-bdb"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    ],
+    targets: [
+        // C libraries, each with one door.
+        .systemLibrary(name: "CBlake2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CBerkeleyDB", providers: [.apt(["libdb5.3-dev"])]),
+
+        // The house, from the ground up: every arrow points down.
+        .target(name: "VarveFormat", swiftSettings: swiftSettings),
+        .target(
+            name: "VarveFiles",
+            dependencies: [.product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CZstd"], swiftSettings: swiftSettings),
+        .target(name: "VarveChunking", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
+        .target(name: "VarveStorage", dependencies: ["VarveFiles", "VarveFormat"], swiftSettings: swiftSettings),
+        .target(name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
+        .target(
+            name: "VarveRepository", dependencies: ["VarveStorage", "VarveCodec"], swiftSettings: swiftSettings),
+        .target(
+            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFormat"], swiftSettings: swiftSettings),
+        .target(
+            name: "Varve",
+            dependencies: ["VarveCapture", "VarveRepository", "VarveChunking"],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "varve-command",
+            dependencies: ["Varve", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/varve",
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "varve-capture-bdb", dependencies: ["VarveFormat", "CBerkeleyDB"], swiftSettings: swiftSettings),
+
+        // Test support: a transactional application on a real Berkeley DB.
+        .executableTarget(
+            name: "bdb-workload", dependencies: ["CBerkeleyDB"], path: "Tests/bdb-workload", cSettings: cSettings),
+
+        .testTarget(
+            name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
+    ]
+)

@@ -1,0 +1,74 @@
+/// A bounded reader over bytes that may be damaged or hostile: it throws at the end, it never traps.
+///
+/// Integers are little-endian unless the name says otherwise. The pointer must outlive the reader.
+public struct ByteReader {
+    public let bytes: UnsafeRawBufferPointer
+    public private(set) var offset: Int
+    /// Named in every error: which object is being read.
+    public let what: String
+
+    public init(_ bytes: UnsafeRawBufferPointer, what: String) {
+        self.bytes = bytes
+        self.offset = 0
+        self.what = what
+    }
+
+    public var remaining: Int { bytes.count - offset }
+
+    /// The next `count` bytes, in place.
+    public mutating func take(_ count: Int) throws -> UnsafeRawBufferPointer {
+        guard count >= 0 && count <= remaining else {
+            throw VarveError(
+                .corrupt, "\(what) ends early: \(count) bytes wanted at offset \(offset), \(remaining) left")
+        }
+        defer { offset += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+    }
+
+    public mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws -> T {
+        T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    }
+
+    public mutating func id() throws -> ContentID { ContentID(try take(ContentID.byteCount)) }
+
+    public mutating func skip(_ count: Int) throws { _ = try take(count) }
+
+    /// Throws unless the next bytes are exactly these.
+    public mutating func expect(_ magic: [UInt8]) throws {
+        guard try take(magic.count).elementsEqual(magic) else {
+            throw VarveError(.corrupt, "\(what) has a wrong magic number")
+        }
+    }
+
+    /// Throws unless the next `count` bytes are zero: reserved room that a later writer may give a meaning.
+    public mutating func expectZero(_ count: Int) throws {
+        guard try take(count).allSatisfy({ $0 == 0 }) else {
+            throw VarveError(.unsupported, "\(what) uses a reserved field: written by a newer version")
+        }
+    }
+
+    /// Throws if anything is left: trailing bytes mean that reader and writer disagree.
+    public func expectEnd() throws {
+        guard remaining == 0 else {
+            throw VarveError(.corrupt, "\(what) has \(remaining) bytes too many")
+        }
+    }
+}
+
+/// Appends the fields that `ByteReader` reads.
+public struct ByteWriter {
+    public private(set) var bytes: [UInt8]
+
+    public init(capacity: Int = 0) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
+    public mutating func integer<T: FixedWidthInteger>(_ value: T) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    public mutating func raw(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
+    public mutating func id(_ id: ContentID) { id.withUnsafeBytes { bytes.append(contentsOf: $0) } }
+    public mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
+}

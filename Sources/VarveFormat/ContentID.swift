@@ -1,0 +1,91 @@
+/// 32 bytes that name content: the id of a blob, or the name of an immutable object.
+///
+/// How an id is computed is the business of `VarveCodec.Hasher`; here it is only bytes.
+public struct ContentID: Hashable, Comparable, Sendable {
+    /// The first eight bytes as a big-endian number, and so on: comparison of words is comparison of bytes.
+    @usableFromInline let words: (UInt64, UInt64, UInt64, UInt64)
+
+    public static let byteCount = 32
+    public static let zero = ContentID(words: (0, 0, 0, 0))
+
+    @usableFromInline init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+
+    /// - Precondition: `bytes.count == 32`; a caller that reads untrusted bytes goes through `ByteReader`.
+    public init(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count == Self.byteCount)
+        func word(_ index: Int) -> UInt64 {
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))
+        }
+        words = (word(0), word(1), word(2), word(3))
+    }
+
+    /// Exactly 64 lowercase hexadecimal digits, or nil: ids are file names, so there is one spelling.
+    public init?(hex: some StringProtocol) {
+        guard let bytes = Hex.decode(hex), bytes.count == Self.byteCount else { return nil }
+        self = bytes.withUnsafeBytes { ContentID($0) }
+    }
+
+    public var hex: String { withUnsafeBytes { Hex.encode($0) } }
+
+    /// Enough of the id to tell it apart for a reader: 12 digits.
+    public var short: String { String(hex.prefix(12)) }
+
+    public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        let stored = (
+            words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian
+        )
+        return try Swift.withUnsafeBytes(of: stored, body)
+    }
+
+    /// The first 16 bytes as two big-endian words: what an index entry keeps of an id.
+    public var prefix: (UInt64, UInt64) { (words.0, words.1) }
+
+    public static func == (a: ContentID, b: ContentID) -> Bool {
+        a.words.0 == b.words.0 && a.words.1 == b.words.1 && a.words.2 == b.words.2 && a.words.3 == b.words.3
+    }
+
+    public static func < (a: ContentID, b: ContentID) -> Bool { a.words < b.words }
+
+    public func hash(into hasher: inout Swift.Hasher) { hasher.combine(words.0) }
+}
+
+extension ContentID: CustomStringConvertible {
+    public var description: String { hex }
+}
+
+/// Lowercase hexadecimal, the only spelling that is accepted.
+public enum Hex {
+    public static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { out in
+            for (index, byte) in bytes.enumerated() {
+                out[index * 2] = digit(byte >> 4)
+                out[index * 2 + 1] = digit(byte & 15)
+            }
+            return bytes.count * 2
+        }
+    }
+
+    public static func encode(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { encode($0) } }
+
+    public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count % 2 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(digits.count / 2)
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = value(digits[index]), let low = value(digits[index + 1]) else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return bytes
+    }
+
+    private static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
+
+    private static func value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case 48...57: digit - 48
+        case 97...102: digit - 87
+        default: nil
+        }
+    }
+}

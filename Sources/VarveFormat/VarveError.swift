@@ -1,0 +1,65 @@
+/// What every layer throws: what went wrong, where, and what to do next.
+///
+/// The command maps `code` to an exit status; nothing else may decide by the text.
+public struct VarveError: Error, Sendable {
+    /// An extensible set: a new code is no break for a caller that switches with a default.
+    public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+        public let rawValue: String
+        public init(rawValue: String) { self.rawValue = rawValue }
+        public var description: String { rawValue }
+    }
+
+    public var code: Code
+    /// One sentence, no trailing full stop, naming the thing and its value.
+    public var message: String
+    /// The file, object or page that it is about.
+    public var location: String?
+    /// What the reader can do next.
+    public var hint: String?
+    public var cause: (any Error)?
+
+    public init(
+        _ code: Code, _ message: String, location: String? = nil, hint: String? = nil, cause: (any Error)? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.location = location
+        self.hint = hint
+        self.cause = cause
+    }
+}
+
+extension VarveError: CustomStringConvertible {
+    /// `message (location): cause`, without the hint, which the command prints on a line of its own.
+    public var description: String {
+        var text = message
+        if let location { text += " (\(location))" }
+        if let cause { text += ": \(cause)" }
+        return text
+    }
+}
+
+extension VarveError.Code {
+    /// Bytes that cannot be what they claim to be: damaged, truncated, or hostile.
+    public static let corrupt = Self(rawValue: "corrupt")
+    /// A format or feature that this version does not read.
+    public static let unsupported = Self(rawValue: "unsupported")
+    /// A system call failed.
+    public static let system = Self(rawValue: "system")
+    /// An object that something refers to is not there.
+    public static let missing = Self(rawValue: "missing")
+    /// A caller's request that makes no sense, refused before anything was done.
+    public static let invalid = Self(rawValue: "invalid")
+    /// No repository at the path, or another one.
+    public static let noRepository = Self(rawValue: "no-repository")
+    /// Another process holds the lock.
+    public static let locked = Self(rawValue: "locked")
+    /// The source can't be backed up as it is.
+    public static let refused = Self(rawValue: "refused")
+    /// Encrypted, and the key is wrong or was not given.
+    public static let wrongKey = Self(rawValue: "wrong-key")
+    /// Stopped by a signal.
+    public static let interrupted = Self(rawValue: "interrupted")
+    /// A process that the work depends on died.
+    public static let helperDied = Self(rawValue: "helper-died")
+}
