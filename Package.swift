@@ -30,14 +30,19 @@ let package = Package(
             dependencies: [.product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: swiftSettings),
         .target(
-            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CZstd"], swiftSettings: swiftSettings),
+            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CZstd"],
+            swiftSettings: swiftSettings),
         .target(name: "VarveChunking", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
-        .target(name: "VarveStorage", dependencies: ["VarveFiles", "VarveFormat"], swiftSettings: swiftSettings),
-        .target(name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
         .target(
-            name: "VarveRepository", dependencies: ["VarveStorage", "VarveCodec"], swiftSettings: swiftSettings),
+            name: "VarveStorage", dependencies: ["VarveFiles", "VarveFormat"], swiftSettings: swiftSettings),
         .target(
-            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFormat"], swiftSettings: swiftSettings),
+            name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
+        .target(
+            name: "VarveRepository", dependencies: ["VarveStorage", "VarveCodec"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFormat"], swiftSettings: swiftSettings
+        ),
         .target(
             name: "Varve",
             dependencies: ["VarveCapture", "VarveRepository", "VarveChunking"],
@@ -48,11 +53,13 @@ let package = Package(
             path: "Sources/varve",
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "varve-capture-bdb", dependencies: ["VarveFormat", "CBerkeleyDB"], swiftSettings: swiftSettings),
+            name: "varve-capture-bdb", dependencies: ["VarveFormat", "CBerkeleyDB"],
+            swiftSettings: swiftSettings),
 
         // Test support: a transactional application on a real Berkeley DB.
         .executableTarget(
-            name: "bdb-workload", dependencies: ["CBerkeleyDB"], path: "Tests/bdb-workload", cSettings: cSettings),
+            name: "bdb-workload", dependencies: ["CBerkeleyDB"], path: "Tests/bdb-workload",
+            cSettings: cSettings),
 
         .testTarget(
             name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),

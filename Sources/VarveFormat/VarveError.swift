@@ -19,7 +19,8 @@ public struct VarveError: Error, Sendable {
     public var cause: (any Error)?
 
     public init(
-        _ code: Code, _ message: String, location: String? = nil, hint: String? = nil, cause: (any Error)? = nil
+        _ code: Code, _ message: String, location: String? = nil, hint: String? = nil,
+        cause: (any Error)? = nil
     ) {
         self.code = code
         self.message = message

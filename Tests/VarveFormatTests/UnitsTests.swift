@@ -2,10 +2,11 @@ import Testing
 import VarveFormat
 
 @Suite struct UnitsTests {
-    @Test(arguments: [
-        (0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1536, "1.50 KiB"), (196_083_712, "187 MiB"),
-        (1 << 40, "1.00 TiB"), (1_048_575, "1.00 MiB"),
-    ] as [(UInt64, String)])
+    @Test(
+        arguments: [
+            (0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1536, "1.50 KiB"), (196_083_712, "187 MiB"),
+            (1 << 40, "1.00 TiB"), (1_048_575, "1.00 MiB"),
+        ] as [(UInt64, String)])
     func byteCounts(_ count: UInt64, _ text: String) {
         #expect(ByteCount(count).description == text)
     }

@@ -1,0 +1,70 @@
+import VarveFormat
+
+/// A file as a source announces it, before its bytes.
+public struct SourceFile: Sendable, Hashable {
+    /// Where it goes beneath a restored home (`Manifest.File.path`).
+    public var path: String
+    public var kind: Manifest.File.Kind
+    public var attributes: Manifest.Attributes
+    /// Cut the content at multiples of this: the page size, 1 where there are no pages.
+    public var unit: UInt32
+    /// In bytes, for progress only: the file may grow while it is read.
+    public var expectedSize: UInt64
+
+    public init(
+        path: String, kind: Manifest.File.Kind, attributes: Manifest.Attributes, unit: UInt32,
+        expectedSize: UInt64
+    ) {
+        self.path = path
+        self.kind = kind
+        self.attributes = attributes
+        self.unit = unit
+        self.expectedSize = expectedSize
+    }
+}
+
+/// What a source learned while it read a file.
+public struct SourceFileFacts: Sendable, Hashable {
+    /// Final length in bytes; at least the end of the last write, the rest reads as zeros.
+    public var size: UInt64
+    public var database: Manifest.Database?
+    public var log: Manifest.Log?
+
+    public init(size: UInt64, database: Manifest.Database? = nil, log: Manifest.Log? = nil) {
+        self.size = size
+        self.database = database
+        self.log = log
+    }
+}
+
+/// What a source knows of the whole when it is done: the manifest's part of it.
+public struct CaptureSummary: Sendable {
+    public var environment: Manifest.Environment?
+    public var recovery: Manifest.Recovery?
+    public var warnings: [Manifest.Warning]
+
+    public init(
+        environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning]
+    ) {
+        self.environment = environment
+        self.recovery = recovery
+        self.warnings = warnings
+    }
+}
+
+/// Takes one capture stream: files one after another, each `begin`, writes at ascending offsets, `end`.
+///
+/// A gap between writes reads as zeros. Bytes are only borrowed for the call. Any method may throw (the
+/// repository is full, the user pressed Ctrl-C): the source then cleans up behind itself and rethrows.
+public protocol CaptureSink: AnyObject {
+    func begin(_ file: SourceFile) throws
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws
+    func end(_ facts: SourceFileFacts) throws
+}
+
+/// Something that can be backed up.
+public protocol CaptureSource {
+    /// Delivers everything in the order of the contract (databases, then logs ascending), checks what it can,
+    /// and throws before the first `begin` if the source must be refused.
+    func capture(into sink: any CaptureSink) throws -> CaptureSummary
+}

@@ -1,0 +1,281 @@
+/// What one snapshot is: every file, where its content lies, and what a recovery of it needs.
+///
+/// Publishing the manifest commits the snapshot; until then nothing refers to what was stored. On disk it is
+/// JSON with sorted keys in one zstd frame (`Documentation/format.md`), so `zstdcat` reads it.
+public struct Manifest: Codable, Hashable, Sendable {
+    /// The manifest's own layout; a reader refuses a number it does not know.
+    public static let currentFormat = 1
+
+    public var format = Manifest.currentFormat
+    public var repository: String
+    /// Counts from 1; the manifest before has one less.
+    public var sequence: UInt64
+    /// The object name of the manifest before, nil for the first.
+    public var previous: String?
+    public var tool: String
+    public var host: String
+    public var started: Timestamp
+    public var finished: Timestamp
+    public var environment: Environment?
+    public var recovery: Recovery?
+    /// Sorted by path, logs included.
+    public var files: [File]
+    /// Something in the source was damaged, and is stored as it was; `warnings` say what.
+    public var tainted: Bool
+    public var warnings: [Warning]
+    public var statistics: Statistics
+
+    public init(
+        repository: String, sequence: UInt64, previous: String?, tool: String, host: String,
+        started: Timestamp,
+        finished: Timestamp, environment: Environment?, recovery: Recovery?, files: [File],
+        warnings: [Warning],
+        statistics: Statistics
+    ) {
+        self.repository = repository
+        self.sequence = sequence
+        self.previous = previous
+        self.tool = tool
+        self.host = host
+        self.started = started
+        self.finished = finished
+        self.environment = environment
+        self.recovery = recovery
+        self.files = files
+        self.tainted = warnings.contains { $0.taints }
+        self.warnings = warnings
+        self.statistics = statistics
+    }
+}
+
+extension Manifest {
+    /// The Berkeley DB environment that was captured.
+    public struct Environment: Codable, Hashable, Sendable {
+        public enum Mode: String, Codable, Sendable {
+            /// Through libdb, while applications write.
+            case live
+            /// Plain reads of a live environment on a file system whose page reads are atomic.
+            case direct
+            /// Nobody had it open.
+            case offline
+        }
+
+        /// Absolute path at the source.
+        public var home: String
+        public var mode: Mode
+        /// As the checkpoint records carry it; changes when the environment is created anew.
+        public var envid: UInt32?
+        /// Data directories in the environment's order, as it was told them.
+        public var dataDirectories: [Directory]
+        public var logDirectory: Directory
+        public var encrypted: Bool
+        /// `DB_REGISTER` was in use.
+        public var registered: Bool
+        /// Only these databases were asked for, as given.
+        public var only: [String]?
+
+        /// A directory by two names: as the environment was told it, and beneath the restored home.
+        public struct Directory: Codable, Hashable, Sendable {
+            /// Relative to the home, or absolute.
+            public var original: String
+            /// Relative to the restore's target, "." for the home itself.
+            public var restored: String
+            /// In `DB_CONFIG`, so recovery finds it by itself; otherwise only the application's code knew it.
+            public var configured: Bool
+
+            public init(original: String, restored: String, configured: Bool) {
+                self.original = original
+                self.restored = restored
+                self.configured = configured
+            }
+        }
+
+        public init(
+            home: String, mode: Mode, envid: UInt32?, dataDirectories: [Directory], logDirectory: Directory,
+            encrypted: Bool, registered: Bool, only: [String]?
+        ) {
+            self.home = home
+            self.mode = mode
+            self.envid = envid
+            self.dataDirectories = dataDirectories
+            self.logDirectory = logDirectory
+            self.encrypted = encrypted
+            self.registered = registered
+            self.only = only
+        }
+    }
+
+    /// What catastrophic recovery of this snapshot needs, proved before the commit.
+    public struct Recovery: Codable, Hashable, Sendable {
+        /// The first log that recovery needs: the file of the last checkpoint's `ckp_lsn` before the first page.
+        public var firstLog: UInt32
+        /// The highest log stored.
+        public var lastLog: UInt32
+        /// The last checkpoint before the first page was read, nil if there was none.
+        public var checkpoint: LSN?
+        /// That checkpoint's `ckp_lsn`.
+        public var checkpointLSN: LSN?
+        /// Nil when no page carries one.
+        public var largestPageLSN: LSN?
+        /// The end of the stored logs: just past their last whole record. Recovery reaches this point.
+        public var endOfLog: LSN
+        /// When reading the end of the logs began: every transaction that was durable before is in the snapshot.
+        public var recoverableTo: Timestamp
+
+        public init(
+            firstLog: UInt32, lastLog: UInt32, checkpoint: LSN?, checkpointLSN: LSN?, largestPageLSN: LSN?,
+            endOfLog: LSN, recoverableTo: Timestamp
+        ) {
+            self.firstLog = firstLog
+            self.lastLog = lastLog
+            self.checkpoint = checkpoint
+            self.checkpointLSN = checkpointLSN
+            self.largestPageLSN = largestPageLSN
+            self.endOfLog = endOfLog
+            self.recoverableTo = recoverableTo
+        }
+    }
+
+    /// One file of the snapshot.
+    public struct File: Codable, Hashable, Sendable {
+        public enum Kind: String, Codable, Sendable {
+            case database, log, configuration, other
+        }
+
+        /// Beneath the restore's target: relative, no "." or "..", "/" between components.
+        public var path: String
+        public var kind: Kind
+        /// In bytes; a sparse tail counts.
+        public var size: UInt64
+        public var attributes: Attributes
+        /// The root of the extent map, nil for an empty file.
+        public var map: String?
+        public var database: Database?
+        public var log: Log?
+
+        public init(
+            path: String, kind: Kind, size: UInt64, attributes: Attributes, map: String?, database: Database?,
+            log: Log?
+        ) {
+            self.path = path
+            self.kind = kind
+            self.size = size
+            self.attributes = attributes
+            self.map = map
+            self.database = database
+            self.log = log
+        }
+    }
+
+    /// What a restore gives back besides the bytes.
+    public struct Attributes: Codable, Hashable, Sendable {
+        /// Permission bits, `07777`.
+        public var mode: UInt32
+        public var user: UInt32
+        public var group: UInt32
+        public var modified: Timestamp
+
+        public init(mode: UInt32, user: UInt32, group: UInt32, modified: Timestamp) {
+            self.mode = mode
+            self.user = user
+            self.group = group
+            self.modified = modified
+        }
+    }
+
+    /// A database file's facts.
+    public struct Database: Codable, Hashable, Sendable {
+        /// `btree`, `recno`, `hash`, `queue`, `heap`; a queue extent or partition is what its owner is.
+        public var type: String
+        public var pageSize: UInt32
+        public var pages: UInt64
+        /// 20 bytes in hexadecimal; nil for a queue extent, which has no header of its own.
+        public var uid: String?
+        public var bigEndian: Bool
+        public var checksums: Bool
+        public var encrypted: Bool
+        public var largestLSN: LSN?
+
+        public init(
+            type: String, pageSize: UInt32, pages: UInt64, uid: String?, bigEndian: Bool, checksums: Bool,
+            encrypted: Bool, largestLSN: LSN?
+        ) {
+            self.type = type
+            self.pageSize = pageSize
+            self.pages = pages
+            self.uid = uid
+            self.bigEndian = bigEndian
+            self.checksums = checksums
+            self.encrypted = encrypted
+            self.largestLSN = largestLSN
+        }
+    }
+
+    /// A log file's facts.
+    public struct Log: Codable, Hashable, Sendable {
+        public var number: UInt32
+        /// Bytes of whole records; what follows up to `size` is zero in the snapshot.
+        public var validLength: UInt64
+        public var firstLSN: LSN
+        public var lastLSN: LSN
+        /// Absolute file names in its records, at most 16: recovery would open them.
+        public var absoluteNames: [String]
+
+        public init(number: UInt32, validLength: UInt64, firstLSN: LSN, lastLSN: LSN, absoluteNames: [String])
+        {
+            self.number = number
+            self.validLength = validLength
+            self.firstLSN = firstLSN
+            self.lastLSN = lastLSN
+            self.absoluteNames = absoluteNames
+        }
+    }
+
+    public struct Warning: Codable, Hashable, Sendable {
+        /// A stable word for programs: `page-checksum`, `page-number`, `encrypted-logs`, …
+        public var code: String
+        public var message: String
+        public var path: String?
+        public var page: UInt32?
+        /// The snapshot holds damaged data because of it.
+        public var taints: Bool
+
+        public init(code: String, message: String, path: String? = nil, page: UInt32? = nil, taints: Bool) {
+            self.code = code
+            self.message = message
+            self.path = path
+            self.page = page
+            self.taints = taints
+        }
+    }
+
+    /// What the backup read and what it added to the repository.
+    public struct Statistics: Codable, Hashable, Sendable {
+        public var sourceBytes: UInt64 = 0
+        public var extents: UInt64 = 0
+        public var newExtents: UInt64 = 0
+        /// Bytes of new extents before compression, and as stored, blob headers included.
+        public var newBytes: UInt64 = 0
+        public var storedBytes: UInt64 = 0
+        /// Of `storedBytes`, what is not source data: maps.
+        public var metadataBytes: UInt64 = 0
+        public init() {}
+    }
+}
+
+extension LSN: Codable {
+    /// `[file, offset]`
+    public init(from decoder: any Decoder) throws {
+        var container = try decoder.unkeyedContainer()
+        self.init(file: try container.decode(UInt32.self), offset: try container.decode(UInt32.self))
+        guard container.isAtEnd else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "an LSN is two numbers")
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.unkeyedContainer()
+        try container.encode(file)
+        try container.encode(offset)
+    }
+}
