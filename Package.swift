@@ -22,12 +22,15 @@ let package = Package(
         .systemLibrary(name: "CBlake2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CBerkeleyDB", providers: [.apt(["libdb5.3-dev"])]),
+        .systemLibrary(name: "CLinux"),
 
         // The house, from the ground up: every arrow points down.
         .target(name: "VarveFormat", swiftSettings: swiftSettings),
         .target(
             name: "VarveFiles",
-            dependencies: [.product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "VarveFormat", "CLinux", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: swiftSettings),
         .target(
             name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CZstd"],
@@ -38,22 +41,29 @@ let package = Package(
         .target(
             name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
         .target(
-            name: "VarveRepository", dependencies: ["VarveStorage", "VarveCodec"],
+            name: "VarveRepository",
+            dependencies: ["VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
         .target(
-            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFormat"], swiftSettings: swiftSettings
+            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFiles", "VarveFormat"],
+            swiftSettings: swiftSettings
         ),
         .target(
             name: "Varve",
-            dependencies: ["VarveCapture", "VarveRepository", "VarveChunking"],
+            dependencies: [
+                "VarveCapture", "VarveRepository", "VarveChunking", "VarveCodec", "VarveFiles", "VarveFormat",
+            ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "varve-command",
-            dependencies: ["Varve", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Varve", "VarveCapture", "VarveRepository", "VarveFiles", "VarveFormat",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Sources/varve",
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "varve-capture-bdb", dependencies: ["VarveFormat", "CBerkeleyDB"],
+            name: "varve-capture-bdb", dependencies: ["VarveFormat", "VarveFiles", "CBerkeleyDB"],
             swiftSettings: swiftSettings),
 
         // Test support: a transactional application on a real Berkeley DB.

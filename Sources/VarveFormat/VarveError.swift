@@ -17,16 +17,19 @@ public struct VarveError: Error, Sendable {
     /// What the reader can do next.
     public var hint: String?
     public var cause: (any Error)?
+    /// Of a failed system call (`code == .system`), else 0.
+    public var errno: Int32
 
     public init(
         _ code: Code, _ message: String, location: String? = nil, hint: String? = nil,
-        cause: (any Error)? = nil
+        cause: (any Error)? = nil, errno: Int32 = 0
     ) {
         self.code = code
         self.message = message
         self.location = location
         self.hint = hint
         self.cause = cause
+        self.errno = errno
     }
 }
 

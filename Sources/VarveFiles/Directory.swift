@@ -1,0 +1,108 @@
+import Glibc
+import VarveFormat
+
+/// Directories by path: list, create, make durable.
+public enum Directory {
+    /// Names in the directory without "." and "..", sorted by their bytes.
+    public static func list(_ path: String) throws -> [String] {
+        while true {
+            guard let stream = opendir(path) else {
+                if errno == EINTR { continue }
+                throw SystemCallError(call: "opendir", path: path, errno: errno).error
+            }
+            defer { closedir(stream) }
+            var names: [String] = []
+            while true {
+                errno = 0
+                guard let entry = readdir(stream) else {
+                    if errno != 0 { throw SystemCallError(call: "readdir", path: path, errno: errno).error }
+                    break
+                }
+                let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                    pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != "." && name != ".." { names.append(name) }
+            }
+            return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        }
+    }
+
+    /// Creates one directory; one that is there already is fine.
+    public static func create(_ path: String, mode: mode_t = 0o700) throws {
+        do {
+            try systemCall("mkdir", path) { mkdir(path, mode) }
+        } catch let error as VarveError where error.errno == EEXIST {
+            guard try FileStatus.of(path)?.kind == .directory else { throw error }
+        }
+    }
+
+    /// Creates what is missing of the path.
+    public static func createAll(_ path: String, mode: mode_t = 0o700) throws {
+        if try FileStatus.of(path)?.kind == .directory { return }
+        let parent = Path.parent(path)
+        if parent != path { try createAll(parent, mode: mode) }
+        try create(path, mode: mode)
+    }
+
+    /// Makes the names in the directory durable.
+    public static func sync(_ path: String) throws {
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+        let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
+        try file.sync()
+        try file.close()
+    }
+
+    public static func removeFile(_ path: String) throws { try systemCall("unlink", path) { unlink(path) } }
+
+    public static func removeEmpty(_ path: String) throws { try systemCall("rmdir", path) { rmdir(path) } }
+
+    /// Removes the directory and everything beneath it; symbolic links are removed, not followed.
+    public static func removeTree(_ path: String) throws {
+        for name in try list(path) {
+            let child = Path.join(path, name)
+            if try FileStatus.of(child, followLinks: false)?.kind == .directory {
+                try removeTree(child)
+            } else {
+                try removeFile(child)
+            }
+        }
+        try removeEmpty(path)
+    }
+
+    /// Atomic; replaces an existing file.
+    public static func rename(_ from: String, to: String) throws {
+        try systemCall("rename", to) { Glibc.rename(from, to) }
+    }
+}
+
+/// Paths as text, with "/" between components.
+public enum Path {
+    public static func join(_ directory: String, _ name: String) -> String {
+        if name.hasPrefix("/") || directory.isEmpty { return name }
+        if name == "." || name.isEmpty { return directory }
+        return directory.hasSuffix("/") ? directory + name : directory + "/" + name
+    }
+
+    public static func parent(_ path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    public static func name(_ path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return String(trimmed) }
+        return String(trimmed[trimmed.index(after: slash)...])
+    }
+
+    /// Absolute, without symbolic links; throws if a component is missing.
+    public static func resolve(_ path: String) throws -> String {
+        guard let resolved = realpath(path, nil) else {
+            throw SystemCallError(call: "realpath", path: path, errno: errno).error
+        }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}

@@ -1,0 +1,188 @@
+import CLinux
+import Glibc
+import VarveFormat
+
+/// An open file: closed exactly once, every error reported with its path.
+public struct File: ~Copyable {
+    public private(set) var descriptor: Int32
+    /// As it was opened, for messages.
+    public let path: String
+
+    /// Takes over an open descriptor.
+    public init(descriptor: Int32, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+
+    /// Opens for reading. A missing file throws a system error with `ENOENT` (`VarveError.errno`).
+    public static func open(reading path: String, followLinks: Bool = true, direct: Bool = false) throws
+        -> File
+    {
+        let flags =
+            O_RDONLY | O_CLOEXEC | (followLinks ? 0 : O_NOFOLLOW)
+            | (direct ? Int32(VARVE_O_DIRECT) : 0)
+        let descriptor = try systemCall("open", path) { Glibc.open(path, flags) }
+        return File(descriptor: descriptor, path: path)
+    }
+
+    /// Opens for reading and writing, creating an empty file if there is none.
+    public static func open(updating path: String, mode: mode_t = 0o600) throws -> File {
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+        return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
+    }
+
+    /// Creates a file that must not be there.
+    public static func create(_ path: String, mode: mode_t = 0o600) throws -> File {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+        return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
+    }
+
+    /// Reads up to `buffer.count` bytes at `offset`, short only at the end of the file.
+    public borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
+        var done = 0
+        while done < buffer.count {
+            let base = buffer.baseAddress! + done
+            let room = buffer.count - done
+            let position = off_t(offset) + off_t(done)
+            let count = try systemCall("pread", path) { pread(descriptor, base, room, position) }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    /// The whole content of a small file; refuses more than `limit` bytes.
+    public borrowing func readAll(limit: Int) throws -> [UInt8] {
+        let size = try status().size
+        guard size <= UInt64(limit) else {
+            throw VarveError(.invalid, "\(path) has \(size) bytes, at most \(limit) are expected")
+        }
+        return try [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
+            count = try read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+        }
+    }
+
+    public borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+        var done = 0
+        while done < bytes.count {
+            let base = bytes.baseAddress! + done
+            let rest = bytes.count - done
+            let position = off_t(offset) + off_t(done)
+            let count = try systemCall("pwrite", path) { pwrite(descriptor, base, rest, position) }
+            // POSIX allows it for no error we know; without this the loop would not end.
+            guard count > 0 else { throw SystemCallError(call: "pwrite", path: path, errno: EIO).error }
+            done += count
+        }
+    }
+
+    /// Appends at the descriptor's own position.
+    public borrowing func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var done = 0
+        while done < bytes.count {
+            let base = bytes.baseAddress! + done
+            let rest = bytes.count - done
+            let count = try systemCall("write", path) { Glibc.write(descriptor, base, rest) }
+            guard count > 0 else { throw SystemCallError(call: "write", path: path, errno: EIO).error }
+            done += count
+        }
+    }
+
+    /// To the medium. After an error the file must be written anew: the kernel forgets the failed pages, and a
+    /// second `fsync` would say that all is well.
+    public borrowing func sync() throws { try systemCall("fsync", path) { fsync(descriptor) } }
+
+    public borrowing func truncate(to size: UInt64) throws {
+        try systemCall("ftruncate", path) { ftruncate(descriptor, off_t(size)) }
+    }
+
+    public borrowing func status() throws -> FileStatus {
+        var value = stat()
+        try systemCall("fstat", path) { fstat(descriptor, &value) }
+        return FileStatus(value)
+    }
+
+    public borrowing func setMode(_ mode: mode_t) throws {
+        try systemCall("fchmod", path) { fchmod(descriptor, mode) }
+    }
+
+    public borrowing func setOwner(user: UInt32, group: UInt32) throws {
+        try systemCall("fchown", path) { fchown(descriptor, user, group) }
+    }
+
+    public borrowing func setModified(_ time: Timestamp) throws {
+        let modified = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
+        let times = [timespec(tv_sec: 0, tv_nsec: Int(VARVE_UTIME_OMIT)), modified]
+        try systemCall("futimens", path) { futimens(descriptor, times) }
+    }
+
+    /// Tells the kernel how the file will be read; it may ignore it, so there is nothing to throw.
+    public borrowing func adviseSequential() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL) }
+
+    /// Lets the kernel forget cached pages, so that a backup does not push the application's out.
+    public borrowing func adviseDone(from offset: UInt64, count: UInt64) {
+        posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+    }
+
+    /// Closes and reports what only shows here (delayed write errors on network file systems).
+    public consuming func close() throws {
+        let closing = descriptor
+        descriptor = -1
+        // Not retried on EINTR: on Linux the descriptor is gone either way.
+        if Glibc.close(closing) != 0 && errno != EINTR {
+            throw SystemCallError(call: "close", path: path, errno: errno).error
+        }
+    }
+}
+
+/// What `stat` says of a file, with the names that the rest of the house uses.
+public struct FileStatus: Sendable, Hashable {
+    public enum Kind: Sendable { case regular, directory, symbolicLink, other }
+
+    public var kind: Kind
+    public var device: UInt64
+    public var inode: UInt64
+    public var size: UInt64
+    /// Permission bits, `07777`.
+    public var mode: UInt32
+    public var user: UInt32
+    public var group: UInt32
+    public var modified: Timestamp
+    public var changed: Timestamp
+    public var links: UInt64
+
+    public init(_ value: stat) {
+        kind =
+            switch value.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            default: .other
+            }
+        device = UInt64(value.st_dev)
+        inode = UInt64(value.st_ino)
+        size = UInt64(max(0, value.st_size))
+        mode = UInt32(value.st_mode & 0o7777)
+        user = value.st_uid
+        group = value.st_gid
+        modified = Timestamp(seconds: Int64(value.st_mtim.tv_sec), nanoseconds: UInt32(value.st_mtim.tv_nsec))
+        changed = Timestamp(seconds: Int64(value.st_ctim.tv_sec), nanoseconds: UInt32(value.st_ctim.tv_nsec))
+        links = UInt64(value.st_nlink)
+    }
+
+    public var attributes: Manifest.Attributes {
+        Manifest.Attributes(mode: mode, user: user, group: group, modified: modified)
+    }
+
+    /// Nil if there is nothing at the path.
+    public static func of(_ path: String, followLinks: Bool = true) throws -> FileStatus? {
+        var value = stat()
+        do {
+            try systemCall("stat", path) { followLinks ? stat(path, &value) : lstat(path, &value) }
+        } catch let error as VarveError where error.errno == ENOENT || error.errno == ENOTDIR {
+            return nil
+        }
+        return FileStatus(value)
+    }
+}

@@ -1,0 +1,52 @@
+import Glibc
+import SystemPackage
+import VarveFormat
+
+/// The one door to the kernel: retries what a signal interrupted and turns `errno` into an error that says
+/// which call on which path failed, and what can be done.
+///
+/// - Returns: what the call returned, never negative.
+@discardableResult
+@inline(__always)
+public func systemCall<T: BinaryInteger>(
+    _ name: StaticString, _ path: @autoclosure () -> String, _ call: () -> T
+) throws -> T {
+    while true {
+        let result = call()
+        if result >= 0 { return result }
+        let code = errno
+        if code != EINTR { throw SystemCallError(call: name, path: path(), errno: code).error }
+    }
+}
+
+/// A failed system call, on its way to a `VarveError`.
+public struct SystemCallError: Error, Sendable, CustomStringConvertible {
+    public let call: String
+    public let path: String
+    public let errno: Int32
+
+    public init(call: StaticString, path: String, errno: Int32) {
+        self.call = "\(call)"
+        self.path = path
+        self.errno = errno
+    }
+
+    public var description: String { "\(call): \(Errno(rawValue: errno))" }
+
+    /// The error that callers see, with a hint where the cause is the user's to mend.
+    public var error: VarveError {
+        VarveError(.system, "\(path): \(Errno(rawValue: errno)) (\(call))", hint: hint, errno: errno)
+    }
+
+    private var hint: String? {
+        switch errno {
+        case ENOSPC: "the file system is full: free some space and run the same command again"
+        case EDQUOT: "the disk quota is used up: raise it or free some space, then run the same command again"
+        case EROFS: "the file system is mounted read-only: see the kernel log for errors before remounting it"
+        case EACCES, EPERM: "run as the owner of these files"
+        case EIO: "the disk reports an input/output error: see the kernel log, and suspect this disk"
+        case EMFILE, ENFILE: "too many open files: raise the limit (ulimit -n)"
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import Synchronization
+
+/// A thread of our own: blocking work must not starve the cooperative pool.
+public final class WorkerThread: Sendable {
+    private final class Start {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    private let handle: Mutex<pthread_t?>
+
+    public init(_ body: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let start = Unmanaged.passRetained(Start(body))
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().body()
+                return nil
+            }, start.toOpaque())
+        precondition(code == 0, "pthread_create failed with \(code): no thread can be started")
+        handle = Mutex(thread)
+    }
+
+    /// Waits for the body to return; once.
+    public func join() {
+        if let thread = handle.withLock({ handle -> pthread_t? in
+            defer { handle = nil }
+            return handle
+        }) {
+            pthread_join(thread, nil)
+        }
+    }
+}
+
+/// A lock with a condition, for the few places where threads wait for each other.
+public final class Monitor<State>: @unchecked Sendable {
+    // Sendable: the state is touched only under the mutex; both live at fixed addresses until deinit.
+    private var state: State
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    public init(_ state: State) {
+        self.state = state
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Changes the state and wakes everybody who waits.
+    public func change<R>(_ body: (inout State) throws -> R) rethrows -> R {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(condition)
+            pthread_mutex_unlock(mutex)
+        }
+        return try body(&state)
+    }
+
+    /// Waits until `body` gives something else than nil, then wakes the others.
+    public func wait<R>(_ body: (inout State) throws -> R?) rethrows -> R {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(condition)
+            pthread_mutex_unlock(mutex)
+        }
+        while true {
+            if let result = try body(&state) { return result }
+            pthread_cond_wait(condition, mutex)
+        }
+    }
+}
+
+/// A queue with room for a fixed number of elements: a full one holds the producer back.
+public final class BoundedQueue<Element>: Sendable {
+    private struct State {
+        var elements: [Element?]
+        var head = 0
+        var count = 0
+        var isClosed = false
+    }
+
+    private let state: Monitor<State>
+
+    /// - Precondition: `capacity > 0`
+    public init(capacity: Int) {
+        precondition(capacity > 0)
+        state = Monitor(State(elements: Array(repeating: nil, count: capacity)))
+    }
+
+    /// - Returns: false if the queue was closed; the element was not taken.
+    public func push(_ element: sending Element) -> Bool {
+        let boxed = element
+        return state.wait { state in
+            if state.isClosed { return false }
+            if state.count == state.elements.count { return nil }
+            state.elements[(state.head + state.count) % state.elements.count] = boxed
+            state.count += 1
+            return true
+        }
+    }
+
+    /// Nil when the queue is closed and empty.
+    public func pop() -> Element? {
+        state.wait { state -> Element?? in
+            if state.count == 0 { return state.isClosed ? .some(nil) : nil }
+            let element = state.elements[state.head]
+            state.elements[state.head] = nil
+            state.head = (state.head + 1) % state.elements.count
+            state.count -= 1
+            return .some(element)
+        }
+    }
+
+    /// No more elements come in; what is in comes out.
+    public func close() { state.change { $0.isClosed = true } }
+}
