@@ -3,7 +3,7 @@ import Glibc
 import VarveFormat
 
 /// An open file: closed exactly once, every error reported with its path.
-public struct File: ~Copyable {
+public struct File: ~Copyable, Sendable {
     public private(set) var descriptor: Int32
     /// As it was opened, for messages.
     public let path: String

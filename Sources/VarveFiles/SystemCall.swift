@@ -50,3 +50,10 @@ public struct SystemCallError: Error, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension VarveError {
+    /// There is nothing at the path.
+    public var isNoEntry: Bool { errno == ENOENT || errno == ENOTDIR }
+    /// The device is full, or the user's share of it.
+    public var isNoSpace: Bool { errno == ENOSPC || errno == EDQUOT }
+}

@@ -1,0 +1,94 @@
+import CZstd
+import VarveFormat
+
+/// zstd, one context kept for many blobs. Not for use by two threads at once.
+///
+/// Everything goes through "simple" one-frame calls with the content size in the frame, no dictionary id and no
+/// frame checksum: the blob's id is the stronger check.
+public final class Compressor {
+    private let context: OpaquePointer
+
+    public init(level: Int32) {
+        context = ZSTD_createCCtx()
+        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1)
+    }
+
+    deinit { ZSTD_freeCCtx(context) }
+
+    /// Room that any result for `count` bytes fits in.
+    public static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }
+
+    /// One frame of `source` in `target`.
+    ///
+    /// - Parameter prefix: bytes that the decoder will have too; matches are searched there first.
+    /// - Returns: the frame's length, or nil if it does not fit in `target`.
+    public func compress(
+        _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
+        into target: UnsafeMutableRawBufferPointer
+    ) throws -> Int? {
+        if let prefix {
+            try Self.check(ZSTD_CCtx_refPrefix(context, prefix.baseAddress, prefix.count), "compress")
+        }
+        let result = ZSTD_compress2(
+            context, target.baseAddress, target.count, source.baseAddress, source.count)
+        if ZSTD_isError(result) != 0 && ZSTD_getErrorCode(result) == ZSTD_error_dstSize_tooSmall {
+            ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
+            return nil
+        }
+        return try Self.check(result, "compress")
+    }
+
+    @discardableResult
+    static func check(_ result: Int, _ doing: String) throws -> Int {
+        guard ZSTD_isError(result) == 0 else {
+            let name = String(cString: ZSTD_getErrorName(result))
+            throw VarveError(.corrupt, "zstd could not \(doing): \(name)")
+        }
+        return result
+    }
+}
+
+/// The other way. Not for use by two threads at once.
+public final class Decompressor {
+    private let context: OpaquePointer
+
+    public init() { context = ZSTD_createDCtx() }
+
+    deinit { ZSTD_freeDCtx(context) }
+
+    /// Fills `target` exactly from one frame; anything shorter, longer or damaged throws, and nothing is
+    /// written beyond `target`.
+    public func decompress(
+        _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
+        into target: UnsafeMutableRawBufferPointer
+    ) throws {
+        // One frame and nothing behind it: `ZSTD_decompressDCtx` would accept several, or none.
+        guard ZSTD_findFrameCompressedSize(source.baseAddress, source.count) == source.count else {
+            throw VarveError(.corrupt, "the compressed bytes are not one whole zstd frame")
+        }
+        if let prefix {
+            try Compressor.check(ZSTD_DCtx_refPrefix(context, prefix.baseAddress, prefix.count), "decompress")
+        }
+        let count = try Compressor.check(
+            ZSTD_decompressDCtx(context, target.baseAddress, target.count, source.baseAddress, source.count),
+            "decompress")
+        guard count == target.count else {
+            throw VarveError(.corrupt, "\(target.count) bytes were expected and \(count) came out of zstd")
+        }
+    }
+
+    /// A frame whose size is not known beforehand, at most `limit` bytes decoded.
+    public func decompress(_ source: UnsafeRawBufferPointer, limit: Int) throws -> [UInt8] {
+        let declared = ZSTD_getFrameContentSize(source.baseAddress, source.count)
+        guard declared <= UInt64(limit) else {
+            throw VarveError(
+                .corrupt,
+                "the compressed bytes declare no size, or more than \(ByteCount(limit)) once decoded")
+        }
+        return try [UInt8](unsafeUninitializedCapacity: Int(declared)) { buffer, count in
+            try decompress(source, into: UnsafeMutableRawBufferPointer(buffer))
+            count = Int(declared)
+        }
+    }
+}

@@ -1,0 +1,166 @@
+/// The layout of packs, format 1. `Documentation/format.md` has every byte; this is where they are written.
+public enum Pack {
+    public static let version: UInt16 = 1
+    public static let magic = Array("VARVEPCK".utf8)
+    public static let headerLength = 64
+    public static let trailerLength = 32
+    /// No blob decodes to more: a reader never allocates more for one, whatever a header says.
+    public static let maximumBlobLength = 16 << 20
+    /// Packs stay below what the smallest of file systems can hold (FAT: 4 GiB - 1).
+    public static let maximumLength = 1 << 30
+
+    /// The first 64 bytes of a pack.
+    public struct Header: Hashable, Sendable {
+        public var repository: RepositoryID
+        /// 0: not encrypted. Others are for a cipher; a reader without it refuses the pack and can still verify its
+        /// stored bytes by name.
+        public var cipherSuite: UInt16
+        /// Random per pack when encrypted, else zero, so that equal blobs make equal packs.
+        public var salt: ContentID
+
+        public init(repository: RepositoryID, cipherSuite: UInt16 = 0, salt: ContentID = .zero) {
+            self.repository = repository
+            self.cipherSuite = cipherSuite
+            self.salt = salt
+        }
+
+        public var encoded: [UInt8] {
+            var writer = ByteWriter(capacity: Pack.headerLength)
+            writer.raw(Pack.magic)
+            writer.integer(Pack.version)
+            writer.integer(cipherSuite)
+            writer.zeros(4)
+            writer.raw(repository.bytes)
+            writer.id(salt)
+            return writer.bytes
+        }
+
+        public init(_ bytes: UnsafeRawBufferPointer) throws {
+            var reader = ByteReader(bytes, what: "the pack header")
+            try reader.expect(Pack.magic)
+            let version: UInt16 = try reader.integer()
+            guard version == Pack.version else {
+                throw VarveError(
+                    .unsupported, "the pack has format \(version); this varve reads \(Pack.version)")
+            }
+            cipherSuite = try reader.integer()
+            try reader.expectZero(4)
+            repository = RepositoryID(try reader.take(RepositoryID.byteCount))
+            salt = try reader.id()
+            try reader.expectEnd()
+        }
+    }
+
+    /// What precedes each blob's payload, and stands again in the pack's directory.
+    public struct BlobHeader: Hashable, Sendable {
+        public static let magic: [UInt8] = [0xF6, 0x76, 0x42, 0x1A]
+        /// Without a base; a delta has 32 bytes more.
+        public static let minimumLength = 52
+        public static let maximumLength = minimumLength + ContentID.byteCount
+
+        public var id: ContentID
+        public var type: BlobType
+        public var encoding: BlobEncoding
+        /// Bytes of the payload in the pack.
+        public var storedLength: UInt32
+        public var decodedLength: UInt32
+        /// The blob that a delta is against.
+        public var base: ContentID?
+
+        public init(
+            id: ContentID, type: BlobType, encoding: BlobEncoding, storedLength: Int, decodedLength: Int,
+            base: ContentID? = nil
+        ) {
+            precondition((encoding == .delta) == (base != nil))
+            precondition(decodedLength <= Pack.maximumBlobLength && storedLength <= Pack.maximumBlobLength)
+            self.id = id
+            self.type = type
+            self.encoding = encoding
+            self.storedLength = UInt32(storedLength)
+            self.decodedLength = UInt32(decodedLength)
+            self.base = base
+        }
+
+        public var length: Int { base == nil ? Self.minimumLength : Self.maximumLength }
+        /// Header and payload.
+        public var totalLength: Int { length + Int(storedLength) }
+
+        public var encoded: [UInt8] {
+            var writer = ByteWriter(capacity: Self.maximumLength)
+            writer.raw(Self.magic)
+            encodeFields(&writer)
+            let crc = writer.bytes.withUnsafeBytes { CRC32C.of($0) }
+            writer.integer(crc)
+            return writer.bytes
+        }
+
+        /// Reads the header at the start of `bytes`, which may go on behind it.
+        public init(prefixOf bytes: UnsafeRawBufferPointer) throws {
+            var reader = ByteReader(bytes, what: "the blob header")
+            try reader.expect(Self.magic)
+            try self.init(fields: &reader)
+            let end = reader.offset
+            let crc: UInt32 = try reader.integer()
+            guard CRC32C.of(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == crc else {
+                throw VarveError(.corrupt, "the blob header has a wrong checksum")
+            }
+        }
+
+        func encodeFields(_ writer: inout ByteWriter) {
+            writer.integer(type.rawValue)
+            writer.integer(encoding.rawValue)
+            writer.zeros(2)
+            writer.integer(storedLength)
+            writer.integer(decodedLength)
+            writer.id(id)
+            if let base { writer.id(base) }
+        }
+
+        init(fields reader: inout ByteReader) throws {
+            let (type, encoding): (UInt8, UInt8) = (try reader.integer(), try reader.integer())
+            guard let type = BlobType(rawValue: type), let encoding = BlobEncoding(rawValue: encoding) else {
+                throw VarveError(
+                    .unsupported, "\(reader.what) has type \(type), encoding \(encoding): unknown here")
+            }
+            (self.type, self.encoding) = (type, encoding)
+            try reader.expectZero(2)
+            storedLength = try reader.integer()
+            decodedLength = try reader.integer()
+            guard storedLength <= Pack.maximumBlobLength, decodedLength <= Pack.maximumBlobLength,
+                encoding != .raw || storedLength == decodedLength
+            else { throw VarveError(.corrupt, "\(reader.what) has impossible lengths") }
+            id = try reader.id()
+            base = encoding == .delta ? try reader.id() : nil
+        }
+    }
+
+    /// A blob and where its header starts in the pack.
+    public struct Entry: Hashable, Sendable {
+        public var offset: UInt32
+        public var header: BlobHeader
+
+        public init(offset: UInt32, header: BlobHeader) {
+            self.offset = offset
+            self.header = header
+        }
+    }
+}
+
+/// Names a repository, all copies of it alike.
+public struct RepositoryID: Hashable, Sendable, CustomStringConvertible {
+    public static let byteCount = 16
+    public let bytes: [UInt8]
+
+    /// - Precondition: 16 bytes
+    public init(_ bytes: some Collection<UInt8>) {
+        precondition(bytes.count == Self.byteCount)
+        self.bytes = Array(bytes)
+    }
+
+    public init?(hex: String) {
+        guard let bytes = Hex.decode(hex), bytes.count == Self.byteCount else { return nil }
+        self.bytes = bytes
+    }
+
+    public var description: String { Hex.encode(bytes) }
+}

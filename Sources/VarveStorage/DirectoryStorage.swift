@@ -1,0 +1,149 @@
+import Synchronization
+import VarveFiles
+import VarveFormat
+
+/// A copy in a directory of a local or mounted file system.
+///
+/// ```
+/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ quarantine/ tmp/
+/// ```
+public final class DirectoryStorage: Storage {
+    public let location: String
+    private let openPacks = Mutex(OpenFiles())
+
+    /// Does not look at the disk: `Repository.open` has checked what is there.
+    public init(_ path: String) { location = path }
+
+    /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
+    public static func create(at path: String) throws {
+        for kind in ObjectKind.allCases { try Directory.create(Path.join(path, kind.rawValue)) }
+        let packs = Path.join(path, ObjectKind.pack.rawValue)
+        for shard in 0..<256 { try Directory.create(Path.join(packs, Hex.encode([UInt8(shard)]))) }
+        try Directory.create(Path.join(path, "quarantine"))
+        try Directory.create(Path.join(path, "tmp"))
+        try Directory.sync(packs)
+        try Directory.sync(path)
+    }
+
+    public func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+        if try publishNew(object, parts) { return }
+        if try sameBytes(object, parts) {
+            // It may have come from a run that was killed between rename and fsync.
+            try Directory.sync(directory(of: object))
+            return
+        }
+        try setAside(object)
+        guard try publishNew(object, parts) else {
+            throw VarveError(.locked, "\(object) appeared while it was written", location: location)
+        }
+    }
+
+    private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
+        try Publication.publish(
+            parts, name: object.name, in: directory(of: object), temporary: Path.join(location, "tmp"))
+    }
+
+    private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
+        let stored = try map(object)
+        guard stored.bytes.count == parts.reduce(0, { $0 + $1.count }) else { return false }
+        var offset = 0
+        for part in parts {
+            let there = UnsafeRawBufferPointer(rebasing: stored.bytes[offset..<offset + part.count])
+            guard there.elementsEqual(part) else { return false }
+            offset += part.count
+        }
+        return true
+    }
+
+    /// A damaged object is evidence, and parts of it may be good: it is moved, never deleted.
+    private func setAside(_ object: ObjectName) throws {
+        openPacks.withLock { $0.forget(object) }
+        let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
+        let target = Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(suffix)")
+        try Directory.rename(path(of: object), to: target)
+        try Directory.sync(Path.join(location, "quarantine"))
+    }
+
+    public func read(
+        _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws -> Int {
+        try file(object).file.read(into: buffer, at: offset)
+    }
+
+    private func file(_ object: ObjectName) throws -> OpenFile {
+        if let open = openPacks.withLock({ $0.find(object) }) { return open }
+        let opened = try reportingMissing(object) { OpenFile(try File.open(reading: path(of: object))) }
+        openPacks.withLock { $0.keep(opened, for: object) }
+        return opened
+    }
+
+    public func size(of object: ObjectName) throws -> UInt64? {
+        try FileStatus.of(path(of: object))?.size
+    }
+
+    public func list(_ kind: ObjectKind) throws -> [String] {
+        let root = Path.join(location, kind.rawValue)
+        guard kind == .pack else { return try Directory.list(root) }
+        return try (0..<256).flatMap { try Directory.list(Path.join(root, Hex.encode([UInt8($0)]))) }
+    }
+
+    public func map(_ object: ObjectName) throws -> ObjectBytes {
+        let file = try reportingMissing(object) { try MappedFile(path(of: object)) }
+        return ObjectBytes(file.bytes, owner: file)
+    }
+
+    public func remove(_ object: ObjectName) throws {
+        openPacks.withLock { $0.forget(object) }
+        do {
+            try Directory.removeFile(path(of: object))
+        } catch let error as VarveError where error.isNoEntry {}
+    }
+
+    /// Where an object lies; the first two digits of a pack's name choose its shard.
+    public func path(of object: ObjectName) -> String { Path.join(directory(of: object), object.name) }
+
+    private func directory(of object: ObjectName) -> String {
+        let root = Path.join(location, object.kind.rawValue)
+        return object.kind == .pack ? Path.join(root, String(object.name.prefix(2))) : root
+    }
+
+    private func reportingMissing<R>(_ object: ObjectName, _ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as VarveError where error.isNoEntry {
+            throw missing(object)
+        }
+    }
+
+    /// What killed runs left. Only under the writer's lock: another writer's files look the same.
+    public func removeTemporaryFiles() throws {
+        let directory = Path.join(location, "tmp")
+        for name in try Directory.list(directory) { try Directory.removeFile(Path.join(directory, name)) }
+    }
+}
+
+/// A descriptor shared by readers; closed when the last one lets go.
+private final class OpenFile: Sendable {
+    let file: File
+    init(_ file: consuming File) { self.file = file }
+}
+
+/// The files read last: a restore reads neighbouring extents from few packs.
+private struct OpenFiles {
+    private static let limit = 32
+    private var files: [(object: ObjectName, file: OpenFile)] = []
+
+    mutating func find(_ object: ObjectName) -> OpenFile? {
+        guard let index = files.lastIndex(where: { $0.object == object }) else { return nil }
+        let found = files.remove(at: index)
+        files.append(found)
+        return found.file
+    }
+
+    mutating func keep(_ file: OpenFile, for object: ObjectName) {
+        if files.count == Self.limit { files.removeFirst() }
+        files.append((object, file))
+    }
+
+    mutating func forget(_ object: ObjectName) { files.removeAll { $0.object == object } }
+}

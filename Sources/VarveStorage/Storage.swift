@@ -1,0 +1,90 @@
+import VarveFiles
+import VarveFormat
+
+/// What a repository keeps: three kinds of immutable objects.
+public enum ObjectKind: String, Sendable, CaseIterable {
+    case pack = "packs"
+    case index = "indexes"
+    case manifest = "manifests"
+}
+
+/// An object's kind and name. Names are lowercase hexadecimal, digits and "-": safe on every file system.
+public struct ObjectName: Hashable, Sendable, CustomStringConvertible {
+    public var kind: ObjectKind
+    public var name: String
+
+    public init(_ kind: ObjectKind, _ name: String) {
+        self.kind = kind
+        self.name = name
+    }
+
+    public init(_ kind: ObjectKind, _ id: ContentID) { self.init(kind, id.hex) }
+
+    public var description: String { "\(kind.rawValue)/\(name)" }
+
+    /// The hash of the stored bytes that the name promises: all of it, or what follows the sequence number.
+    public var contentHash: ContentID? {
+        kind == .manifest
+            ? name.split(separator: "-").last.flatMap { ContentID(hex: $0) } : ContentID(hex: name)
+    }
+}
+
+/// An object's bytes in memory, for as long as a reference is kept.
+public final class ObjectBytes: Sendable {
+    nonisolated(unsafe) public let bytes: UnsafeRawBufferPointer
+    private let owner: any Sendable
+
+    /// - Parameter owner: keeps `bytes` valid and unchanged for as long as it lives.
+    public init(_ bytes: UnsafeRawBufferPointer, owner: any Sendable) {
+        self.bytes = bytes
+        self.owner = owner
+    }
+}
+
+/// One copy of a repository, as named immutable objects. Every method may be called from any thread.
+///
+/// Names promise content; a storage does not check the promise when it reads. A missing object throws `.missing`.
+public protocol Storage: Sendable {
+    /// For messages.
+    var location: String { get }
+
+    /// Durable when it returns: a power cut a moment later loses nothing. If the object is there already with the
+    /// same bytes, that is fine; with other bytes (damaged), the old one is set aside and the new one takes its name.
+    func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws
+
+    /// Reads up to `buffer.count` bytes at `offset`; short only at the object's end.
+    func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
+        -> Int
+
+    /// Nil if there is no such object.
+    func size(of object: ObjectName) throws -> UInt64?
+
+    /// All names of a kind, sorted.
+    func list(_ kind: ObjectKind) throws -> [String]
+
+    /// The whole object, memory-mapped where that can be.
+    func map(_ object: ObjectName) throws -> ObjectBytes
+
+    /// For what is a cache or was condemned: never for anything a snapshot needs. Absent is fine.
+    func remove(_ object: ObjectName) throws
+}
+
+extension Storage {
+    /// A small object's bytes; refuses more than `limit`.
+    public func readAll(_ object: ObjectName, limit: Int) throws -> [UInt8] {
+        guard let size = try size(of: object) else { throw missing(object) }
+        guard size <= UInt64(limit) else {
+            throw VarveError(
+                .corrupt, "\(object) has \(size) bytes, at most \(limit) are possible", location: location)
+        }
+        return try [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
+            count = try read(object, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
+        }
+    }
+
+    public func missing(_ object: ObjectName) -> VarveError {
+        VarveError(
+            .missing, "\(object) is not there", location: location,
+            hint: "run 'varve verify --content' to see which snapshots need it")
+    }
+}
