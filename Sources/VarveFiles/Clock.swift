@@ -39,3 +39,7 @@ public enum Host {
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 }
+
+extension Host {
+    public static var processID: Int32 { getpid() }
+}

@@ -14,6 +14,12 @@ public struct IndexTable: Sendable {
         public var offset: UInt32
         /// Bytes to read from `offset` to have header and payload; up to 1/16 more than they are.
         public var readLength: Int
+
+        public init(pack: ContentID, offset: UInt32, readLength: Int) {
+            self.pack = pack
+            self.offset = offset
+            self.readLength = readLength
+        }
     }
 
     // The memory belongs to whoever made the table and must outlive it (`MappedFile` is kept beside it).
@@ -124,27 +130,20 @@ public struct IndexTableBuilder {
 
     public var count: Int { entries.count }
 
-    public mutating func add(pack: ContentID, entries added: [Pack.Entry]) {
-        let number = self.number(of: pack)
-        for entry in added {
-            let sizeClass = UInt32(IndexTable.SizeClass.of(entry.header.totalLength))
-            entries.append(
-                Entry(key: entry.header.id.prefix, packed: number | sizeClass << 24, offset: entry.offset))
+    public mutating func add(_ id: ContentID, _ location: IndexTable.Location) { add(id.prefix, location) }
+
+    /// Everything of another table that lies in a pack that is still there, to merge several into one.
+    public mutating func add(_ table: IndexTable, where isThere: (ContentID) -> Bool) {
+        for index in 0..<table.count {
+            guard let location = table.location(index), isThere(location.pack) else { continue }
+            add(table.key(index), location)
         }
     }
 
-    /// Everything of another table, to merge several into one.
-    public mutating func add(_ table: IndexTable) {
-        for index in 0..<table.count {
-            guard let location = table.location(index) else { continue }
-            let sizeClass = UInt32(IndexTable.SizeClass.of(location.readLength))
-            entries.append(
-                Entry(
-                    key: table.key(index), packed: number(of: location.pack) | sizeClass << 24,
-                    offset: location.offset))
-        }
-        // Packs without blobs stay known too.
-        for pack in 0..<table.packCount { _ = number(of: table.pack(pack)) }
+    private mutating func add(_ key: (UInt64, UInt64), _ location: IndexTable.Location) {
+        let sizeClass = UInt32(IndexTable.SizeClass.of(location.readLength))
+        entries.append(
+            Entry(key: key, packed: number(of: location.pack) | sizeClass << 24, offset: location.offset))
     }
 
     private mutating func number(of pack: ContentID) -> UInt32 {

@@ -55,12 +55,17 @@ public final class DirectoryStorage: Storage {
         return true
     }
 
-    /// A damaged object is evidence, and parts of it may be good: it is moved, never deleted.
-    private func setAside(_ object: ObjectName) throws {
+    /// A damaged object is evidence, and parts of it may be good: it is moved to `quarantine/`.
+    public func setAside(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
         let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
         let target = Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(suffix)")
-        try Directory.rename(path(of: object), to: target)
+        do {
+            try Directory.rename(path(of: object), to: target)
+        } catch let error as VarveError where error.isNoEntry {
+            return
+        }
+        try Directory.sync(directory(of: object))
         try Directory.sync(Path.join(location, "quarantine"))
     }
 

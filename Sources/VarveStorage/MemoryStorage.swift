@@ -43,6 +43,8 @@ public final class MemoryStorage: Storage {
 
     public func remove(_ object: ObjectName) throws { objects.withLock { $0[object] = nil } }
 
+    public func setAside(_ object: ObjectName) throws { try remove(object) }
+
     private func find(_ object: ObjectName) throws -> [UInt8] {
         guard let bytes = objects.withLock({ $0[object] }) else { throw missing(object) }
         return bytes

@@ -67,6 +67,9 @@ public protocol Storage: Sendable {
 
     /// For what is a cache or was condemned: never for anything a snapshot needs. Absent is fine.
     func remove(_ object: ObjectName) throws
+
+    /// Takes a damaged object out of the way without deleting it. Absent is fine.
+    func setAside(_ object: ObjectName) throws
 }
 
 extension Storage {

@@ -1,0 +1,58 @@
+import Glibc
+import VarveCodec
+import VarveFormat
+
+/// Turns bytes into a blob, ready to be appended to a pack. One per thread.
+public final class BlobEncoder {
+    private let compressor: Compressor
+    private let decompressor = Decompressor()
+    private var scratch: [UInt8] = []
+
+    public init(level: Int32) { compressor = Compressor(level: level) }
+
+    /// Room that a blob of `count` decoded bytes needs at most.
+    public static func bound(_ count: Int) -> Int { Pack.BlobHeader.maximumLength + Compressor.bound(count) }
+
+    /// Header and payload of the blob at the start of `target`, which has room for `bound(bytes.count)`.
+    ///
+    /// What was encoded is decoded and compared before it is returned: a bug in a compressor or a bad memory cell
+    /// must show now, while the source is still there, and not at the restore.
+    ///
+    /// - Precondition: `bytes` is not empty.
+    public func encode(
+        _ bytes: UnsafeRawBufferPointer, id: ContentID, type: BlobType,
+        into target: UnsafeMutableRawBufferPointer
+    ) throws -> Pack.BlobHeader {
+        let start = Pack.BlobHeader.minimumLength
+        // Not worth a decompression: less than 1/32 saved.
+        let limit = bytes.count - bytes.count / 32
+        let payload = UnsafeMutableRawBufferPointer(rebasing: target[start...])
+        var header = Pack.BlobHeader(
+            id: id, type: type, encoding: .raw, storedLength: bytes.count, decodedLength: bytes.count)
+        let room = UnsafeMutableRawBufferPointer(rebasing: payload.prefix(limit))
+        if let length = try compressor.compress(bytes, into: room) {
+            header = Pack.BlobHeader(
+                id: id, type: type, encoding: .zstd, storedLength: length, decodedLength: bytes.count)
+            try check(UnsafeRawBufferPointer(rebasing: payload.prefix(length)), against: bytes)
+        } else {
+            payload.copyMemory(from: bytes)
+        }
+        target.copyBytes(from: header.encoded)
+        return header
+    }
+
+    private func check(_ payload: UnsafeRawBufferPointer, against bytes: UnsafeRawBufferPointer) throws {
+        if scratch.count < bytes.count { scratch = [UInt8](repeating: 0, count: bytes.count) }
+        try scratch.withUnsafeMutableBytes { scratch in
+            let decoded = UnsafeMutableRawBufferPointer(rebasing: scratch.prefix(bytes.count))
+            try decompressor.decompress(payload, into: decoded)
+            guard memcmp(decoded.baseAddress!, bytes.baseAddress!, bytes.count) == 0 else {
+                throw VarveError(
+                    .corrupt, "what zstd compressed does not decompress to the same bytes",
+                    hint:
+                        "this machine's memory or its zstd library is faulty: test both before you trust a backup"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// A repository in a directory: opening one checks which it is, and writes nothing.
+public final class Repository: Sendable {
+    public let path: String
+    public let id: RepositoryID
+    public let description: RepositoryDescription
+    public let copy: CopyDescription
+    public let storage: DirectoryStorage
+    public let manifests: ManifestStore
+
+    private init(path: String, description: RepositoryDescription, copy: CopyDescription) throws {
+        guard let id = RepositoryID(hex: description.repository), copy.repository == description.repository
+        else {
+            throw VarveError(
+                .corrupt, "varve.json and copy.json do not name the same repository", location: path,
+                hint: "one of them comes from another repository: restore both from another copy")
+        }
+        self.path = path
+        self.id = id
+        self.description = description
+        self.copy = copy
+        storage = DirectoryStorage(path)
+        manifests = ManifestStore(storage: storage, repository: id)
+    }
+
+    /// Makes a new repository in a directory that is empty or absent.
+    public static func create(
+        at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary"
+    ) throws -> Repository {
+        try check(parameters)
+        if let status = try FileStatus.of(path) {
+            guard status.kind == .directory else {
+                throw VarveError(
+                    .invalid, "\(path) is not a directory", hint: "choose a path that does not exist yet")
+            }
+            let names = try Directory.list(path).filter { $0 != "lost+found" }
+            if names.contains(RepositoryDescription.fileName) {
+                throw VarveError(
+                    .invalid, "\(path) is a repository already",
+                    hint: "use it as it is, or choose another path")
+            }
+            guard names.isEmpty || isUnfinished(names) else {
+                throw VarveError(
+                    .invalid, "\(path) is not empty (it holds \(names[0]))",
+                    hint: "choose an empty or new directory")
+            }
+        } else {
+            try Directory.createAll(path)
+            try Directory.sync(Path.parent(path))
+        }
+        try DirectoryStorage.create(at: path)
+        let id = RepositoryID(Host.randomBytes(RepositoryID.byteCount))
+        let copy = CopyDescription(
+            repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
+            role: "primary")
+        let description = RepositoryDescription(repository: id, created: Clock.now(), parameters: parameters)
+        try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        // Last: with it the directory is a repository.
+        try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
+        return try open(path)
+    }
+
+    /// What an `init` that was killed leaves: its directories, but not yet `varve.json`.
+    private static func isUnfinished(_ names: [String]) -> Bool {
+        let ours = Set(ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyDescription.fileName])
+        return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
+    }
+
+    private static func check(_ parameters: RepositoryDescription.Parameters) throws {
+        let extent = Int(parameters.extentSize)
+        guard extent >= 64 << 10, extent <= 1 << 20, extent.nonzeroBitCount == 1 else {
+            throw VarveError(
+                .invalid, "an extent of \(extent) bytes can't be: a power of two from 64 KiB to 1 MiB can")
+        }
+        let pack = Int(parameters.packSize)
+        guard pack >= 1 << 20, pack <= 256 << 20 else {
+            throw VarveError(.invalid, "a pack of \(pack) bytes can't be: 1 MiB to 256 MiB can")
+        }
+        guard (1...19).contains(parameters.compressionLevel) else {
+            throw VarveError(.invalid, "zstd has no level \(parameters.compressionLevel): 1 to 19 can be")
+        }
+    }
+
+    public static func open(_ path: String) throws -> Repository {
+        let file = Path.join(path, RepositoryDescription.fileName)
+        guard try FileStatus.of(file) != nil else { throw try notThere(path) }
+        let description = try SealedDocument.read(RepositoryDescription.self, from: file)
+        guard description.format == RepositoryDescription.currentFormat else {
+            throw VarveError(
+                .unsupported,
+                "\(path) is a repository of format \(description.format); this varve knows "
+                    + "\(RepositoryDescription.currentFormat)", hint: "use a newer varve")
+        }
+        let copy = try SealedDocument.read(
+            CopyDescription.self, from: Path.join(path, CopyDescription.fileName))
+        return try Repository(path: path, description: description, copy: copy)
+    }
+
+    private static func notThere(_ path: String) throws -> VarveError {
+        guard let status = try FileStatus.of(path) else {
+            return VarveError(
+                .noRepository, "there is no repository at \(path): no such directory",
+                hint: "check the path, or make a repository with 'varve init -r \(path)'")
+        }
+        guard status.kind == .directory else {
+            return VarveError(.noRepository, "there is no repository at \(path): it is not a directory")
+        }
+        let names = try Directory.list(path).filter { $0 != "lost+found" }
+        return names.isEmpty
+            ? VarveError(
+                .noRepository, "there is no repository at \(path): the directory is empty",
+                hint: "is its disk mounted? An empty mount point looks just like this. Nothing was written")
+            : VarveError(
+                .noRepository, "there is no repository at \(path): no varve.json in it",
+                hint: "check the path; the directory holds \(names.prefix(3).joined(separator: ", "))")
+    }
+
+    public func openIndex() throws -> RepositoryIndex {
+        try RepositoryIndex(storage: storage, repository: id)
+    }
+
+    /// The snapshot that `text` means: `latest`, a sequence number, or `12-1f2e…` with any number of digits.
+    public func find(_ text: String) throws -> SnapshotReference {
+        let all = try manifests.list()
+        let matches: [SnapshotReference]
+        if text == "latest" {
+            matches = Array(all.suffix(1))
+        } else {
+            let parts = text.split(separator: "-", maxSplits: 1)
+            matches = all.filter {
+                parts.first.flatMap { UInt64($0) } == $0.sequence
+                    && (parts.count < 2 || $0.hash.hex.hasPrefix(parts[1]))
+            }
+        }
+        if matches.count == 1 { return matches[0] }
+        if all.isEmpty {
+            throw VarveError(.missing, "\(path) holds no snapshot yet", hint: "make one with 'varve backup'")
+        }
+        throw VarveError(
+            .missing,
+            matches.isEmpty ? "there is no snapshot \(text) in \(path)" : "\(text) means several snapshots",
+            hint: "'varve snapshots' lists them; the newest is \(all[all.count - 1])")
+    }
+}
+
+/// A small JSON file that people read in place and in which every flipped bit shows: its bytes must be exactly what
+/// encoding its value gives, and `seal` is the BLAKE2b-256 of the document without it.
+enum SealedDocument {
+    private struct Sealed<Value: Codable>: Codable {
+        var document: Value
+        var seal: String
+    }
+
+    static func write(_ value: some Codable, to path: String) throws {
+        try Publication.replace(path, with: try encode(value), mode: 0o400)
+    }
+
+    static func read<Value: Codable>(_ type: Value.Type, from path: String) throws -> Value {
+        let file: File
+        do {
+            file = try File.open(reading: path)
+        } catch let error as VarveError where error.isNoEntry {
+            throw VarveError(
+                .corrupt, "\(Path.name(path)) is missing", location: path,
+                hint: "it is small and written once: restore it from another copy of the repository")
+        }
+        let bytes = try file.readAll(limit: 1 << 20)
+        let sealed = try JSON.decode(Sealed<Value>.self, from: bytes, what: path)
+        guard try encode(sealed.document) == bytes else {
+            throw VarveError(
+                .corrupt, "\(Path.name(path)) was changed or damaged: its seal does not match",
+                location: path,
+                hint: "restore it from another copy of the repository")
+        }
+        return sealed.document
+    }
+
+    private static func encode(_ value: some Codable) throws -> [UInt8] {
+        let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
+        return try JSON.encode(Sealed(document: value, seal: seal), indented: true) + [UInt8(ascii: "\n")]
+    }
+}

@@ -1,0 +1,134 @@
+import Synchronization
+import VarveCodec
+import VarveFormat
+import VarveStorage
+
+/// Where each blob is: the stored tables, and in memory what they do not cover yet.
+///
+/// The index is a cache. Packs that no table lists (a run was killed before it wrote its index, or the index was
+/// lost) are read from their own directories; packs that a table lists and that are gone are ignored.
+public final class RepositoryIndex: Sendable {
+    private struct Table {
+        var name: String
+        var table: IndexTable
+        /// Keeps the mapped bytes alive.
+        var storage: ObjectBytes
+    }
+
+    private struct State {
+        var tables: [Table] = []
+        /// Packs whose entries may be used.
+        var packs: Set<ContentID> = []
+        /// Entries of packs that no table lists.
+        var unlisted: [ContentID: IndexTable.Location] = [:]
+        /// Index objects that can't be read, or that a rebuild found wanting: set aside at the next flush.
+        var damaged: [String] = []
+        var isRebuilt = false
+    }
+
+    private let storage: any Storage
+    private let repository: RepositoryID
+    private let state: Mutex<State>
+
+    public init(storage: any Storage, repository: RepositoryID) throws {
+        self.storage = storage
+        self.repository = repository
+        state = Mutex(try Self.load(storage, repository))
+    }
+
+    private static func load(_ storage: any Storage, _ repository: RepositoryID) throws -> State {
+        var state = State()
+        for name in try storage.list(.index) {
+            // A damaged index object costs time, never data: its packs are read instead.
+            guard let stored = try? storage.map(ObjectName(.index, name)),
+                let table = try? IndexTable(stored.bytes), table.repository == repository
+            else {
+                state.damaged.append(name)
+                continue
+            }
+            state.tables.append(Table(name: name, table: table, storage: stored))
+        }
+        let listed = Set(state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
+        for name in try storage.list(.pack) {
+            guard let pack = ContentID(hex: name) else { continue }
+            state.packs.insert(pack)
+            if !listed.contains(pack) { try addUnlisted(pack, storage, &state) }
+        }
+        return state
+    }
+
+    private static func addUnlisted(_ pack: ContentID, _ storage: any Storage, _ state: inout State) throws {
+        for entry in try PackReader.contents(of: pack, in: storage).entries {
+            state.unlisted[entry.header.id] = IndexTable.Location(
+                pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
+        }
+    }
+
+    public func find(_ id: ContentID) -> IndexTable.Location? {
+        state.withLock { state in
+            if let location = state.unlisted[id] { return location }
+            for table in state.tables {
+                if let location = table.table.find(id), state.packs.contains(location.pack) {
+                    return location
+                }
+            }
+            return nil
+        }
+    }
+
+    /// Reads every pack's own directory instead of the tables: after a lookup led nowhere. Once; then it is false.
+    public func rebuild() throws -> Bool {
+        try state.withLock { state in
+            if state.isRebuilt { return false }
+            state.damaged += state.tables.map(\.name)
+            state.tables = []
+            state.unlisted = [:]
+            for pack in state.packs { try Self.addUnlisted(pack, storage, &state) }
+            state.isRebuilt = true
+            return true
+        }
+    }
+
+    /// A pack that was just published, with its blobs.
+    func add(pack: ContentID, entries: [Pack.Entry]) {
+        state.withLock { state in
+            state.packs.insert(pack)
+            for entry in entries {
+                state.unlisted[entry.header.id] = IndexTable.Location(
+                    pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
+            }
+        }
+    }
+
+    public var packs: [ContentID] { state.withLock { $0.packs.sorted() } }
+
+    /// Writes what no table covers as a new table, and merges tables of similar size into it, so that their number
+    /// grows with the logarithm of what they hold. A table is removed only when its successor is durable.
+    public func flush() throws {
+        try state.withLock { state in
+            for name in state.damaged { try storage.setAside(ObjectName(.index, name)) }
+            state.damaged = []
+            if state.unlisted.isEmpty { return }
+            var builder = IndexTableBuilder(repository: repository)
+            for (id, location) in state.unlisted { builder.add(id, location) }
+            var merged: Set<String> = []
+            for table in state.tables.sorted(by: { $0.table.count < $1.table.count }) {
+                if table.table.count > 2 * builder.count { break }
+                builder.add(table.table) { state.packs.contains($0) }
+                merged.insert(table.name)
+            }
+            let encoded = builder.encoded()
+            let name = encoded.withUnsafeBytes { Hasher.name(of: $0).hex }
+            try encoded.withUnsafeBytes { try storage.publish(ObjectName(.index, name), [$0]) }
+            merged.remove(name)
+            for name in merged { try storage.remove(ObjectName(.index, name)) }
+            let stored = try storage.map(ObjectName(.index, name))
+            state.tables.removeAll { merged.contains($0.name) || $0.name == name }
+            state.tables.append(Table(name: name, table: try IndexTable(stored.bytes), storage: stored))
+            state.unlisted = [:]
+        }
+    }
+
+    /// Blobs known in memory only: what a caller watches to flush before they become many.
+    public var unlistedCount: Int { state.withLock { $0.unlisted.count } }
+}
