@@ -42,13 +42,17 @@ public struct CaptureSummary: Sendable {
     public var environment: Manifest.Environment?
     public var recovery: Manifest.Recovery?
     public var warnings: [Manifest.Warning]
+    /// The restored home (".") and the directories beneath it that a restore makes, parents first.
+    public var directories: [Manifest.Directory]
 
     public init(
-        environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning]
+        environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning],
+        directories: [Manifest.Directory] = []
     ) {
         self.environment = environment
         self.recovery = recovery
         self.warnings = warnings
+        self.directories = directories
     }
 }
 
@@ -57,6 +61,8 @@ public struct CaptureSummary: Sendable {
 /// A gap between writes reads as zeros. Bytes are only borrowed for the call. Any method may throw (the
 /// repository is full, the user pressed Ctrl-C): the source then cleans up behind itself and rethrows.
 public protocol CaptureSink: AnyObject {
+    /// How many bytes are about to come, for progress; may be said again when more is known.
+    func expect(totalBytes: UInt64)
     func begin(_ file: SourceFile) throws
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws
     func end(_ facts: SourceFileFacts) throws
@@ -67,4 +73,8 @@ public protocol CaptureSource {
     /// Delivers everything in the order of the contract (databases, then logs ascending), checks what it can,
     /// and throws before the first `begin` if the source must be refused.
     func capture(into sink: any CaptureSink) throws -> CaptureSummary
+}
+
+extension CaptureSink {
+    public func expect(totalBytes: UInt64) {}
 }

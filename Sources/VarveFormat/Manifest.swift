@@ -20,6 +20,8 @@ public struct Manifest: Codable, Hashable, Sendable {
     public var recovery: Recovery?
     /// Sorted by path, logs included.
     public var files: [File]
+    /// "." and what lies beneath it, parents first.
+    public var directories: [Directory]
     /// Something in the source was damaged, and is stored as it was; `warnings` say what.
     public var tainted: Bool
     public var warnings: [Warning]
@@ -42,6 +44,7 @@ public struct Manifest: Codable, Hashable, Sendable {
         self.environment = environment
         self.recovery = recovery
         self.files = files
+        self.directories = directories
         self.tainted = warnings.contains { $0.taints }
         self.warnings = warnings
         self.statistics = statistics
@@ -164,6 +167,17 @@ extension Manifest {
             self.map = map
             self.database = database
             self.log = log
+        }
+    }
+
+    public struct Directory: Codable, Hashable, Sendable {
+        /// As `File.path`; "." is the restored home itself.
+        public var path: String
+        public var attributes: Attributes
+
+        public init(path: String, attributes: Attributes) {
+            self.path = path
+            self.attributes = attributes
         }
     }
 
