@@ -31,8 +31,7 @@ public struct Manifest: Codable, Hashable, Sendable {
         repository: String, sequence: UInt64, previous: String?, tool: String, host: String,
         started: Timestamp,
         finished: Timestamp, environment: Environment?, recovery: Recovery?, files: [File],
-        warnings: [Warning],
-        statistics: Statistics
+        directories: [Directory], warnings: [Warning], statistics: Statistics
     ) {
         self.repository = repository
         self.sequence = sequence
