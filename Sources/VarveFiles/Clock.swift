@@ -42,4 +42,5 @@ public enum Host {
 
 extension Host {
     public static var processID: Int32 { getpid() }
+    public static var isRoot: Bool { geteuid() == 0 }
 }

@@ -37,8 +37,8 @@ public enum PackReader {
         do {
             return PackContents(entries: try directory(of: pack, in: storage).entries, damaged: [])
         } catch let error as VarveError where error.code == .corrupt {
-            let stored = try storage.map(ObjectName(.pack, pack))
-            return scan(stored.bytes)
+            let stored = try storage.readAll(ObjectName(.pack, pack), limit: Pack.maximumLength)
+            return stored.withUnsafeBytes { scan($0) }
         }
     }
 

@@ -44,12 +44,12 @@ public final class DirectoryStorage: Storage {
     }
 
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
-        let stored = try map(object)
-        guard stored.bytes.count == parts.reduce(0, { $0 + $1.count }) else { return false }
+        let length = parts.reduce(0) { $0 + $1.count }
+        guard try size(of: object) == UInt64(length) else { return false }
+        let stored = try readAll(object, limit: length)
         var offset = 0
         for part in parts {
-            let there = UnsafeRawBufferPointer(rebasing: stored.bytes[offset..<offset + part.count])
-            guard there.elementsEqual(part) else { return false }
+            guard stored[offset..<offset + part.count].elementsEqual(part) else { return false }
             offset += part.count
         }
         return true

@@ -1,0 +1,196 @@
+import VarveCapture
+import VarveChunking
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveRepository
+
+/// Takes one capture into a repository as a new snapshot.
+///
+/// Either the snapshot is committed and durable when `backup` returns, or the repository's snapshots are as before.
+public final class Archiver {
+    public struct Result: Sendable {
+        public var snapshot: SnapshotReference
+        public var manifest: Manifest
+    }
+
+    private let repository: Repository
+    private let cancellation: Cancellation
+    private let progress: @Sendable (Progress) -> Void
+
+    /// - Parameter progress: called often, on the thread that called `backup`.
+    public init(
+        repository: Repository, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) {
+        self.repository = repository
+        self.cancellation = cancellation
+        self.progress = progress
+    }
+
+    /// - Parameter tool: name and version, for the manifest.
+    public func backup(_ source: some CaptureSource, tool: String) throws -> Result {
+        let started = Clock.now()
+        let writer = try RepositoryWriter(repository)
+        let session = ArchiveSession(writer: writer, cancellation: cancellation, progress: progress)
+        defer { session.close() }
+        let summary = try source.capture(into: session)
+        try cancellation.check()
+        let (files, statistics) = try session.finish()
+        let previous = try writer.latest()
+        let manifest = Manifest(
+            repository: repository.id.description, sequence: (previous?.sequence ?? 0) + 1,
+            previous: previous?.name,
+            tool: tool, host: Host.name, started: started, finished: Clock.now(),
+            environment: summary.environment,
+            recovery: summary.recovery, files: files, directories: summary.directories,
+            warnings: summary.warnings,
+            statistics: statistics)
+        return Result(snapshot: try writer.commit(manifest), manifest: manifest)
+    }
+}
+
+/// The sink of one capture: cuts files into extents and sends them through the pipeline into the writer.
+private final class ArchiveSession: CaptureSink {
+    private let cancellation: Cancellation
+    private let progress: @Sendable (Progress) -> Void
+    private let extentSize: UInt32
+    private let collector: ExtentCollector
+    private let pipeline: ExtentPipeline
+    private var file: (source: SourceFile, cutter: ExtentCutter)?
+    private var job: ExtentPipeline.Job?
+    private var bytesDone: UInt64 = 0
+    private var bytesTotal: UInt64?
+
+    init(
+        writer: RepositoryWriter, cancellation: Cancellation, progress: @escaping @Sendable (Progress) -> Void
+    ) {
+        self.cancellation = cancellation
+        self.progress = progress
+        let parameters = writer.repository.description.parameters
+        extentSize = parameters.extentSize
+        let collector = ExtentCollector(writer: writer, level: parameters.compressionLevel)
+        self.collector = collector
+        let index = writer.index
+        pipeline = ExtentPipeline(
+            extentSize: Int(extentSize), level: parameters.compressionLevel, workers: Host.processors,
+            contains: { index.find($0) != nil }, collect: { try collector.collect($0) })
+    }
+
+    func expect(totalBytes: UInt64) { bytesTotal = totalBytes }
+
+    func begin(_ source: SourceFile) throws {
+        precondition(file == nil, "begin without end")
+        guard source.unit.nonzeroBitCount == 1, source.unit <= extentSize else {
+            throw VarveError(
+                .invalid, "\(source.path) has pages of \(source.unit) bytes, which no extent can hold")
+        }
+        file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit))
+        progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+        try cancellation.check()
+        guard let source = file?.source, var cutter = file?.cutter else {
+            preconditionFailure("write without begin")
+        }
+        try cutter.write(bytes, at: offset, buffer: buffer, full: { try submit(count: Int(extentSize)) })
+        file?.cutter = cutter
+        bytesDone += UInt64(bytes.count)
+        progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
+    }
+
+    func end(_ facts: SourceFileFacts) throws {
+        guard let source = file?.source, var cutter = file?.cutter else {
+            preconditionFailure("end without begin")
+        }
+        file = nil
+        let rest = try cutter.finish(
+            size: facts.size, buffer: buffer, full: { try submit(count: Int(extentSize)) })
+        if rest > 0 { try submit(count: rest) }
+        let end = try pipeline.acquire()
+        let collector = collector
+        end.action = { try collector.endFile(source, facts) }
+        try pipeline.submit(end)
+    }
+
+    private func buffer() throws -> UnsafeMutableRawBufferPointer {
+        if let job { return job.input }
+        let next = try pipeline.acquire()
+        job = next
+        return next.input
+    }
+
+    private func submit(count: Int) throws {
+        guard let full = job else { preconditionFailure("no extent was begun") }
+        job = nil
+        full.count = count
+        try pipeline.submit(full)
+    }
+
+    func finish() throws -> ([Manifest.File], Manifest.Statistics) {
+        try pipeline.drain()
+        return (collector.files.sorted { $0.path < $1.path }, collector.statistics)
+    }
+
+    func close() { pipeline.close() }
+}
+
+/// Runs on the pipeline's collecting thread: appends blobs in order and builds the maps.
+private final class ExtentCollector: @unchecked Sendable {
+    // Sendable: touched by the collecting thread only, and read after the pipeline was drained.
+    private let writer: RepositoryWriter
+    private let encoder: BlobEncoder
+    private var buffer: [UInt8]
+    private var map: ExtentMapBuilder
+    private let extentSize: UInt32
+    private(set) var files: [Manifest.File] = []
+    private(set) var statistics = Manifest.Statistics()
+
+    init(writer: RepositoryWriter, level: Int32) {
+        self.writer = writer
+        encoder = BlobEncoder(level: level)
+        let node = ExtentMapNode.headerLength + ExtentMapNode.fanOut * ContentID.byteCount
+        buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(node))
+        extentSize = writer.repository.description.parameters.extentSize
+        map = ExtentMapBuilder(extentSize: extentSize)
+    }
+
+    func collect(_ job: ExtentPipeline.Job) throws {
+        statistics.extents += 1
+        statistics.sourceBytes += UInt64(job.count)
+        if let header = job.header, let blob = job.blob, try writer.append(header, blob) {
+            statistics.newExtents += 1
+            statistics.newBytes += UInt64(job.count)
+            statistics.storedBytes += UInt64(header.totalLength)
+        }
+        try map.append(job.id, length: UInt64(job.count)) { try store($0) }
+    }
+
+    func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws {
+        let root = try map.finish { try store($0) }
+        map = ExtentMapBuilder(extentSize: extentSize)
+        files.append(
+            Manifest.File(
+                path: source.path, kind: source.kind, size: facts.size, attributes: source.attributes,
+                map: root?.hex, database: facts.database, log: facts.log))
+    }
+
+    private func store(_ node: ExtentMapNode) throws -> ContentID {
+        let bytes = node.encoded
+        let id = bytes.withUnsafeBytes { Hasher.id(of: $0, .map) }
+        if writer.contains(id) { return id }
+        try bytes.withUnsafeBytes { bytes in
+            try buffer.withUnsafeMutableBytes { buffer in
+                let header = try encoder.encode(bytes, id: id, type: .map, into: buffer)
+                let blob = UnsafeRawBufferPointer(
+                    rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength])
+                if try writer.append(header, blob) {
+                    statistics.storedBytes += UInt64(header.totalLength)
+                    statistics.metadataBytes += UInt64(header.totalLength)
+                }
+            }
+        }
+        return id
+    }
+}

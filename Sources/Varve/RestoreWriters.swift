@@ -1,0 +1,119 @@
+import Synchronization
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+/// Writes one file after another from its extents, several extents at a time.
+final class RestoreWriters {
+    /// Extents looked up and sorted by place at once: 512 MiB of the file, 300 KiB of memory.
+    private static let window = 4096
+
+    private let index: RepositoryIndex
+    private let storage: any Storage
+    private let cancellation: Cancellation
+    private let mapReader: BlobReader
+    private let work: BoundedQueue<Item>
+    private let threads: [WorkerThread]
+
+    /// One extent to fetch and write.
+    private struct Item: Sendable {
+        var extent: MappedExtent
+        var output: Output
+    }
+
+    /// A file being written; shared by the workers.
+    private final class Output: Sendable {
+        let file: File
+        let state: Monitor<(pending: Int, bytes: UInt64, error: (any Error)?)>
+
+        init(_ file: consuming File) {
+            self.file = file
+            state = Monitor((0, 0, nil))
+        }
+    }
+
+    init(index: RepositoryIndex, storage: any Storage, cancellation: Cancellation) {
+        self.index = index
+        self.storage = storage
+        self.cancellation = cancellation
+        mapReader = BlobReader(index: index, storage: storage)
+        let work = BoundedQueue<Item>(capacity: 64)
+        self.work = work
+        threads = (0..<Host.processors).map { _ in
+            WorkerThread {
+                let reader = BlobReader(index: index, storage: storage)
+                while let item = work.pop() { Self.carryOut(item, reader) }
+            }
+        }
+    }
+
+    private static func carryOut(_ item: Item, _ reader: BlobReader) {
+        let result = Result {
+            let bytes = try reader.read(item.extent.id, .data)
+            guard bytes.count == item.extent.length else {
+                throw VarveError(
+                    .corrupt,
+                    "extent \(item.extent.id.short) has \(bytes.count) bytes, not \(item.extent.length)")
+            }
+            try bytes.withUnsafeBytes { try item.output.file.write($0, at: item.extent.offset) }
+        }
+        item.output.state.change { state in
+            state.pending -= 1
+            state.bytes += UInt64(item.extent.length)
+            if case .failure(let error) = result, state.error == nil { state.error = error }
+        }
+    }
+
+    /// Creates the file with its content and attributes, durably.
+    func write(_ file: Manifest.File, to path: String, progress: (UInt64) -> Void) throws {
+        let output = Output(try File.create(path))
+        try output.file.truncate(to: file.size)
+        do {
+            try writeExtents(file, output, progress)
+        } catch let error as VarveError where error.location == nil {
+            throw VarveError(
+                error.code, error.message, location: file.path, hint: error.hint, cause: error.cause)
+        }
+        try output.file.apply(file.attributes)
+        try output.file.sync()
+        progress(file.size)
+    }
+
+    private func writeExtents(_ file: Manifest.File, _ output: Output, _ progress: (UInt64) -> Void) throws {
+        var map = try ExtentMapReader(file, reader: mapReader)
+        // Whatever happens, no worker may use the file after this returns.
+        defer { _ = output.state.wait { $0.pending == 0 ? true : nil } }
+        while true {
+            var window: [MappedExtent] = []
+            while window.count < Self.window, let extent = try map.next() { window.append(extent) }
+            if window.isEmpty { break }
+            for extent in sortedByPlace(window) {
+                try cancellation.check()
+                let bytes = try output.state.change { state in
+                    if let error = state.error { throw error }
+                    state.pending += 1
+                    return state.bytes
+                }
+                _ = work.push(Item(extent: extent, output: output))
+                progress(bytes)
+            }
+        }
+        let error = output.state.wait { $0.pending == 0 ? .some($0.error) : nil }
+        if let error { throw error }
+    }
+
+    /// In the order in which they lie in the packs, so that a disk reads forward.
+    private func sortedByPlace(_ extents: [MappedExtent]) -> [MappedExtent] {
+        let placed = extents.map { ($0, index.find($0.id)) }
+        return placed.sorted { a, b in
+            guard let left = a.1, let right = b.1 else { return a.1 != nil && b.1 == nil }
+            return left.pack == right.pack ? left.offset < right.offset : left.pack < right.pack
+        }.map(\.0)
+    }
+
+    func close() {
+        work.close()
+        for thread in threads { thread.join() }
+    }
+}

@@ -1,0 +1,68 @@
+import VarveFiles
+import VarveFormat
+import VarveRepository
+
+/// Carries out restore plans.
+///
+/// Everything is written beside the target, in a directory that says so by its name, and takes the target's name only
+/// when all of it is there and durable. An interrupted restore leaves that directory; the next one clears it away.
+public final class Restorer {
+    private let repository: Repository
+    private let cancellation: Cancellation
+    private let progress: @Sendable (Progress) -> Void
+
+    public init(
+        repository: Repository, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) {
+        self.repository = repository
+        self.cancellation = cancellation
+        self.progress = progress
+    }
+
+    /// - Throws: `.invalid` if the target is neither empty nor absent.
+    public func restore(_ plan: RestorePlan) throws {
+        let staging = try StagingDirectory(target: plan.target)
+        try staging.prepare()
+        let root = staging.path
+        for directory in plan.directories where directory.path != "." {
+            try Directory.createAll(Path.join(root, directory.path))
+        }
+        let writers = RestoreWriters(
+            index: try repository.openIndex(), storage: repository.storage, cancellation: cancellation)
+        defer { writers.close() }
+        var done: UInt64 = 0
+        for file in plan.files {
+            try cancellation.check()
+            try Directory.createAll(Path.parent(Path.join(root, file.path)))
+            let before = done
+            try writers.write(file, to: Path.join(root, file.path)) { [progress] bytes in
+                progress(Progress(item: file.path, bytesDone: before + bytes, bytesTotal: plan.totalBytes))
+            }
+            done += file.size
+        }
+        try finishDirectories(plan, root)
+        try staging.publish()
+    }
+
+    /// Attributes last, children before parents: writing into a directory changes its times.
+    private func finishDirectories(_ plan: RestorePlan, _ root: String) throws {
+        for directory in plan.directories.reversed() {
+            let path = Path.join(root, directory.path)
+            let file = try File.open(reading: path, followLinks: false)
+            try file.apply(directory.attributes)
+            try file.sync()
+        }
+        for file in plan.files { try Directory.sync(Path.parent(Path.join(root, file.path))) }
+        try Directory.sync(root)
+    }
+}
+
+extension File {
+    /// Mode, times and, as root, the owner. The set-id bits are dropped: nothing a database needs.
+    borrowing func apply(_ attributes: Manifest.Attributes) throws {
+        if Host.isRoot { try setOwner(user: attributes.user, group: attributes.group) }
+        try setMode(attributes.mode & 0o1777)
+        try setModified(attributes.modified)
+    }
+}

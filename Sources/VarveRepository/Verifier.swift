@@ -1,0 +1,126 @@
+import Synchronization
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// Something a verification found wrong.
+public struct Finding: Codable, Hashable, Sendable {
+    /// `packs/<name>`, `manifests/<name>`, …, as it lies in the repository.
+    public var object: String
+    public var problem: String
+    /// Byte offsets in the object, where they are known.
+    public var range: Range<UInt64>?
+
+    public init(object: String, problem: String, range: Range<UInt64>? = nil) {
+        self.object = object
+        self.problem = problem
+        self.range = range
+    }
+}
+
+/// What a damaged repository can no longer give back.
+public struct Loss: Codable, Hashable, Sendable, Comparable {
+    public var snapshot: String
+    public var path: String
+    /// Bytes of the file; nil if the whole file or snapshot is affected.
+    public var range: Range<UInt64>?
+
+    public static func < (a: Loss, b: Loss) -> Bool {
+        (a.snapshot, a.path, a.range?.lowerBound ?? 0) < (b.snapshot, b.path, b.range?.lowerBound ?? 0)
+    }
+}
+
+public struct VerificationReport: Codable, Sendable {
+    public var objects = 0
+    public var bytes: UInt64 = 0
+    public var blobs = 0
+    public var snapshots = 0
+    public var findings: [Finding] = []
+    public var losses: [Loss] = []
+
+    public var isGood: Bool { findings.isEmpty && losses.isEmpty }
+}
+
+/// Proves that what is stored can be read.
+///
+/// A finding is never thrown: everything is looked at, and the report lists all of it.
+public final class Verifier: Sendable {
+    let repository: Repository
+    private let isCancelled: @Sendable () -> Bool
+    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    let report = Mutex(VerificationReport())
+
+    public init(
+        _ repository: Repository, isCancelled: @escaping @Sendable () -> Bool = { false },
+        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
+            { _, _, _ in }
+    ) {
+        self.repository = repository
+        self.isCancelled = isCancelled
+        self.progress = progress
+    }
+
+    func note(_ object: String, _ error: any Error, range: Range<UInt64>? = nil) {
+        let problem = (error as? VarveError)?.message ?? "\(error)"
+        report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
+    }
+
+    func note(_ object: String, _ problem: String, range: Range<UInt64>? = nil) {
+        report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
+    }
+
+    /// Every object, and every file that is where none should be.
+    func listObjects() throws -> [(object: ObjectName, size: UInt64)] {
+        var objects: [(ObjectName, UInt64)] = []
+        for kind in ObjectKind.allCases {
+            for name in try repository.storage.list(kind) {
+                let object = ObjectName(kind, name)
+                let isNamed =
+                    kind == .manifest ? SnapshotReference(name: name) != nil : ContentID(hex: name) != nil
+                if isNamed, let size = try repository.storage.size(of: object) {
+                    objects.append((object, size))
+                } else {
+                    note("\(object)", "a file that no object is called like")
+                }
+            }
+        }
+        return objects
+    }
+
+    /// Runs `body` for each object on all processors; reports progress in bytes.
+    func forEach(
+        _ objects: [(object: ObjectName, size: UInt64)],
+        _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
+    ) throws {
+        let total = objects.reduce(0) { $0 + $1.size }
+        let counters = Counters()
+        let workers = (0..<Host.processors).map { _ in
+            WorkerThread { [self] in
+                while !isCancelled() {
+                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    guard index < objects.count else { return }
+                    let (object, size) = objects[index]
+                    body(object, size)
+                    let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
+                    progress("\(object)", bytes, total)
+                }
+            }
+        }
+        for worker in workers { worker.join() }
+        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+    }
+
+    func result() -> VerificationReport {
+        var report = report.withLock { $0 }
+        report.findings.sort {
+            ($0.object, $0.range?.lowerBound ?? 0) < ($1.object, $1.range?.lowerBound ?? 0)
+        }
+        report.losses.sort()
+        return report
+    }
+}
+
+private final class Counters: Sendable {
+    let next = Atomic<Int>(0)
+    let done = Atomic<UInt64>(0)
+}
