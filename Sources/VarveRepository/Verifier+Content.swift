@@ -31,9 +31,21 @@ extension Verifier {
     private func verifyPack(_ object: ObjectName, _ size: UInt64, _ index: RepositoryIndex, _ bad: BadBlobs) {
         do {
             guard let pack = ContentID(hex: object.name) else { return }
-            let stored = try repository.storage.map(object)
-            let header = try Pack.Header(
-                UnsafeRawBufferPointer(rebasing: stored.bytes.prefix(Pack.headerLength)))
+            // Read and not mapped: an unreadable sector must be an error here, not a signal.
+            let stored = try repository.storage.readAll(object, limit: Pack.maximumLength)
+            try stored.withUnsafeBytes { try verifyPack(object, pack, $0, index, bad) }
+            report.withLock { $0.bytes += size }
+        } catch {
+            note("\(object)", error)
+        }
+    }
+
+    private func verifyPack(
+        _ object: ObjectName, _ pack: ContentID, _ bytes: UnsafeRawBufferPointer, _ index: RepositoryIndex,
+        _ bad: BadBlobs
+    ) throws {
+        do {
+            let header = try Pack.Header(UnsafeRawBufferPointer(rebasing: bytes.prefix(Pack.headerLength)))
             if header.repository != repository.id {
                 note("\(object)", "it belongs to repository \(header.repository)")
             }
