@@ -1,0 +1,25 @@
+import ArgumentParser
+import Varve
+import VarveFormat
+import VarveRepository
+
+struct InitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init", abstract: "Make a new repository in an empty or new directory.")
+
+    @OptionGroup var options: RepositoryOptions
+
+    @Option(help: "A name for this copy of the repository, shown where copies are listed.")
+    var label = "primary"
+
+    @Option(help: "zstd's level, 1 to 19.")
+    var compressionLevel: Int32 = 3
+
+    func run() throws {
+        var parameters = RepositoryDescription.Parameters()
+        parameters.compressionLevel = compressionLevel
+        let repository = try Repository.create(at: try options.path(), parameters: parameters, label: label)
+        if options.json { return try printJSON(repository.description) }
+        Terminal.say("repository \(repository.id) made at \(repository.path)")
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Varve
+import VarveFormat
+import VarveRepository
+
+struct ShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show what a snapshot is, where it came from, and what its recovery needs.")
+
+    @OptionGroup var options: RepositoryOptions
+
+    @Argument(help: "latest, a number, or what 'varve snapshots' prints.")
+    var snapshot = "latest"
+
+    func run() throws {
+        let repository = try options.open()
+        let reference = try repository.find(snapshot)
+        let manifest = try repository.manifests.read(reference)
+        if options.json { return try printJSON(manifest) }
+        print(table(rows(reference, manifest)))
+        for warning in manifest.warnings { print("warning: \(warning.message)") }
+    }
+
+    private func rows(_ reference: SnapshotReference, _ manifest: Manifest) -> [[String]] {
+        var rows = [
+            ["snapshot", reference.name],
+            ["taken", "\(manifest.started) to \(manifest.finished) on \(manifest.host) by \(manifest.tool)"],
+        ]
+        if let environment = manifest.environment {
+            rows.append(["environment", "\(environment.home), \(environment.mode.rawValue)"])
+            rows.append(["log directory", Self.describe(environment.logDirectory)])
+            for directory in environment.dataDirectories { rows.append(["data directory", Self.describe(directory)]) }
+            if environment.encrypted { rows.append(["encrypted", "by the database; its password is needed to recover"]) }
+        }
+        if let recovery = manifest.recovery {
+            rows.append(["restores to", "\(recovery.recoverableTo), log position \(recovery.endOfLog)"])
+            rows.append(["logs", "\(recovery.firstLog) to \(recovery.lastLog), all needed by catastrophic recovery"])
+            if let checkpoint = recovery.checkpoint { rows.append(["checkpoint", "\(checkpoint)"]) }
+            if let largest = recovery.largestPageLSN { rows.append(["newest page", "\(largest)"]) }
+        }
+        let total = manifest.files.reduce(0) { $0 + $1.size }
+        let statistics = manifest.statistics
+        rows.append(["files", "\(manifest.files.count), \(ByteCount(total))"])
+        rows.append([
+            "added", "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of "
+                + "\(statistics.extents) extents, \(ByteCount(statistics.metadataBytes)) of it maps",
+        ])
+        if manifest.tainted { rows.append(["TAINTED", "the source was damaged; see the warnings"]) }
+        return rows
+    }
+
+    private static func describe(_ directory: Manifest.Environment.Directory) -> String {
+        let place = directory.original == directory.restored ? "" : ", restored as \(directory.restored)"
+        return directory.original + place + (directory.configured ? "" : " (not in DB_CONFIG)")
+    }
+}

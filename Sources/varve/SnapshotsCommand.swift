@@ -1,0 +1,59 @@
+import ArgumentParser
+import Varve
+import VarveFormat
+import VarveRepository
+
+struct SnapshotsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshots", abstract: "List the snapshots, oldest first, and to which moment each restores.")
+
+    @OptionGroup var options: RepositoryOptions
+
+    /// One line of the list.
+    private struct Row: Codable {
+        var snapshot: String
+        var sequence: UInt64
+        var finished: Timestamp
+        var recoverableTo: Timestamp?
+        var host: String
+        var home: String?
+        var mode: String?
+        var files: Int
+        var bytes: UInt64
+        var storedBytes: UInt64
+        var tainted: Bool
+    }
+
+    func run() throws {
+        let repository = try options.open()
+        let rows = try repository.manifests.list().map { reference in
+            Row(reference, try repository.manifests.read(reference))
+        }
+        if options.json { return try printJSON(rows) }
+        let header = ["SNAPSHOT", "RESTORES TO", "FILES", "SIZE", "ADDED", "SOURCE"]
+        let lines = rows.map { row in
+            [
+                row.snapshot, (row.recoverableTo ?? row.finished).toSeconds, String(row.files),
+                "\(ByteCount(row.bytes))", "\(ByteCount(row.storedBytes))",
+                "\(row.host):\(row.home ?? "-")\(row.tainted ? " TAINTED" : "")",
+            ]
+        }
+        print(table([header] + lines, rightAligned: [2, 3, 4]))
+    }
+}
+
+extension SnapshotsCommand.Row {
+    fileprivate init(_ reference: SnapshotReference, _ manifest: Manifest) {
+        self.init(
+            snapshot: reference.description, sequence: reference.sequence, finished: manifest.finished,
+            recoverableTo: manifest.recovery?.recoverableTo, host: manifest.host, home: manifest.environment?.home,
+            mode: manifest.environment?.mode.rawValue, files: manifest.files.count,
+            bytes: manifest.files.reduce(0) { $0 + $1.size }, storedBytes: manifest.statistics.storedBytes,
+            tainted: manifest.tainted)
+    }
+}
+
+extension Timestamp {
+    /// Without the fraction: enough for a list.
+    var toSeconds: String { Timestamp(seconds: seconds).description }
+}

@@ -1,0 +1,84 @@
+import Glibc
+import Synchronization
+import Varve
+import VarveFiles
+import VarveFormat
+
+/// Standard output carries data; everything said to people goes to standard error.
+enum Terminal {
+    static let isInteractive = isatty(STDERR_FILENO) == 1
+
+    static func say(_ text: String) { fputs(text + "\n", stderr) }
+
+    static func report(_ error: VarveError) {
+        clearLine()
+        say("varve: \(error)")
+        if let hint = error.hint { say("hint: \(hint)") }
+    }
+
+    static func clearLine() {
+        if isInteractive { fputs("\r\u{1B}[K", stderr) }
+    }
+}
+
+/// One line that is rewritten while work goes on; silent unless standard error is a terminal.
+final class ProgressLine: Sendable {
+    private let started = Clock.monotonic()
+    private let lastShown = Mutex<UInt64>(0)
+
+    func show(_ progress: Progress) {
+        guard Terminal.isInteractive else { return }
+        let now = Clock.monotonic()
+        let isDue = lastShown.withLock { last -> Bool in
+            guard now - last > 200_000_000 else { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        let seconds = Double(now - started) / 1e9
+        let rate = Double(progress.bytesDone) / max(seconds, 0.001)
+        var text = "\(ByteCount(progress.bytesDone))"
+        if let total = progress.bytesTotal, total > 0 {
+            text += " of \(ByteCount(total))"
+            if rate > 0, total > progress.bytesDone, seconds > 1 {
+                text += ", \(Int(Double(total - progress.bytesDone) / rate)) s left"
+            }
+        }
+        text += ", \(ByteCount(UInt64(rate)))/s, \(progress.item)"
+        fputs("\r\u{1B}[K" + String(text.prefix(100)), stderr)
+    }
+
+    var seconds: Double { Double(Clock.monotonic() - started) / 1e9 }
+
+    func finish() { Terminal.clearLine() }
+}
+
+/// `1.25 s, 440 MiB/s`
+func rate(_ bytes: UInt64, _ seconds: Double) -> String {
+    "\(fixed(seconds)) s, \(ByteCount(UInt64(Double(bytes) / max(seconds, 0.001))))/s"
+}
+
+/// Two decimals, without a locale.
+func fixed(_ value: Double) -> String {
+    let hundredths = Int(value * 100 + 0.5)
+    let fraction = hundredths % 100
+    return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
+}
+
+/// Text in columns: all but the last padded; right-aligned where the column says so.
+func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
+    guard let columns = rows.map(\.count).max() else { return "" }
+    let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    return rows.map { row in
+        row.enumerated().map { column, text in
+            let padding = String(repeating: " ", count: widths[column] - text.count)
+            if rightAligned.contains(column) { return padding + text }
+            return column == row.count - 1 ? text : text + padding
+        }.joined(separator: "  ")
+    }.joined(separator: "\n")
+}
+
+/// Prints a value as one JSON document on standard output.
+func printJSON(_ value: some Encodable) throws {
+    print(String(decoding: try JSON.encode(value, indented: true), as: UTF8.self))
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Glibc
+import Varve
+import VarveFormat
+
+/// The command: arguments, progress, exit codes. What it does is in the library.
+@main
+struct VarveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "varve",
+        abstract: "Backups of live Berkeley DB environments: every change stored once, every copy provable.",
+        discussion: """
+            The repository is named by -r/--repository or by VARVE_REPOSITORY.
+
+            Exit codes: 0 done, 1 failed, 3 done but incomplete or tainted, 10 no repository there (or not this one), \
+            11 locked, 12 wrong key, 64 usage, 130 interrupted.
+            """,
+        version: Tool.version,
+        subcommands: [
+            InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
+            RestoreCommand.self, VerifyCommand.self, UnwedgeCommand.self,
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let error as VarveError {
+            Terminal.report(error)
+            exit(ExitStatus.of(error))
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+enum Tool {
+    static let version = "0.1.0"
+    static let name = "varve \(version)"
+}
+
+/// The command's exit codes (`Documentation/architecture.md`).
+enum ExitStatus {
+    static let tainted: Int32 = 3
+
+    static func of(_ error: VarveError) -> Int32 {
+        switch error.code {
+        case .noRepository: 10
+        case .locked: 11
+        case .wrongKey: 12
+        case .interrupted: 130
+        default: 1
+        }
+    }
+}
