@@ -1,1 +1,44 @@
-int main(void){return 0;}
+#include "workload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t clock_ns(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+uint64_t wall_ns(void) { return clock_ns(CLOCK_REALTIME); }
+
+void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("bdb-workload: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(EXIT_FAILED);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        int (*run)(const struct options *);
+    } commands[] = {
+        {"run", command_run},       {"check", command_check},           {"generate", command_generate},
+        {"day", command_day},       {"checkpoint", command_checkpoint}, {"flags", command_flags},
+    };
+    struct options options;
+    options_parse(&options, argc, argv);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, options.command) == 0) return commands[i].run(&options);
+    fprintf(stderr, "bdb-workload: no command \"%s\"; one of run, check, generate, day, checkpoint, flags\n",
+        options.command);
+    return EXIT_USAGE;
+}
