@@ -72,6 +72,9 @@ let package = Package(
             cSettings: cSettings),
 
         .testTarget(
+            name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],
+            swiftSettings: swiftSettings),
+        .testTarget(
             name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
     ]
 )

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Fuzzes one parser with libFuzzer under the address sanitizer: run.sh TARGET [SECONDS]
+# TARGET is the name of a Swift file beside this one. The sources of the modules that it needs are compiled into one
+# module with it, so that the fuzzer sees every branch. Seeds are the fixtures; a crash leaves its input in the current
+# directory and a status other than 0.
+set -eu
+target=${1:?usage: run.sh TARGET [SECONDS]}
+seconds=${2:-60}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+case $target in
+    DatabasePage) modules="VarveFormat VarveDatabase" seeds="*.db __dbq.* __dbp.*" ;;
+    LogFile) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
+    Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
+    *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration" >&2; exit 64 ;;
+esac
+
+mkdir "$work/sources" "$work/corpus"
+for module in $modules; do
+    for source in "$root/Sources/$module"/*.swift; do
+        # In one module they need not, and can't, import one another.
+        sed -E '/^(@testable )?import Varve/d' "$source" > "$work/sources/$module-$(basename "$source")"
+    done
+done
+cp "$here/$target.swift" "$work/sources/Fuzz-$target.swift"
+swiftc -O -module-name Fuzz -parse-as-library -sanitize=fuzzer,address -o "$work/fuzz" "$work"/sources/*.swift
+
+for environment in "$root"/Fixtures/bdb/*/; do
+    for pattern in $seeds; do
+        for seed in "$environment"$pattern; do
+            [ -f "$seed" ] || continue
+            # Short seeds are fast; all structures are in the first pages.
+            head -c 16384 "$seed" > "$work/corpus/$(basename "$environment")-$(basename "$seed")"
+        done
+    done
+done
+[ "$target" != Configuration ] || printf '%s\n' 'set_data_dir data' 'set_lg_dir /logs' \
+    'set_flags DB_LOG_AUTOREMOVE on' 'log_set_config db_log_in_memory off' 'log.0000000001' '__db.001' \
+    '__dbq.q.db.3' '__dbp.p.db.001' > "$work/corpus/seed"
+
+SWIFT_BACKTRACE=enable=no "$work/fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    -max_len=20000 -print_final_stats=1 "$work/corpus"
