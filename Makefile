@@ -1,0 +1,72 @@
+# The commands a person runs. Everything is built under .build; nothing is installed except by `install`
+# and, for missing Debian packages, by scripts/packages.sh.
+PREFIX ?= /usr/local
+SWIFT ?= swift
+RELEASE = $(SWIFT) build -c release
+RELEASE_BIN = $(CURDIR)/.build/release
+SOURCES = Sources Tests Package.swift
+# Further arguments of the three: BENCH="--live", TEST="--filter Restore".
+BENCH =
+SOAK =
+TEST =
+
+# Two builds at once would wait for each other's lock.
+.NOTPARALLEL:
+.PHONY: help demo release test bench soak lint format install clean fresh-root
+
+help:
+	@echo 'make demo              hot backups of a live Berkeley DB, restored, recovered and checked'
+	@echo 'make test              unit tests and real-process tests (TEST="--filter Name" for some)'
+	@echo 'make bench             varve beside restic, borg and tar|zstd (BENCH="--help" for its parameters)'
+	@echo 'make soak              the long tests: a thousand hot backups, fuzzing'
+	@echo 'make lint              check the format; make format writes it'
+	@echo 'make install PREFIX=P  a release build under P (default $(PREFIX)); DESTDIR is honoured'
+	@echo 'make fresh-root        demo and test in a new bare Debian 12 root (as root)'
+	@echo 'make clean             remove what was built'
+
+demo:
+	@scripts/packages.sh toolchain build
+	@$(MAKE) --no-print-directory release
+	@VARVE_BIN_DIR='$(RELEASE_BIN)' scripts/demo.sh
+
+release:
+	@echo 'building (release)' >&2
+	@$(RELEASE) --quiet
+
+test:
+	@scripts/packages.sh toolchain test
+	@$(MAKE) --no-print-directory release
+	cd Benchmarks && python3 -m unittest discover tests
+	VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test $(TEST)
+
+bench:
+	@scripts/packages.sh toolchain bench
+	@$(MAKE) --no-print-directory release
+	@cd Benchmarks && VARVE_BIN_DIR='$(RELEASE_BIN)' python3 -m varvebench $(BENCH)
+
+soak:
+	@scripts/packages.sh toolchain test
+	@$(MAKE) --no-print-directory release
+	VARVE_SOAK=1 VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test $(SOAK)
+
+lint:
+	$(SWIFT) format lint --strict -r $(SOURCES)
+
+format:
+	$(SWIFT) format -i -r $(SOURCES)
+
+# The Swift runtime is linked in, so that the two files run where no toolchain is; a scratch path of its
+# own, because the flag would rebuild the other release build again and again.
+install:
+	@scripts/packages.sh toolchain build
+	$(RELEASE) --scratch-path .build/static --static-swift-stdlib --product varve
+	$(RELEASE) --scratch-path .build/static --static-swift-stdlib --product varve-capture-bdb
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/libexec/varve'
+	install -m 755 .build/static/release/varve '$(DESTDIR)$(PREFIX)/bin/varve'
+	install -m 755 .build/static/release/varve-capture-bdb '$(DESTDIR)$(PREFIX)/libexec/varve/varve-capture-bdb'
+
+fresh-root:
+	@scripts/fresh-root.sh
+
+clean:
+	rm -rf .build Benchmarks/work
