@@ -27,7 +27,7 @@ struct VarveCommand: ParsableCommand {
             try command.run()
         } catch let error as VarveError {
             Terminal.report(error)
-            exit(ExitStatus.of(error))
+            Glibc.exit(ExitStatus.of(error))
         } catch {
             exit(withError: error)
         }
