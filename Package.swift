@@ -51,7 +51,8 @@ let package = Package(
         .target(
             name: "Varve",
             dependencies: [
-                "VarveCapture", "VarveRepository", "VarveChunking", "VarveCodec", "VarveFiles", "VarveFormat",
+                "VarveCapture", "VarveDatabase", "VarveRepository", "VarveChunking", "VarveCodec",
+                "VarveFiles", "VarveFormat",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -73,6 +74,10 @@ let package = Package(
             // C sources do not take the library from the module map.
             linkerSettings: [.linkedLibrary("db-5.3"), .linkedLibrary("pthread")]),
 
+        .testTarget(
+            name: "VarveCaptureTests",
+            dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
+            swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],
             swiftSettings: swiftSettings),

@@ -1,3 +1,4 @@
+import VarveDatabase
 import VarveFiles
 import VarveFormat
 import VarveRepository
@@ -18,6 +19,35 @@ public final class Restorer {
         self.repository = repository
         self.cancellation = cancellation
         self.progress = progress
+    }
+
+    /// Reads the snapshot's manifest and its `DB_CONFIG` and decides what a restore does.
+    ///
+    /// - Throws: as `RestorePlan.init`.
+    public func plan(
+        _ reference: SnapshotReference, target: String, options: RestorePlan.Options = .init()
+    ) throws -> RestorePlan {
+        let manifest = try repository.manifests.read(reference)
+        return try RestorePlan(
+            manifest, reference: reference, target: target, configuration: try absoluteNames(in: manifest),
+            options: options)
+    }
+
+    private func absoluteNames(in manifest: Manifest) throws -> [String] {
+        let configurations = manifest.files.filter {
+            $0.kind == .configuration && Path.name($0.path) == "DB_CONFIG"
+        }
+        guard !configurations.isEmpty else { return [] }
+        let reader = BlobReader(index: try repository.openIndex(), storage: repository.storage)
+        return try configurations.flatMap { file in
+            guard file.size <= UInt64(DatabaseConfiguration.maximumByteCount) else {
+                throw VarveError(.corrupt, "\(file.path) of the snapshot has \(file.size) bytes")
+            }
+            var map = try ExtentMapReader(file, reader: reader)
+            var bytes: [UInt8] = []
+            while let extent = try map.next() { bytes += try reader.read(extent.id, .data) }
+            return bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0).absoluteNames }
+        }
     }
 
     /// - Throws: `.invalid` if the target is neither empty nor absent.

@@ -136,6 +136,30 @@ public struct File: ~Copyable, Sendable {
     }
 }
 
+extension File {
+    /// The first bytes, fewer if the file is shorter.
+    public borrowing func readStart(_ count: Int) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
+            done = try read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+        }
+    }
+
+    /// Everything of a file whose size `stat` does not tell, as those in `/proc`; cut off at the limit.
+    public borrowing func readToEnd(limit: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let offset = UInt64(bytes.count)
+            let piece = try [UInt8](unsafeUninitializedCapacity: min(1 << 16, limit - bytes.count)) {
+                buffer, done in
+                done = try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+            }
+            if piece.isEmpty { break }
+            bytes += piece
+        }
+        return bytes
+    }
+}
+
 /// What `stat` says of a file, with the names that the rest of the house uses.
 public struct FileStatus: Sendable, Hashable {
     public enum Kind: Sendable { case regular, directory, symbolicLink, other }

@@ -27,7 +27,9 @@ struct LsCommand: ParsableCommand {
             let lsn = database.largestLSN.map { ", LSN to \($0)" } ?? ""
             return "\(database.type), \(database.pages) pages of \(database.pageSize)\(lsn)"
         }
-        if let log = file.log { return "\(log.firstLSN) to \(log.lastLSN), \(ByteCount(log.validLength)) of records" }
+        if let log = file.log {
+            return "\(log.firstLSN) to \(log.lastLSN), \(ByteCount(log.validLength)) of records"
+        }
         return ""
     }
 }

@@ -5,7 +5,8 @@ import VarveRepository
 
 struct ShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show what a snapshot is, where it came from, and what its recovery needs.")
+        commandName: "show",
+        abstract: "Show what a snapshot is, where it came from, and what its recovery needs.")
 
     @OptionGroup var options: RepositoryOptions
 
@@ -29,12 +30,18 @@ struct ShowCommand: ParsableCommand {
         if let environment = manifest.environment {
             rows.append(["environment", "\(environment.home), \(environment.mode.rawValue)"])
             rows.append(["log directory", Self.describe(environment.logDirectory)])
-            for directory in environment.dataDirectories { rows.append(["data directory", Self.describe(directory)]) }
-            if environment.encrypted { rows.append(["encrypted", "by the database; its password is needed to recover"]) }
+            for directory in environment.dataDirectories {
+                rows.append(["data directory", Self.describe(directory)])
+            }
+            if environment.encrypted {
+                rows.append(["encrypted", "by the database; its password is needed to recover"])
+            }
         }
         if let recovery = manifest.recovery {
             rows.append(["restores to", "\(recovery.recoverableTo), log position \(recovery.endOfLog)"])
-            rows.append(["logs", "\(recovery.firstLog) to \(recovery.lastLog), all needed by catastrophic recovery"])
+            rows.append([
+                "logs", "\(recovery.firstLog) to \(recovery.lastLog), all needed by catastrophic recovery",
+            ])
             if let checkpoint = recovery.checkpoint { rows.append(["checkpoint", "\(checkpoint)"]) }
             if let largest = recovery.largestPageLSN { rows.append(["newest page", "\(largest)"]) }
         }
@@ -42,7 +49,8 @@ struct ShowCommand: ParsableCommand {
         let statistics = manifest.statistics
         rows.append(["files", "\(manifest.files.count), \(ByteCount(total))"])
         rows.append([
-            "added", "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of "
+            "added",
+            "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of "
                 + "\(statistics.extents) extents, \(ByteCount(statistics.metadataBytes)) of it maps",
         ])
         if manifest.tainted { rows.append(["TAINTED", "the source was damaged; see the warnings"]) }

@@ -5,12 +5,13 @@ import VarveRepository
 
 struct SnapshotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "snapshots", abstract: "List the snapshots, oldest first, and to which moment each restores.")
+        commandName: "snapshots",
+        abstract: "List the snapshots, oldest first, and to which moment each restores.")
 
     @OptionGroup var options: RepositoryOptions
 
     /// One line of the list.
-    private struct Row: Codable {
+    fileprivate struct Row: Codable {
         var snapshot: String
         var sequence: UInt64
         var finished: Timestamp
@@ -46,7 +47,8 @@ extension SnapshotsCommand.Row {
     fileprivate init(_ reference: SnapshotReference, _ manifest: Manifest) {
         self.init(
             snapshot: reference.description, sequence: reference.sequence, finished: manifest.finished,
-            recoverableTo: manifest.recovery?.recoverableTo, host: manifest.host, home: manifest.environment?.home,
+            recoverableTo: manifest.recovery?.recoverableTo, host: manifest.host,
+            home: manifest.environment?.home,
             mode: manifest.environment?.mode.rawValue, files: manifest.files.count,
             bytes: manifest.files.reduce(0) { $0 + $1.size }, storedBytes: manifest.statistics.storedBytes,
             tainted: manifest.tainted)

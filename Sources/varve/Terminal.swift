@@ -8,7 +8,13 @@ import VarveFormat
 enum Terminal {
     static let isInteractive = isatty(STDERR_FILENO) == 1
 
-    static func say(_ text: String) { fputs(text + "\n", stderr) }
+    static func say(_ text: String) { write(text + "\n") }
+
+    /// Best effort: a terminal that is gone must not stop a backup.
+    static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+    }
 
     static func report(_ error: VarveError) {
         clearLine()
@@ -17,7 +23,7 @@ enum Terminal {
     }
 
     static func clearLine() {
-        if isInteractive { fputs("\r\u{1B}[K", stderr) }
+        if isInteractive { write("\r\u{1B}[K") }
     }
 }
 
@@ -45,7 +51,7 @@ final class ProgressLine: Sendable {
             }
         }
         text += ", \(ByteCount(UInt64(rate)))/s, \(progress.item)"
-        fputs("\r\u{1B}[K" + String(text.prefix(100)), stderr)
+        Terminal.write("\r\u{1B}[K" + String(text.prefix(100)))
     }
 
     var seconds: Double { Double(Clock.monotonic() - started) / 1e9 }
@@ -68,7 +74,9 @@ func fixed(_ value: Double) -> String {
 /// Text in columns: all but the last padded; right-aligned where the column says so.
 func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
     guard let columns = rows.map(\.count).max() else { return "" }
-    let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    let widths = (0..<columns).map { column in
+        rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+    }
     return rows.map { row in
         row.enumerated().map { column, text in
             let padding = String(repeating: " ", count: widths[column] - text.count)

@@ -32,13 +32,16 @@ struct VerifyCommand: ParsableCommand {
         let repository = try options.open()
         let both = !media && !content
         let mediaReport = media || both ? try carryOut("media", repository) { try $0.verifyMedia() } : nil
-        let contentReport = content || both ? try carryOut("content", repository) { try $0.verifyContent() } : nil
+        let contentReport =
+            content || both ? try carryOut("content", repository) { try $0.verifyContent() } : nil
         let good = (mediaReport?.isGood ?? true) && (contentReport?.isGood ?? true)
         if options.json { try printJSON(Output(good: good, media: mediaReport, content: contentReport)) }
         guard good else {
             throw VarveError(
                 .corrupt, "\(repository.path) is damaged",
-                hint: "back up anew into another repository now; what is named above can't be trusted, the rest restores")
+                hint:
+                    "back up anew into another repository now; what is named above can't be trusted, the rest restores"
+            )
         }
     }
 

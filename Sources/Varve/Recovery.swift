@@ -1,0 +1,79 @@
+import VarveCapture
+import VarveFiles
+import VarveFormat
+
+/// What catastrophic recovery and verification of a restored environment said.
+public struct RecoveryReport: Sendable, Codable, Hashable {
+    public struct Database: Sendable, Codable, Hashable {
+        public var path: String
+        public var isGood: Bool
+        /// libdb's words.
+        public var messages: [String]
+    }
+
+    /// Where recovery brought the environment: the end of the restored logs.
+    public var endOfLog: LSN
+    public var recoverableTo: Timestamp
+    public var databases: [Database]
+
+    public var isGood: Bool { databases.allSatisfy(\.isGood) }
+
+    /// For people, one fact a line.
+    public var lines: [String] {
+        let bad = databases.filter { !$0.isGood }
+        var lines = [
+            "recovered to \(endOfLog), everything durable before \(recoverableTo); "
+                + "\(databases.count - bad.count) of \(databases.count) database files verified"
+        ]
+        for database in bad {
+            lines.append("db_verify fails: \(database.path): " + database.messages.joined(separator: "; "))
+        }
+        return lines
+    }
+}
+
+/// Brings a restored environment up: catastrophic recovery with the directories it had, then `db_verify`.
+public struct Recovery {
+    private let plan: RestorePlan
+    private let password: [UInt8]?
+
+    public init(_ plan: RestorePlan, password: [UInt8]?) {
+        self.plan = plan
+        self.password = password
+    }
+
+    /// - Throws: `.refused` if there is nothing to recover, `.wrongKey`, or what libdb says.
+    public func run() throws -> RecoveryReport {
+        guard let environment = plan.environment, let recovery = plan.recovery else {
+            throw VarveError(.refused, "snapshot \(plan.snapshot) is not of a database environment")
+        }
+        if environment.encrypted && password == nil {
+            throw VarveError(
+                .wrongKey, "the environment is encrypted: recovery needs its password", location: plan.target,
+                hint: "the files are restored; pass --password-file and recover with 'db_recover -c -P'")
+        }
+        // What DB_CONFIG says libdb reads itself; saying it twice would search a directory twice.
+        let unknown = environment.dataDirectories.filter { !$0.configured }.map(\.restored)
+        let logs = environment.logDirectory
+        let helper = try BerkeleyDBHelper(
+            CaptureEnvironment(
+                home: try Path.resolve(plan.target), dataDirectories: unknown,
+                logDirectory: logs.configured || logs.restored == "." ? nil : logs.restored),
+            password: password, lock: nil)
+        try helper.recover()
+        let owners = plan.files.filter { $0.kind == .database && $0.database?.uid != nil }
+        let verified = try helper.verify(owners.map(\.path))
+        try helper.close()
+        return RecoveryReport(
+            endOfLog: recovery.endOfLog, recoverableTo: recovery.recoverableTo,
+            databases: verified.map { .init(path: $0.file, isGood: $0.code == 0, messages: $0.messages) })
+    }
+}
+
+/// Undoes what a killed backup left; see `VarveCapture.unwedge`.
+public func unwedge(_ options: EnvironmentOptions, password: [UInt8]?) throws -> UnwedgeReport {
+    try unwedge(
+        CaptureEnvironment(
+            home: options.home, dataDirectories: options.dataDirectories, logDirectory: options.logDirectory),
+        password: password)
+}

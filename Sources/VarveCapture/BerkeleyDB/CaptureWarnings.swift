@@ -1,0 +1,46 @@
+import VarveDatabase
+import VarveFormat
+
+/// What a capture has to say besides its bytes, bounded.
+final class CaptureWarnings {
+    private(set) var list: [Manifest.Warning] = []
+    private var left = 0
+    static let limit = 1000
+
+    func add(
+        _ code: String, _ message: String, path: String? = nil, page: UInt32? = nil, taints: Bool = false
+    ) {
+        guard list.count < Self.limit else {
+            left += 1
+            return
+        }
+        list.append(Manifest.Warning(code: code, message: message, path: path, page: page, taints: taints))
+    }
+
+    /// Everything, the number of those that found no room last.
+    var all: [Manifest.Warning] {
+        guard left > 0 else { return list }
+        let more = Manifest.Warning(
+            code: "more-warnings", message: "\(left) more warnings were left out", taints: list.contains { $0.taints })
+        return list + [more]
+    }
+
+    /// A damaged page each, stored as it is.
+    func add(_ result: PageRunResult, path: String) {
+        for page in result.badPages {
+            let (code, what) =
+                switch page.reason {
+                case .checksum: ("page-checksum", "its checksum is wrong")
+                case .wrongNumber(let found): ("page-number", "it calls itself page \(found)")
+                case .incomplete: ("page-incomplete", "the file ends inside it")
+                }
+            add(
+                code, "page \(page.position) of \(path) is damaged at the source: \(what)", path: path,
+                page: page.position.rawValue, taints: true)
+        }
+        let rest = result.badPageCount - UInt64(result.badPages.count)
+        if rest > 0 {
+            add("more-pages", "\(rest) more pages of \(path) are damaged at the source", path: path, taints: true)
+        }
+    }
+}

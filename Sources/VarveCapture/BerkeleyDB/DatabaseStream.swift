@@ -1,0 +1,85 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// One database file on its way to a sink: every page is checked against its place and, where there is one, its
+/// checksum, and the largest LSN is kept. Damaged pages are stored as they are and reported.
+struct DatabaseStream {
+    let file: EnvironmentFile
+    private let checker: PageChecker
+    private let sink: any CaptureSink
+    private var result = PageRunResult()
+    private var end: UInt64 = 0
+
+    /// Read at a time: a multiple of every page size.
+    static let runLength = 1 << 20
+
+    /// Announces the file.
+    ///
+    /// - Precondition: the file has a header.
+    init(_ file: EnvironmentFile, into sink: any CaptureSink) throws {
+        guard let header = file.header else { preconditionFailure("a file without pages has no page stream") }
+        var extent: UInt32?
+        if case .queueExtent(let number, _) = file.role { extent = number }
+        self.file = file
+        self.sink = sink
+        checker = PageChecker(header: header, queueExtent: extent)
+        try sink.begin(file.source)
+    }
+
+    /// The next pages, in order, at a page's boundary.
+    mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+        checker.check(run: bytes, firstPage: pageNumber(offset), into: &result)
+        try sink.write(bytes, at: offset)
+        end = max(end, offset + UInt64(bytes.count))
+    }
+
+    private func pageNumber(_ offset: UInt64) -> PageNumber {
+        PageNumber(UInt32(truncatingIfNeeded: offset / UInt64(checker.pageSize)))
+    }
+
+    /// Reads the whole file with plain reads of whole pages, each run anew if a page of it looks damaged: it may
+    /// have been under way to the disk.
+    mutating func readAll(_ source: borrowing File) throws {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.runLength, alignment: 4096)
+        defer { buffer.deallocate() }
+        source.adviseSequential()
+        var offset: UInt64 = 0
+        while true {
+            var count = try source.read(into: buffer, at: offset)
+            if count == 0 { break }
+            for _ in 0..<Self.rereads where isDamaged(buffer, count, at: offset) {
+                count = try source.read(into: buffer, at: offset)
+            }
+            try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+            offset += UInt64(count)
+            if count < buffer.count { break }
+        }
+    }
+
+    private static let rereads = 3
+
+    private func isDamaged(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int, at offset: UInt64) -> Bool {
+        var trial = PageRunResult()
+        let run = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+        checker.check(run: run, firstPage: pageNumber(offset), into: &trial)
+        return trial.badPageCount > 0
+    }
+
+    /// Says what was learned, and ends the file at the sink.
+    ///
+    /// - Returns: the largest LSN, `.zero` if there is none.
+    consuming func finish(_ warnings: CaptureWarnings) throws -> LSN {
+        guard let header = file.header else { return .zero }
+        warnings.add(result, path: file.restored)
+        var uid: String?
+        if case .database = file.role { uid = header.fileID }
+        let pageSize = UInt64(header.pageSize)
+        let facts = Manifest.Database(
+            type: header.method.rawValue, pageSize: UInt32(header.pageSize), pages: (end + pageSize - 1) / pageSize,
+            uid: uid, bigEndian: header.byteOrder == .big, checksums: header.hasChecksums,
+            encrypted: header.isEncrypted, largestLSN: result.largestLSN == .zero ? nil : result.largestLSN)
+        try sink.end(SourceFileFacts(size: end, database: facts))
+        return result.largestLSN
+    }
+}

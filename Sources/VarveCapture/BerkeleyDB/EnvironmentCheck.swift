@@ -1,0 +1,124 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// What every source refuses by looking at the files alone.
+enum EnvironmentCheck {
+    /// Throws `.noEnvironment`, and says what the directory looks like instead, if there is no environment in it.
+    static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+        let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
+        if !logs.isEmpty || !listing.databases.isEmpty || !listing.regions.isEmpty { return }
+        func refusal(_ what: String, hint: String) -> VarveError {
+            VarveError(.noEnvironment, "there is no environment: \(what)", location: layout.home, hint: hint)
+        }
+        if listing.javaLogs > 0 {
+            throw refusal(
+                "\(listing.javaLogs) files *.jdb are one of Berkeley DB Java Edition", hint: "use --je instead of --bdb")
+        }
+        let names = try Directory.list(layout.home).filter { $0 != EnvironmentLayout.ownDirectoryName }
+        guard names.allSatisfy({ $0 == "lost+found" }) else {
+            throw refusal(
+                "no database, log or region file is in the directory",
+                hint: "name the environment's home (DB_HOME), where its regions or logs are")
+        }
+        let root = try FileStatus.of(Path.parent(layout.home))
+        let here = try FileStatus.of(layout.home)
+        if names.isEmpty, root?.device == here?.device {
+            throw refusal(
+                "the directory is empty", hint: "if a disk should be mounted here, mount it; else name the home")
+        }
+        throw refusal("the file system mounted here is empty", hint: "is it the right disk?")
+    }
+}
+
+extension CaptureCheckpoint {
+    init(_ record: LogCheckpoint) {
+        self.init(lsn: record.lsn, checkpointLSN: record.checkpointLSN, envid: record.environmentID)
+    }
+}
+
+extension EnvironmentListing {
+    /// How much is about to come.
+    func report(_ selected: EnvironmentListing, logs: LogKeeper, to sink: any CaptureSink) {
+        let sizes = (selected.databases + selected.configurations).map(\.status.size)
+        sink.expect(totalBytes: sizes.reduce(logs.heldBytes, +))
+    }
+
+    /// What was seen and is not stored as one might expect.
+    func report(to warnings: CaptureWarnings) {
+        for (path, stored) in aliases {
+            warnings.add("alias", "\(path) is the same file as \(stored), under which it is stored", path: path)
+        }
+        for path in temporary {
+            warnings.add("temporary-file", "\(path) is one of libdb's temporary files and is not stored", path: path)
+        }
+    }
+}
+
+extension CaptureWarnings {
+    func addEncryptedLogs() {
+        add(
+            "encrypted-logs",
+            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key")
+    }
+}
+
+/// Delivers the files of an environment other than logs, and keeps what the logs must cover.
+struct PageCapture {
+    let sink: any CaptureSink
+    let warnings: CaptureWarnings
+    private(set) var largestLSN = LSN.zero
+    private(set) var largestFile: String?
+    /// Restored paths of what was delivered.
+    private(set) var delivered: Set<String> = []
+
+    init(sink: any CaptureSink, warnings: CaptureWarnings) {
+        self.sink = sink
+        self.warnings = warnings
+    }
+
+    mutating func note(_ lsn: LSN, of file: EnvironmentFile) {
+        delivered.insert(file.restored)
+        if lsn > largestLSN { (largestLSN, largestFile) = (lsn, file.path) }
+    }
+
+    /// Reads a database with plain reads of whole pages; a placeholder or configuration file as it is.
+    ///
+    /// - Parameter mayVanish: of a live environment, where the application may remove it: it is left out then.
+    mutating func readDirectly(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
+        guard file.header != nil else { return try copyPlain(file, mayVanish: mayVanish) }
+        guard let lsn = try open(file, mayVanish: mayVanish, { source in
+            var stream = try DatabaseStream(file, into: sink)
+            try stream.readAll(source)
+            return try stream.finish(warnings)
+        }) else { return }
+        note(lsn, of: file)
+    }
+
+    /// A small file without pages.
+    mutating func copyPlain(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
+        let sink = sink
+        guard let bytes = try open(file, mayVanish: mayVanish, { try $0.readToEnd(limit: Self.plainLimit) }) else {
+            return
+        }
+        try sink.begin(file.source)
+        if !bytes.isEmpty { try bytes.withUnsafeBytes { try sink.write($0, at: 0) } }
+        try sink.end(SourceFileFacts(size: UInt64(bytes.count)))
+        delivered.insert(file.restored)
+    }
+
+    /// A placeholder is one page.
+    private static let plainLimit = 64 << 10
+
+    private func open<R>(
+        _ file: EnvironmentFile, mayVanish: Bool, _ body: (borrowing File) throws -> R
+    ) throws -> R? {
+        let source: File
+        do {
+            source = try File.open(reading: file.path)
+        } catch let error as VarveError where error.isNoEntry && mayVanish {
+            return nil
+        }
+        return try body(source)
+    }
+}

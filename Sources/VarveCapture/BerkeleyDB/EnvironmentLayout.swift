@@ -1,0 +1,212 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// Where an environment keeps what it consists of, and where each directory goes beneath a restored home.
+///
+/// Found as libdb finds it: the directories that the application's code sets (told by options) come first, then
+/// those of `DB_CONFIG`, last the home itself (`__db_appname`, `env_name.c:130`).
+///
+/// A directory that was given relative to the home, without leaving it, keeps its place. One that lies in the home
+/// or in another directory of the environment, however it was given, keeps its place there. Every other one gets a
+/// place of its own, `external/<n>-<its name>`.
+public struct EnvironmentLayout: Sendable, Hashable {
+    public struct Place: Sendable, Hashable {
+        /// Absolute, without symbolic links.
+        public var path: String
+        public var directory: Manifest.Environment.Directory
+    }
+
+    /// Absolute, without symbolic links.
+    public let home: String
+    /// In libdb's search order, without the home, which is searched last.
+    public let dataDirectories: [Place]
+    public let logDirectory: Place
+    /// Nil if there is no `DB_CONFIG`.
+    public let configuration: DatabaseConfiguration?
+
+    public static let configurationName = "DB_CONFIG"
+    /// Varve's own directory in a home or log directory: never part of a backup.
+    public static let ownDirectoryName = ".varve"
+
+    /// Throws `.refused` for a home that is no directory, a `DB_CONFIG` that contradicts the options, and a
+    /// directory that is not there.
+    public static func find(_ options: EnvironmentOptions) throws -> EnvironmentLayout {
+        let home = try resolveHome(options.home)
+        let configuration = try readConfiguration(home)
+        let configured = configuration?.dataDirectories ?? []
+        let logOriginal = try logDirectory(options, configuration, home: home)
+
+        var names: [(original: String, configured: Bool)] = options.dataDirectories.map { ($0, false) }
+        // Naming on the command line what DB_CONFIG says too is no contradiction.
+        names.removeAll { configured.contains($0.original) }
+        names += configured.map { ($0, true) }
+        if let logOriginal { names.append(logOriginal) }
+
+        var placer = Placer(home: home)
+        var resolved: [String] = []
+        for (index, name) in names.enumerated() {
+            let isLog = logOriginal != nil && index == names.count - 1
+            resolved.append(try resolve(name.original, home: home, isLog ? "log" : "data"))
+        }
+        let restored = placer.place(zip(names, resolved).map { ($0.original, $1) })
+        var places = zip(names, zip(resolved, restored)).map { name, pair in
+            Place(
+                path: pair.0,
+                directory: .init(original: name.original, restored: pair.1, configured: name.configured))
+        }
+        let log = logOriginal == nil ? nil : places.removeLast()
+        return EnvironmentLayout(
+            home: home, dataDirectories: places.filter { $0.path != home },
+            logDirectory: log
+                ?? Place(path: home, directory: .init(original: ".", restored: ".", configured: false)),
+            configuration: configuration)
+    }
+
+    private static func resolveHome(_ home: String) throws -> String {
+        guard let status = try FileStatus.of(home) else {
+            throw VarveError(
+                .noEnvironment, "there is no environment: the directory does not exist", location: home,
+                hint: "name the environment's home (DB_HOME), where its regions or logs are")
+        }
+        guard status.kind == .directory else {
+            throw VarveError(
+                .noEnvironment, "there is no environment: this is not a directory", location: home,
+                hint: "name the environment's home (DB_HOME), not a file in it; --only selects single databases")
+        }
+        return try Path.resolve(home)
+    }
+
+    private static func readConfiguration(_ home: String) throws -> DatabaseConfiguration? {
+        let path = Path.join(home, configurationName)
+        guard try FileStatus.of(path)?.kind == .regular else { return nil }
+        let file = try File.open(reading: path)
+        let bytes = try file.readToEnd(limit: DatabaseConfiguration.maximumByteCount + 1)
+        return bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }
+    }
+
+    /// `DB_CONFIG` is read when the environment is opened and so overrules the application's code
+    /// (`__env_open`, `env_open.c`; `set_lg_dir` replaces what was set).
+    private static func logDirectory(
+        _ options: EnvironmentOptions, _ configuration: DatabaseConfiguration?, home: String
+    ) throws -> (original: String, configured: Bool)? {
+        guard let configured = configuration?.logDirectory else {
+            return options.logDirectory.map { ($0, false) }
+        }
+        if let told = options.logDirectory {
+            let same = (try? Path.resolve(Path.join(home, told))) == (try? Path.resolve(Path.join(home, configured)))
+            guard same else {
+                throw VarveError(
+                    .wrongLogDirectory,
+                    "the log directory was given as \(told), but DB_CONFIG sets \(configured), which libdb prefers",
+                    location: Path.join(home, configurationName), hint: "leave out --log-dir")
+            }
+        }
+        return (configured, true)
+    }
+
+    /// Relative to the home, as libdb takes it.
+    private static func resolve(_ original: String, home: String, _ kind: String) throws -> String {
+        let path = Path.join(home, original)
+        guard try FileStatus.of(path)?.kind == .directory else {
+            throw VarveError(
+                kind == "log" ? .wrongLogDirectory : .refused,
+                "the environment's \(kind) directory \(original) is not there", location: path,
+                hint: "mount the disk that it is on, or create the directory if it is rightly empty; relative names"
+                    + " are relative to the home")
+        }
+        return try Path.resolve(path)
+    }
+
+    /// The directories that a restored home needs for these files, with the attributes they have at the source:
+    /// parents first. Directories of the environment are there even if nothing in them was stored.
+    func restoredDirectories(of files: Set<String>) throws -> [Manifest.Directory] {
+        let places = dataDirectories + [logDirectory]
+        var needed: Set<String> = ["."]
+        for path in files.map(Path.parent) + places.map(\.directory.restored) {
+            var path = path
+            while needed.insert(path).inserted { path = Path.parent(path) }
+        }
+        guard let homeStatus = try FileStatus.of(home) else { return [] }
+        return try needed.sorted { $0 == "." || ($1 != "." && $0 < $1) }.map { restored in
+            let place = places.filter {
+                restored == $0.directory.restored || restored.hasPrefix($0.directory.restored + "/")
+            }.max { $0.directory.restored.count < $1.directory.restored.count }
+            let source =
+                if let place {
+                    place.path + restored.dropFirst(place.directory.restored.count)
+                } else {
+                    Path.join(home, restored)
+                }
+            // Such as `external`, which is nowhere at the source.
+            let status = try FileStatus.of(source) ?? homeStatus
+            let attributes = (status.kind == .directory ? status : homeStatus).attributes
+            return Manifest.Directory(path: restored, attributes: attributes)
+        }
+    }
+
+    /// The manifest's part of it.
+    public func manifest(
+        mode: Manifest.Environment.Mode, envid: UInt32?, encrypted: Bool, registered: Bool, only: [String]
+    ) -> Manifest.Environment {
+        Manifest.Environment(
+            home: home, mode: mode, envid: envid, dataDirectories: dataDirectories.map(\.directory),
+            logDirectory: logDirectory.directory, encrypted: encrypted, registered: registered,
+            only: only.isEmpty ? nil : only)
+    }
+}
+
+/// Gives directories their places beneath a restored home.
+struct Placer {
+    let home: String
+    /// `external`, or a variant of it that the home does not use itself.
+    private var externalName = "external"
+
+    init(home: String) { self.home = home }
+
+    /// - Parameter directories: as given, and resolved. The same directory gets the same place.
+    /// - Returns: a relative path for each, without "..", "." for the home.
+    mutating func place(_ directories: [(original: String, resolved: String)]) -> [String] {
+        var places: [String: String] = [home: "."]
+        for (original, resolved) in directories where places[resolved] == nil {
+            // Through a symbolic link it may lie elsewhere, yet libdb is told a name within the home.
+            if let inside = Self.normalized(original), inside != "." { places[resolved] = inside }
+        }
+        avoidCollision(places)
+        // Shorter paths first, so that a directory inside another one finds it placed.
+        let rest = directories.enumerated().sorted { $0.element.resolved.count < $1.element.resolved.count }
+        for (index, (_, resolved)) in rest where places[resolved] == nil {
+            let outer = places.keys.filter { Self.lies(resolved, in: $0) }.max { $0.count < $1.count }
+            if let outer, let place = places[outer] {
+                let inner = String(resolved.dropFirst(outer.hasSuffix("/") ? outer.count : outer.count + 1))
+                places[resolved] = place == "." ? inner : place + "/" + inner
+            } else {
+                let name = Path.name(resolved)
+                places[resolved] = "\(externalName)/\(index)-\(name == "/" ? "root" : name)"
+            }
+        }
+        return directories.map { places[$0.resolved] ?? "." }
+    }
+
+    private mutating func avoidCollision(_ places: [String: String]) {
+        var number = 1
+        while places.values.contains(where: { $0 == externalName || $0.hasPrefix(externalName + "/") })
+            || ((try? FileStatus.of(Path.join(home, externalName), followLinks: false)) ?? nil) != nil
+        {
+            number += 1
+            externalName = "external-\(number)"
+        }
+    }
+
+    /// A relative path without "." and doubled "/", nil if it is absolute or has a "..".
+    static func normalized(_ path: String) -> String? {
+        guard !path.hasPrefix("/") else { return nil }
+        let components = path.split(separator: "/").filter { $0 != "." }
+        guard !components.contains("..") else { return nil }
+        return components.isEmpty ? "." : components.joined(separator: "/")
+    }
+
+    static func lies(_ path: String, in directory: String) -> Bool {
+        path.hasPrefix(directory.hasSuffix("/") ? directory : directory + "/")
+    }
+}

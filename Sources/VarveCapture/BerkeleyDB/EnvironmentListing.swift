@@ -1,0 +1,325 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// One file of an environment that a backup stores, as it was when the directories were listed.
+public struct EnvironmentFile: Sendable, Hashable {
+    public enum Role: Sendable, Hashable {
+        /// With a meta page of its own; a partition is one too.
+        case database(DatabaseHeader)
+        /// Pages of a queue, whose header this is.
+        case queueExtent(UInt32, DatabaseHeader)
+        /// What a transaction left in place of a database that it renames or removes: recovery looks for it.
+        case placeholder
+        case configuration
+    }
+
+    public var role: Role
+    /// Absolute.
+    public var path: String
+    /// What libdb has to be asked for: relative to its data directory, or absolute where another file hides it.
+    public var name: String
+    /// Beneath a restored home.
+    public var restored: String
+    public var status: FileStatus
+    /// The restored path of the queue or partitioned database that it is a part of.
+    public var owner: String?
+
+    public var header: DatabaseHeader? {
+        switch role {
+        case .database(let header), .queueExtent(_, let header): header
+        case .placeholder, .configuration: nil
+        }
+    }
+
+    /// As it is announced to a sink.
+    public var source: SourceFile {
+        let kind: Manifest.File.Kind =
+            switch role {
+            case .database, .queueExtent: .database
+            case .placeholder: .other
+            case .configuration: .configuration
+            }
+        return SourceFile(
+            path: restored, kind: kind, attributes: status.attributes, unit: UInt32(header?.pageSize ?? 1),
+            expectedSize: status.size)
+    }
+}
+
+/// Every file of an environment, told apart by name and first page.
+///
+/// All directories are searched with their subdirectories, because libdb takes names with directories in them.
+/// Symbolic links are followed, to files and to directories, because libdb follows them: what they lead to is stored
+/// as a plain file in the link's place. A file that is reached twice is stored once, under the name without a link.
+///
+/// Stored: databases, queue extents, partitions, placeholders of unfinished renames, and small configuration
+/// (`configurationNames`). Not stored: regions, logs (a source stores them after the databases), sockets, libdb's
+/// temporary files (`BDB…`, `__db_tmp_open`, `env_name.c:233`) and files that are no database, which are counted.
+public struct EnvironmentListing: Sendable {
+    /// Databases, extents, placeholders; sorted by restored path, a queue's extents behind it.
+    public internal(set) var databases: [EnvironmentFile] = []
+    public internal(set) var configurations: [EnvironmentFile] = []
+    /// Absolute paths of the region files and `__db.register`.
+    public internal(set) var regions: [String] = []
+    /// Absolute paths of libdb's temporary files that look like databases.
+    public internal(set) var temporary: [String] = []
+    /// Absolute paths that lead to a file that is stored under another name: (this path, the other).
+    public internal(set) var aliases: [(path: String, stored: String)] = []
+    public internal(set) var otherCount = 0
+    /// The first ones.
+    public internal(set) var others: [String] = []
+    /// Databases of Java Edition (`*.jdb`).
+    public internal(set) var javaLogs = 0
+
+    /// Beside `DB_CONFIG`: what Subversion and 389 Directory Server keep beside their databases.
+    public static let configurationNames: Set<String> = ["DB_CONFIG", "DBVERSION", "format", "fs-type"]
+    static let configurationLimit: UInt64 = 64 << 10
+    static let otherLimit = 16
+    /// So many directory entries are looked at: a symbolic link may lead anywhere.
+    static let entryLimit = 1_000_000
+}
+
+extension EnvironmentLayout {
+    /// Looks into every directory of the environment. Files that vanish meanwhile are left out.
+    ///
+    /// Throws `.refused` for two database files with the same uid (they would share pages in libdb's cache), and
+    /// `.corrupt` for a file with a database's magic number whose meta page makes no sense.
+    public func list() throws -> EnvironmentListing {
+        var search = try FileSearch(layout: self)
+        for place in dataDirectories {
+            try search.visit(root: place.path, restored: place.directory.restored)
+        }
+        try search.visit(root: home, restored: ".")
+        return try search.finish()
+    }
+}
+
+private struct FileSearch {
+    private struct Node: Hashable {
+        var device: UInt64
+        var inode: UInt64
+        init(_ status: FileStatus) { (device, inode) = (status.device, status.inode) }
+    }
+
+    private struct Entry {
+        var path: String
+        var name: String
+        var restored: String
+        var isLink: Bool
+    }
+
+    private struct Part {
+        var file: EnvironmentFile
+        var queue: String
+        var number: UInt32
+    }
+
+    private let layout: EnvironmentLayout
+    private var listing = EnvironmentListing()
+    private var directories: Set<Node> = []
+    private var files: [Node: (index: Int, isLink: Bool)] = [:]
+    private var found: [EnvironmentFile] = []
+    private var extents: [Part] = []
+    private var names: Set<String> = []
+    private var entries = 0
+
+    init(layout: EnvironmentLayout) throws {
+        self.layout = layout
+        for path in layout.dataDirectories.map(\.path) + [layout.home] {
+            if let status = try FileStatus.of(path) { directories.insert(Node(status)) }
+        }
+    }
+
+    mutating func visit(root: String, restored: String) throws {
+        var waiting = [(path: root, name: "", restored: restored)]
+        while let directory = waiting.popLast() {
+            let list: [String]
+            do {
+                list = try Directory.list(directory.path)
+            } catch let error as VarveError where error.isNoEntry && directory.path != root {
+                continue
+            }
+            for name in list where name != EnvironmentLayout.ownDirectoryName {
+                entries += 1
+                guard entries <= EnvironmentListing.entryLimit else {
+                    throw VarveError(
+                        .refused, "more than \(EnvironmentListing.entryLimit) files in the environment",
+                        location: directory.path,
+                        hint: "is a symbolic link to a foreign directory in the home?")
+                }
+                let entry = Entry(
+                    path: Path.join(directory.path, name),
+                    name: directory.name.isEmpty ? name : directory.name + "/" + name,
+                    restored: directory.restored == "." ? name : directory.restored + "/" + name,
+                    isLink: false)
+                if let inner = try visit(entry, last: name) {
+                    waiting.append((inner.path, inner.name, inner.restored))
+                }
+            }
+        }
+    }
+
+    /// - Returns: the entry if it is a directory to look into.
+    private mutating func visit(_ entry: Entry, last name: String) throws -> Entry? {
+        var entry = entry
+        guard var status = try FileStatus.of(entry.path, followLinks: false) else { return nil }
+        if status.kind == .symbolicLink {
+            entry.isLink = true
+            guard let target = try FileStatus.of(entry.path) else { return nil }
+            status = target
+        }
+        switch status.kind {
+        case .directory:
+            if entry.isLink, leadsUpwards(entry.path) { return nil }
+            return directories.insert(Node(status)).inserted ? entry : nil
+        case .regular:
+            try add(entry, name: name, status)
+            return nil
+        case .symbolicLink, .other:
+            return nil
+        }
+    }
+
+    /// A link to a directory that the home lies in would bring in everything beside the environment.
+    private func leadsUpwards(_ path: String) -> Bool {
+        guard let target = try? Path.resolve(path) else { return true }
+        return Placer.lies(layout.home, in: target)
+    }
+
+    private mutating func add(_ entry: Entry, name: String, _ status: FileStatus) throws {
+        let kind = EnvironmentFileKind.classify(name)
+        switch kind {
+        case .region:
+            listing.regions.append(entry.path)
+            return
+        case .log:
+            return
+        case .queueExtent(let queue, let number):
+            let directory = Path.parent(entry.restored)
+            extents.append(
+                Part(
+                    file: file(entry, .placeholder, status), queue: Path.join(directory == "." ? "" : directory, queue),
+                    number: number))
+            return
+        case .partition, .configuration, .other:
+            break
+        }
+        if EnvironmentListing.configurationNames.contains(name),
+            status.size <= EnvironmentListing.configurationLimit
+        {
+            listing.configurations.append(file(entry, .configuration, status))
+            return
+        }
+        guard let role = try probe(entry.path) else {
+            if name.hasSuffix(".jdb") { listing.javaLogs += 1 }
+            listing.otherCount += 1
+            if listing.others.count < EnvironmentListing.otherLimit { listing.others.append(entry.path) }
+            return
+        }
+        if isTemporary(name) {
+            listing.temporary.append(entry.path)
+        } else {
+            addDatabase(file(entry, role, status), isLink: entry.isLink)
+        }
+    }
+
+    private mutating func addDatabase(_ file: EnvironmentFile, isLink: Bool) {
+        var file = file
+        if !names.insert(file.name).inserted { file.name = file.path }
+        let node = Node(file.status)
+        guard let known = files[node] else {
+            files[node] = (found.count, isLink)
+            found.append(file)
+            return
+        }
+        if known.isLink && !isLink {
+            listing.aliases.append((found[known.index].path, file.path))
+            found[known.index] = file
+            files[node] = (known.index, false)
+        } else {
+            listing.aliases.append((file.path, found[known.index].path))
+        }
+    }
+
+    private func file(_ entry: Entry, _ role: EnvironmentFile.Role, _ status: FileStatus) -> EnvironmentFile {
+        EnvironmentFile(
+            role: role, path: entry.path, name: entry.name, restored: entry.restored, status: status, owner: nil)
+    }
+
+    /// Nil for a file that is no database.
+    private func probe(_ path: String) throws -> EnvironmentFile.Role? {
+        do {
+            let file = try File.open(reading: path)
+            return try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { buffer in
+                let count = try file.read(into: buffer, at: 0)
+                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                if let header = try DatabaseHeader.probe(bytes) { return .database(header) }
+                return DatabaseHeader.isRenamed(bytes) ? .placeholder : nil
+            }
+        } catch var error as VarveError {
+            if error.isNoEntry { return nil }
+            error.location = error.location ?? path
+            throw error
+        }
+    }
+
+    /// `BDB` and five characters, of which the last are the digits of a process id.
+    private func isTemporary(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        return bytes.count == 8 && name.hasPrefix("BDB")
+            && bytes[3...].allSatisfy { (48...57).contains($0) || (97...122).contains($0) }
+            && (48...57).contains(bytes[7])
+    }
+
+    consuming func finish() throws -> EnvironmentListing {
+        var owners: [String: DatabaseHeader] = [:]
+        for file in found {
+            if case .database(let header) = file.role { owners[file.restored] = header }
+        }
+        for index in found.indices {
+            guard case .partition(let database, _) = EnvironmentFileKind.classify(Path.name(found[index].path))
+            else { continue }
+            let directory = Path.parent(found[index].restored)
+            let owner = directory == "." ? database : directory + "/" + database
+            // Partitions may be spread over data directories (`DB->set_partition_dirs`): then the name decides.
+            found[index].owner =
+                owners[owner] != nil
+                ? owner : owners.first { $0.value.partitions > 0 && Path.name($0.key) == database }?.key
+        }
+        for part in extents {
+            // An extent without its queue is left from a removed one: nothing reads it.
+            guard let header = owners[part.queue], header.method == .queue else {
+                listing.otherCount += 1
+                if listing.others.count < EnvironmentListing.otherLimit { listing.others.append(part.file.path) }
+                continue
+            }
+            var file = part.file
+            file.role = .queueExtent(part.number, header)
+            file.owner = part.queue
+            found.append(file)
+        }
+        listing.databases = found.sorted { Self.key($0) < Self.key($1) }
+        try refuseCopies()
+        return listing
+    }
+
+    private static func key(_ file: EnvironmentFile) -> (String, UInt32, String) {
+        if case .queueExtent(let number, _) = file.role { return (file.owner ?? "", number + 1, file.restored) }
+        return (file.restored, 0, file.restored)
+    }
+
+    /// Two files with one uid are one file to libdb: its cache would give pages of one for the other.
+    private func refuseCopies() throws {
+        var known: [String: EnvironmentFile] = [:]
+        for file in listing.databases {
+            guard case .database(let header) = file.role else { continue }
+            if let other = known.updateValue(file, forKey: header.fileID) {
+                throw VarveError(
+                    .refused, "two database files have the same uid \(header.fileID): \(other.path) and \(file.path)",
+                    location: file.path,
+                    hint: "one is a copy of the other, and libdb mixes their pages up: move the copy out of the"
+                        + " environment, or give it a uid of its own with db_load -r fileid while it is closed")
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Glibc
+import VarveFiles
+import VarveFormat
+
+/// One backup per environment: libdb does not exclude a second one of the same file.
+///
+/// The lock goes with the open file description, and the helper inherits it: when a parent dies, the environment
+/// stays locked until its helper has cleaned up and gone.
+public final class EnvironmentLock {
+    let descriptor: Int32
+    private let file: File
+
+    /// - Parameter patience: how long to wait for the helper of a backup that died itself; a live backup is an
+    ///   error at once (`.locked`, naming its process and since when).
+    public init(home: String, patience: Duration = .seconds(60)) throws {
+        let directory = Path.join(home, ".varve")
+        let path = Path.join(directory, "lock")
+        try Self.makeDirectory(directory, home: home)
+        let file = try File.open(updating: path)
+        try Self.giveToOwner(file, home: home)
+        let deadline = ContinuousClock.now + patience
+        while try !Self.tryLock(file) {
+            let holder = (try? file.readAll(limit: 256)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            let words = holder.split(whereSeparator: \.isWhitespace).map(String.init)
+            let process = words.first.flatMap { Int32($0) }
+            let start = words.count > 1 ? UInt64(words[1]) : nil
+            let isAlive = process.flatMap { ProcessTable.startTime(of: $0) } == start && start != nil
+            if isAlive || ContinuousClock.now >= deadline {
+                let since = words.count > 2 ? " since \(words[2])" : ""
+                let who = isAlive ? "process \(words[0])" : "the helper of a backup that died"
+                throw VarveError(
+                    .locked, "another backup of \(home) is running: \(who)\(since)", location: path,
+                    hint: "wait for it to end")
+            }
+            usleep(50_000)
+        }
+        let text = "\(getpid()) \(ProcessTable.ownStartTime) \(Clock.now())\n"
+        try file.truncate(to: 0)
+        try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+        descriptor = file.descriptor
+        self.file = file
+    }
+
+    private static func tryLock(_ file: borrowing File) throws -> Bool {
+        do {
+            try systemCall("flock", file.path) { flock(file.descriptor, LOCK_EX | LOCK_NB) }
+            return true
+        } catch let error as VarveError where error.errno == EWOULDBLOCK {
+            return false
+        }
+    }
+
+    /// `.varve`, for the owner alone.
+    private static func makeDirectory(_ path: String, home: String) throws {
+        guard try FileStatus.of(home)?.kind == .directory else {
+            throw VarveError(.noEnvironment, "\(home) is not a directory", hint: "check the path")
+        }
+        if try FileStatus.of(path, followLinks: false)?.kind == .directory { return }
+        try Directory.create(path, mode: 0o700)
+        let directory = File(
+            descriptor: try systemCall("open", path) { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) },
+            path: path)
+        try giveToOwner(directory, home: home)
+        try Directory.sync(home)
+    }
+
+    /// The helper works as the owner of the regions and must be able to write here.
+    private static func giveToOwner(_ file: borrowing File, home: String) throws {
+        guard geteuid() == 0,
+            let owner = try FileStatus.of(Path.join(home, "__db.001")) ?? FileStatus.of(home)
+        else { return }
+        try file.setOwner(user: owner.user, group: owner.group)
+    }
+}

@@ -1,0 +1,25 @@
+/// Which environment to capture, and what only its application's code knows of it.
+public struct EnvironmentOptions: Sendable, Hashable {
+    /// The environment's home directory (`DB_HOME`).
+    public var home: String
+    /// What the application passes to `DB_ENV->set_data_dir` or `add_data_dir`, in its order; those of `DB_CONFIG`
+    /// are found without being told.
+    public var dataDirectories: [String]
+    /// What the application passes to `DB_ENV->set_lg_dir`; nil if it does not or `DB_CONFIG` does.
+    public var logDirectory: String?
+    /// Only these databases, with their queue extents and partitions; empty for all.
+    public var only: [String]
+    /// Every log file that is there, also those that recovery of this backup does not need.
+    public var allLogs: Bool
+
+    public init(
+        home: String, dataDirectories: [String] = [], logDirectory: String? = nil, only: [String] = [],
+        allLogs: Bool = false
+    ) {
+        self.home = home
+        self.dataDirectories = dataDirectories
+        self.logDirectory = logDirectory
+        self.only = only
+        self.allLogs = allLogs
+    }
+}

@@ -1,0 +1,193 @@
+import Glibc
+import VarveFiles
+import VarveFormat
+
+/// What the shared memory of an environment says to somebody who has not joined it: the fields at the beginning of
+/// `__db.001` (`REGENV`, `region.h`), which libdb promises to keep in place, and the count of references behind
+/// them, where 64-bit builds of 5.3 have it.
+public struct RegionState: Sendable, Hashable {
+    /// An error in shared memory made libdb give up: every call fails until recovery was run.
+    public var isPanicked: Bool
+    /// Changes when the environment is created anew.
+    public var envid: UInt32
+    public var version: (major: UInt32, minor: UInt32, patch: UInt32) { (major, minor, patch) }
+    private var major: UInt32
+    private var minor: UInt32
+    private var patch: UInt32
+    /// Handles that are open. Not zero while nobody is there: a process ended without closing.
+    public var references: UInt32
+    /// Logging and transactions are initialised.
+    public var isTransactional: Bool
+
+    static let name = "__db.001"
+    static let magic: UInt32 = 0x120897
+    /// `refcnt` lies behind `init_flags` (40) and the eight bytes of `mtx_regenv` (48).
+    static let byteCount = 60
+
+    /// Nil if there is no `__db.001`, or it is one that was never finished.
+    public static func read(home: String) throws -> RegionState? {
+        let path = Path.join(home, name)
+        do {
+            let file = try File.open(reading: path)
+            let bytes = try file.readStart(byteCount)
+            return try bytes.withUnsafeBytes { try parse($0) }
+        } catch let error as VarveError where error.isNoEntry {
+            return nil
+        }
+    }
+
+    static func parse(_ bytes: UnsafeRawBufferPointer) throws -> RegionState? {
+        guard bytes.count >= byteCount else { return nil }
+        var reader = ByteReader(bytes, what: "the environment region \(name)")
+        guard try reader.integer(UInt32.self) == magic else { return nil }
+        let panic = try reader.integer(UInt32.self)
+        let major = try reader.integer(UInt32.self)
+        let minor = try reader.integer(UInt32.self)
+        let patch = try reader.integer(UInt32.self)
+        let envid = try reader.integer(UInt32.self)
+        try reader.skip(16)
+        let flags = try reader.integer(UInt32.self)
+        try reader.skip(12)
+        let references = try reader.integer(UInt32.self)
+        // DB_INITENV_LOG 0x08, DB_INITENV_TXN 0x40
+        return RegionState(
+            isPanicked: panic != 0, envid: envid, major: major, minor: minor, patch: patch, references: references,
+            isTransactional: flags & 0x48 == 0x48)
+    }
+}
+
+/// Who has an environment's files open, as far as the kernel tells.
+public struct EnvironmentUse: Sendable, Hashable {
+    /// Processes that have one of the files open or mapped, other than this one, and an example each.
+    public var processes: [Holder]
+    /// Processes whose files this user may not see.
+    public var hiddenProcesses: Int
+
+    public struct Holder: Sendable, Hashable {
+        public var process: Int32
+        /// As `/proc/<pid>/comm` says.
+        public var command: String
+        public var path: String
+    }
+
+    private struct Node: Hashable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    /// Looks through `/proc` for these files, by device and inode, so that other names of them count too.
+    ///
+    /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs, overlayfs)
+    /// hide mappings; the descriptor, which libdb keeps for databases and logs, is still seen.
+    public static func find(_ paths: [String]) throws -> EnvironmentUse {
+        var nodes: [Node: String] = [:]
+        for path in paths {
+            if let status = try FileStatus.of(path) {
+                nodes[Node(device: status.device, inode: status.inode)] = path
+            }
+        }
+        var use = EnvironmentUse(processes: [], hiddenProcesses: 0)
+        if nodes.isEmpty { return use }
+        for name in try Directory.list("/proc") {
+            guard let process = Int32(name), process != getpid() else { continue }
+            do {
+                if let path = try heldDescriptor(process, nodes) ?? heldMapping(process, nodes) {
+                    use.processes.append(Holder(process: process, command: command(process), path: path))
+                }
+            } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
+                use.hiddenProcesses += 1
+            } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
+                continue
+            }
+        }
+        return use
+    }
+
+    private static func heldDescriptor(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+        let directory = "/proc/\(process)/fd"
+        for name in try Directory.list(directory) {
+            // The link is followed to the open file itself, also when that was removed meanwhile.
+            guard let status = try FileStatus.of(Path.join(directory, name)) else { continue }
+            if let path = nodes[Node(device: status.device, inode: status.inode)] { return path }
+        }
+        return nil
+    }
+
+    private static func heldMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+        let file = try File.open(reading: "/proc/\(process)/maps")
+        let text = String(decoding: try file.readToEnd(limit: 64 << 20), as: UTF8.self)
+        // address perms offset major:minor inode path
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
+            guard fields.count >= 5, let inode = UInt64(String(decoding: fields[4], as: UTF8.self)), inode != 0 else {
+                continue
+            }
+            let device = fields[3].split(separator: UInt8(ascii: ":"))
+            guard device.count == 2,
+                let major = UInt32(String(decoding: device[0], as: UTF8.self), radix: 16),
+                let minor = UInt32(String(decoding: device[1], as: UTF8.self), radix: 16)
+            else { continue }
+            if let path = nodes[Node(device: number(major, minor), inode: inode)] { return path }
+        }
+        return nil
+    }
+
+    /// As `stat` gives a device (`makedev(3)`).
+    private static func number(_ major: UInt32, _ minor: UInt32) -> UInt64 {
+        let (major, minor) = (UInt64(major), UInt64(minor))
+        return (major & 0xfff) << 8 | (major & ~0xfff) << 32 | minor & 0xff | (minor & ~0xff) << 12
+    }
+
+    private static func command(_ process: Int32) -> String {
+        guard let file = try? File.open(reading: "/proc/\(process)/comm"), let bytes = try? file.readToEnd(limit: 64)
+        else { return "?" }
+        return String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self)
+    }
+}
+
+/// The processes that registered with an environment (`DB_REGISTER`), from `__db.register`: lines of 25 bytes, each
+/// with a process id or an X, the first byte of a line locked by a living process (`env_register.c:24`).
+public struct EnvironmentRegister: Sendable, Hashable {
+    public var living: [Int32]
+    /// In the list, but nobody holds the lock: these processes ended without closing, so recovery is due.
+    public var dead: [Int32]
+
+    static let name = "__db.register"
+    private static let lineLength = 25
+
+    /// Nil if the environment has no register.
+    public static func read(home: String) throws -> EnvironmentRegister? {
+        let path = Path.join(home, name)
+        guard try FileStatus.of(path)?.kind == .regular else { return nil }
+        // Closing it would drop record locks of this process, which has none: only the helper joins.
+        let file = try File.open(reading: path)
+        let bytes = try file.readToEnd(limit: 1 << 20)
+        var register = EnvironmentRegister(living: [], dead: [])
+        var offset = 0
+        while offset < bytes.count {
+            let line = bytes[offset..<min(offset + lineLength, bytes.count)]
+            if line.first != UInt8(ascii: "X") {
+                let digits = line.filter { (48...57).contains($0) }
+                let process = Int32(String(decoding: digits, as: UTF8.self)) ?? 0
+                if try isLocked(file, at: offset) {
+                    register.living.append(process)
+                } else {
+                    register.dead.append(process)
+                }
+            }
+            offset += lineLength
+        }
+        return register
+    }
+
+    private static func isLocked(_ file: borrowing File, at offset: Int) throws -> Bool {
+        var lock = flock()
+        lock.l_type = Int16(F_WRLCK)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = off_t(offset)
+        lock.l_len = 1
+        let descriptor = file.descriptor
+        try systemCall("fcntl", file.path) { fcntl(descriptor, F_GETLK, &lock) }
+        return lock.l_type != Int16(F_UNLCK)
+    }
+}

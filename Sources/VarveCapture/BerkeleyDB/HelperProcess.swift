@@ -1,0 +1,95 @@
+import Glibc
+import VarveFiles
+import VarveFormat
+
+/// A running `varve-capture-bdb` and the lines to it.
+final class HelperProcess {
+    private let control: File
+    private let events: File
+    private let memory: SharedMemory
+    /// A file in memory takes what it writes there (a crash's last words): a pipe could fill up and block it.
+    private let standardError: File
+    private let child: ChildProcess
+    private var incoming = CaptureFrameBuffer()
+
+    var process: Int32 { child.process }
+
+    /// Beside this program, then where an installation puts it; `VARVE_CAPTURE_BDB` goes first.
+    static func locate() throws -> String {
+        if let given = getenv("VARVE_CAPTURE_BDB") { return String(cString: given) }
+        let directory = Path.parent(try Path.resolve("/proc/self/exe"))
+        let places = [
+            Path.join(directory, "varve-capture-bdb"),
+            Path.join(Path.parent(directory), "libexec/varve/varve-capture-bdb"),
+        ]
+        for place in places where access(place, X_OK) == 0 { return place }
+        throw VarveError(
+            .missing, "the helper varve-capture-bdb was not found in \(places.joined(separator: " or "))",
+            hint: "install it there, or name it in VARVE_CAPTURE_BDB")
+    }
+
+    init(executable: String, password: [UInt8]?, lock: EnvironmentLock?, slots: Int) throws {
+        let commands = try Pipe()
+        let answers = try Pipe()
+        let slab = try SharedMemory(count: slots * CaptureProtocol.slotSize)
+        let words = try File.memory("stderr")
+        let secret = try File.memory("password")
+        var descriptors: [(ours: Int32, theirs: Int32)] = [
+            (commands.reading.descriptor, CaptureProtocol.Descriptor.control),
+            (answers.writing.descriptor, CaptureProtocol.Descriptor.events),
+            (words.descriptor, 2),
+            (slab.file.descriptor, CaptureProtocol.Descriptor.sharedMemory),
+        ]
+        if let password {
+            try password.withUnsafeBytes { try secret.write($0, at: 0) }
+            descriptors.append((secret.descriptor, CaptureProtocol.Descriptor.password))
+        }
+        if let lock { descriptors.append((lock.descriptor, CaptureProtocol.Descriptor.lock)) }
+        child = try ChildProcess(
+            executable, environment: ["LC_ALL=C", "TZ=UTC", "SWIFT_BACKTRACE=enable=no"],
+            descriptors: descriptors)
+        control = commands.writing
+        events = answers.reading
+        memory = slab
+        standardError = words
+    }
+
+    /// Throws `.helperDied` if nobody reads.
+    func send(_ command: CaptureCommand) throws {
+        do {
+            try command.encoded.withUnsafeBytes { try control.write($0) }
+        } catch let error as VarveError where error.errno == EPIPE {
+            throw death()
+        }
+    }
+
+    /// Waits for the next event; throws `.helperDied` at the end of the stream.
+    func nextEvent() throws -> CaptureEvent {
+        while true {
+            if let body = try incoming.next() { return try body.withUnsafeBytes { try CaptureEvent($0) } }
+            let bytes = try events.readSome()
+            guard !bytes.isEmpty else { throw death() }
+            bytes.withUnsafeBytes { incoming.append($0) }
+        }
+    }
+
+    func slot(_ index: UInt32, count: UInt32) throws -> UnsafeRawBufferPointer {
+        let start = Int(index) * CaptureProtocol.slotSize
+        guard Int(count) <= CaptureProtocol.slotSize, start + CaptureProtocol.slotSize <= memory.bytes.count
+        else { throw VarveError(.corrupt, "the helper filled slot \(index) with \(count) bytes") }
+        return UnsafeRawBufferPointer(rebasing: memory.bytes[start..<start + Int(count)])
+    }
+
+    func kill(_ signal: Int32) throws { try child.send(signal: signal) }
+
+    @discardableResult
+    func wait() throws -> ChildProcess.Status { try child.wait() }
+
+    private func death() -> VarveError {
+        let status = (try? child.wait()).map(\.description) ?? "is gone"
+        let words = (try? standardError.readAll(limit: 1 << 16)) ?? []
+        let last = String(decoding: words.suffix(2000), as: UTF8.self)
+        return VarveError(
+            .helperDied, "the helper varve-capture-bdb \(status)" + (last.isEmpty ? "" : ": \(last)"))
+    }
+}

@@ -1,0 +1,222 @@
+import Glibc
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// How the pages of a live environment are read.
+enum PageReading {
+    /// By libdb, which holds off those who write the same pages.
+    case library
+    /// With plain reads, where the file system makes them atomic.
+    case direct
+}
+
+/// One hot backup, from the lock to the proof: what `LiveSource` and `DirectSource` have in common.
+///
+/// The order is the contract: counter up and last checkpoint, hold on to the logs, list and read the databases, list
+/// again for those that appeared, then the logs, ascending, then the proof, then counter down.
+final class LiveCapture {
+    private let options: EnvironmentOptions
+    private let layout: EnvironmentLayout
+    private let sink: any CaptureSink
+    private let reading: PageReading
+    private let warnings = CaptureWarnings()
+    private let helper: BerkeleyDBHelper?
+    private let lock: EnvironmentLock
+    private let registered: Bool
+    private let encrypted: Bool?
+    private var pages: PageCapture
+    /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the same.
+    private var deliveredIDs: Set<String> = []
+
+    /// A database may be created while the last of them is read, and another while that one is.
+    private static let listings = 8
+
+    /// Locks the environment, joins it and checks that it can be backed up. Nothing of it is changed yet.
+    init(
+        _ options: EnvironmentOptions, helper helperOptions: HelperOptions?, reading: PageReading,
+        into sink: any CaptureSink
+    ) throws {
+        let layout = try EnvironmentLayout.find(options)
+        try EnvironmentCheck.requireEnvironment(layout, layout.list())
+        if helperOptions != nil { try EnvironmentCheck.requireJoinable(layout) }
+        self.options = options
+        self.layout = layout
+        self.sink = sink
+        self.reading = reading
+        pages = PageCapture(sink: sink, warnings: warnings)
+        lock = try EnvironmentLock(home: layout.home)
+        guard let helperOptions else {
+            helper = nil
+            registered = try FileStatus.of(Path.join(layout.home, EnvironmentRegister.name)) != nil
+            encrypted = nil
+            warnings.add(
+                "no-counter",
+                "nobody could join the environment to raise its hot-backup counter: a bulk load (DB_TXN_BULK) during"
+                    + " the backup would be missing in it")
+            return
+        }
+        let helper = try BerkeleyDBHelper(
+            CaptureEnvironment(
+                home: layout.home, dataDirectories: options.dataDirectories, logDirectory: options.logDirectory),
+            password: helperOptions.password, lock: lock, executable: helperOptions.executable,
+            slots: helperOptions.slots)
+        do {
+            try helper.join()
+            if try EnvironmentJournal.pending(home: layout.home) != nil {
+                warnings.add("unwedged", "an earlier backup had died: \(try helper.repair().summary)")
+            }
+            let preflight = try helper.preflight()
+            try EnvironmentCheck.requireLogDirectory(layout, preflight)
+            registered = preflight.registered
+            encrypted = preflight.encrypted
+        } catch {
+            try? helper.close()
+            throw error
+        }
+        self.helper = helper
+    }
+
+    func run() throws -> CaptureSummary {
+        do {
+            let summary = try capture()
+            try helper?.close()
+            return summary
+        } catch {
+            // What went wrong first is what counts; a counter that stays up is in the journal.
+            try? helper?.close()
+            throw error
+        }
+    }
+
+    private func capture() throws -> CaptureSummary {
+        let before = try RegionState.read(home: layout.home)
+        let (checkpoint, first) = try begin()
+        let lowest = try LogKeeper.numbers(in: layout.logDirectory.path).first ?? first
+        let keeper = try LogKeeper(
+            logDirectory: layout.logDirectory.path, first: options.allLogs ? min(lowest, first) : first)
+        defer { keeper.close() }
+        try EnvironmentCheck.requireContiguous(keeper, first: first)
+        if let reason = keeper.reasonAgainstLinks {
+            warnings.add("log-links", "log files can't be linked and are kept open instead: \(reason)")
+        }
+        try captureDatabases(keeper)
+
+        let after = try RegionState.read(home: layout.home)
+        guard before?.envid == after?.envid else {
+            throw VarveError(
+                .refused, "the environment was created anew while it was backed up", location: layout.home,
+                hint: "back up again")
+        }
+        let logs = LogCapture(keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink)
+        let recovery = try logs.capture(
+            .init(
+                first: first, checkpoint: checkpoint, largestPageLSN: pages.largestLSN,
+                largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0))
+        let mode: Manifest.Environment.Mode = reading == .library ? .live : .direct
+        return CaptureSummary(
+            environment: layout.manifest(
+                mode: mode, envid: before?.envid ?? checkpoint?.envid, encrypted: encrypted ?? false,
+                registered: registered, only: options.only),
+            recovery: recovery, warnings: warnings.all,
+            directories: try layout.restoredDirectories(of: pages.delivered))
+    }
+
+    /// Raises the counter, and tells where recovery will begin: before the first page is read.
+    private func begin() throws -> (CaptureCheckpoint?, first: UInt32) {
+        if let helper {
+            let checkpoint = try helper.begin()
+            if encrypted == true { warnings.addEncryptedLogs() }
+            return (checkpoint, checkpoint?.checkpointLSN.file ?? 1)
+        }
+        let survey = try LogSurvey.survey(layout.logDirectory.path)
+        if survey.isEncrypted { warnings.addEncryptedLogs() }
+        return (survey.checkpoint.map(CaptureCheckpoint.init), survey.firstNeeded)
+    }
+
+    private func captureDatabases(_ keeper: LogKeeper) throws {
+        let all = try layout.list()
+        var listing = try all.selecting(options.only)
+        all.report(to: warnings)
+        all.report(listing, logs: keeper, to: sink)
+        if reading == .direct { try AtomicReads.require(layout, listing) }
+        for file in listing.configurations { try pages.copyPlain(file, mayVanish: true) }
+        for _ in 0..<Self.listings {
+            for file in listing.databases where !isDelivered(file) {
+                try capture(file, among: listing)
+                try keeper.checkHealth()
+            }
+            // With --only, nothing that appears was asked for.
+            if !options.only.isEmpty { return }
+            listing = try layout.list()
+            if listing.databases.allSatisfy(isDelivered) { return }
+        }
+    }
+
+    /// Extents of a queue come with it, and those that appear later are in the logs from their first record on.
+    private func isDelivered(_ file: EnvironmentFile) -> Bool {
+        if pages.delivered.contains(file.restored) { return true }
+        switch file.role {
+        case .database(let header): return deliveredIDs.contains(header.fileID)
+        case .queueExtent: return reading == .library || deliveredExtentOwners.contains(file.owner ?? "")
+        case .placeholder: return false
+        case .configuration: return true
+        }
+    }
+
+    /// Queues whose extents were all read in the round of their main file.
+    private var deliveredExtentOwners: Set<String> = []
+
+    private func capture(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
+        guard case .database(let header) = file.role else {
+            if case .placeholder = file.role { try pages.readDirectly(file, mayVanish: true) }
+            return
+        }
+        // Gone since it was listed: its removal is in the logs, as is a rename, and the next listing has the name.
+        guard try FileStatus.of(file.path) != nil else { return }
+        deliveredIDs.insert(header.fileID)
+        switch reading {
+        case .library: try captureWithLibrary(file, among: listing)
+        case .direct:
+            try pages.readDirectly(file, mayVanish: true)
+            for extent in listing.databases where extent.owner == file.restored {
+                if case .queueExtent = extent.role { try pages.readDirectly(extent, mayVanish: true) }
+            }
+            deliveredExtentOwners.insert(file.restored)
+        }
+    }
+
+    private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
+        guard let helper else { return }
+        var current: (file: EnvironmentFile, stream: DatabaseStream)?
+        try helper.capture(file.name) { piece in
+            switch piece {
+            case .open(let name):
+                let opened = part(name, of: file, among: listing)
+                current = (opened, try DatabaseStream(opened, into: sink))
+            case .bytes(let bytes, let offset):
+                try current?.stream.take(bytes, at: offset)
+            case .close:
+                guard let (opened, stream) = current else { return }
+                current = nil
+                pages.note(try stream.finish(warnings), of: opened)
+            }
+        }
+    }
+
+    /// The file that libdb means: the database itself, or an extent of it under a name such as `./__dbq.name.0`.
+    private func part(_ name: String, of file: EnvironmentFile, among listing: EnvironmentListing) -> EnvironmentFile {
+        guard case .queueExtent(_, let number) = EnvironmentFileKind.classify(Path.name(name)),
+            let header = file.header, name != file.name
+        else { return file }
+        let restored = Path.join(Path.parent(file.restored), Path.name(name))
+        let clean = Placer.normalized(restored) ?? restored
+        if let listed = listing.databases.first(where: { $0.restored == clean }) { return listed }
+        var extent = file
+        extent.role = .queueExtent(number, header)
+        extent.path = Path.join(Path.parent(file.path), Path.name(name))
+        extent.restored = clean
+        extent.owner = file.restored
+        return extent
+    }
+}

@@ -1,0 +1,94 @@
+import Glibc
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+extension EnvironmentCheck {
+    /// What can be told before the helper tries: whether there are shared regions that this user may join.
+    ///
+    /// Throws `.noEnvironment` for an environment that is closed or whose regions are private, `.needsRecovery` for
+    /// a panicked one or one in which a registered process died, and `.notOwner`.
+    static func requireJoinable(_ layout: EnvironmentLayout) throws {
+        guard let region = try RegionState.read(home: layout.home) else {
+            let logs = try LogKeeper.numbers(in: layout.logDirectory.path).map {
+                Path.join(layout.logDirectory.path, EnvironmentFileKind.logName($0))
+            }
+            if let holder = try EnvironmentUse.find(logs).processes.first {
+                throw VarveError(
+                    .noEnvironment,
+                    "the environment's regions are private to process \(holder.process) (\(holder.command)): it can't"
+                        + " be joined",
+                    location: layout.home,
+                    hint: "open it without DB_PRIVATE, or stop the application and use --offline")
+            }
+            throw VarveError(
+                .noEnvironment, "nobody has the environment open: it has no regions", location: layout.home,
+                hint: "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
+                    + " has to be stopped first")
+        }
+        try QuietEnvironment.requireNoPanic(layout.home)
+        if let process = try EnvironmentRegister.read(home: layout.home)?.dead.first {
+            throw VarveError(
+                .needsRecovery, "the environment needs recovery: process \(process) ended without closing it",
+                location: layout.home, hint: "restart the application: the next one that registers runs recovery")
+        }
+        guard region.isTransactional else {
+            throw VarveError(
+                .notTransactional, "the environment has no transactions or no logging", location: layout.home,
+                hint: "a backup while it is in use can't be consistent: stop the application and back up its files")
+        }
+        let owner = try FileStatus.of(Path.join(layout.home, RegionState.name))?.user
+        if let owner, geteuid() != 0, geteuid() != owner {
+            throw VarveError(
+                .notOwner, "the environment belongs to user \(owner), and this is user \(geteuid())",
+                location: layout.home,
+                hint: "run as its owner (sudo -u) or as root: files that another user makes would break the"
+                    + " application")
+        }
+    }
+
+    /// The logs must be where libdb says that it would look for them. The helper has seen that they are there.
+    static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight) throws {
+        let library = (try? Path.resolve(Path.join(layout.home, preflight.logDirectory))) ?? preflight.logDirectory
+        guard library == layout.logDirectory.path else {
+            throw VarveError(
+                .wrongLogDirectory,
+                "the environment's logs are in \(library), not in \(layout.logDirectory.path)", location: layout.home,
+                hint: "name the directory with --log-dir")
+        }
+    }
+
+    /// Everything from the first needed log on is held.
+    static func requireContiguous(_ keeper: LogKeeper, first: UInt32) throws {
+        let held = keeper.held
+        guard held.contains(first) else {
+            throw VarveError(
+                .missingLog, "log file \(first), which recovery would need first, is not there",
+                location: keeper.logDirectory,
+                hint: "a needed log was removed or is elsewhere: take a checkpoint, then back up again")
+        }
+        let last = held.last ?? first
+        let present = Set(held)
+        if let missing = (first...last).first(where: { !present.contains($0) }) {
+            throw VarveError(
+                .missingLog, "there is a gap in the logs: \(EnvironmentFileKind.logName(missing)) is missing",
+                location: keeper.logDirectory, hint: "put it back, or take a checkpoint, then back up again")
+        }
+    }
+}
+
+enum AtomicReads {
+    /// Throws `.refused` unless every database lies on a file system whose reads and writes exclude each other.
+    static func require(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+        var seen: Set<UInt64> = []
+        let files = listing.databases.filter { seen.insert($0.status.device).inserted }.map(\.path)
+        for path in [layout.home] + files {
+            guard try FileSystemType.of(path) == .xfs else {
+                throw VarveError(
+                    .refused, "direct reads of a live environment are safe on XFS only: elsewhere a page may be read"
+                        + " half old, half new",
+                    location: path, hint: "leave out --direct, so that libdb coordinates the copy")
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+import Glibc
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// The logs of a capture, after all of its databases: delivered ascending, and proved to suffice.
+struct LogCapture {
+    /// What the databases ask of the logs.
+    struct Need {
+        /// The first log that recovery needs.
+        var first: UInt32
+        /// The last checkpoint before the first page, if it is known.
+        var checkpoint: CaptureCheckpoint?
+        /// Of all pages, with the file that it was found in.
+        var largestPageLSN: LSN
+        var largestPageFile: String?
+        /// Of a live environment: its id, which must stay the same. Nil for one that nobody has open.
+        var environmentID: UInt32?
+        var isLive: Bool { environmentID != nil }
+    }
+
+    let keeper: LogKeeper
+    /// The log directory beneath a restored home.
+    let restored: String
+    let sink: any CaptureSink
+
+    /// The pages were on disk before, and libdb flushes a log record before the page that it describes; only a
+    /// network file system could show them the other way round for a moment.
+    private static let patience: UInt64 = 5_000_000_000
+    private static let pause: UInt32 = 50_000
+
+    /// Delivers every held log file up to the end of the log as it is now.
+    ///
+    /// - Throws: `.missingLog` or `.refused` if what was delivered does not suffice for recovery. The caller must
+    ///   not commit then.
+    func capture(_ need: Need) throws -> Manifest.Recovery {
+        try awaitCoverage(need)
+        let recoverableTo = Clock.now()
+        let numbers = try wholeFiles()
+        try requireContiguous(numbers, need)
+        var summaries: [LogFileSummary] = []
+        for number in numbers { summaries.append(try deliver(number)) }
+        let chain = try LogChain.check(summaries)
+        try Self.prove(chain, need)
+        return Manifest.Recovery(
+            firstLog: need.first, lastLog: chain.lastNumber, checkpoint: need.checkpoint?.lsn,
+            checkpointLSN: need.checkpoint?.checkpointLSN,
+            largestPageLSN: need.largestPageLSN == .zero ? nil : need.largestPageLSN, endOfLog: chain.end,
+            recoverableTo: recoverableTo)
+    }
+
+    /// Waits until the log on disk reaches the largest page LSN.
+    private func awaitCoverage(_ need: Need) throws {
+        let deadline = Clock.monotonic() + (need.isLive ? Self.patience : 0)
+        while true {
+            try keeper.poll()
+            try keeper.checkHealth()
+            if need.largestPageLSN == .zero { return }
+            if let last = keeper.held.last {
+                if last > need.largestPageLSN.file { return }
+                if last == need.largestPageLSN.file,
+                    let summary = try keeper.withFile(last, { try LogSurvey.summarize(last, $0) }),
+                    summary.validLength > UInt64(need.largestPageLSN.offset)
+                {
+                    return
+                }
+            }
+            guard Clock.monotonic() < deadline else { throw Self.beyondTheEnd(need) }
+            usleep(Self.pause)
+        }
+    }
+
+    private static func beyondTheEnd(_ need: Need) -> VarveError {
+        VarveError(
+            .refused, "a page has the LSN \(need.largestPageLSN), which lies past the end of the log",
+            location: need.largestPageFile,
+            hint: "either log files are missing, or the file comes from another environment: then reset its LSNs with"
+                + " db_load -r lsn while the environment is closed")
+    }
+
+    /// The held numbers without a last file that was created and not yet written to.
+    private func wholeFiles() throws -> [UInt32] {
+        var numbers = keeper.held
+        if let last = numbers.last {
+            let isBegun = try keeper.withFile(last) { file in
+                let head = try file.readStart(LogFileHeader.maximumByteCount)
+                return try head.withUnsafeBytes { try LogFileHeader.parse($0) } != nil
+            }
+            if isBegun != true { numbers.removeLast() }
+        }
+        return numbers
+    }
+
+    private func requireContiguous(_ numbers: [UInt32], _ need: Need) throws {
+        guard let first = numbers.first, let last = numbers.last, first <= need.first else {
+            throw VarveError(
+                .missingLog, "log file \(need.first), which recovery needs first, is not there",
+                location: keeper.logDirectory, hint: "it was removed before the backup could keep it: back up again")
+        }
+        if numbers.count != Int(last - first) + 1 {
+            let present = Set(numbers)
+            let missing = (first...last).first { !present.contains($0) } ?? first
+            throw VarveError(
+                .missingLog, "there is a gap in the logs: \(EnvironmentFileKind.logName(missing)) is missing",
+                location: keeper.logDirectory, hint: "it was removed before the backup could keep it: back up again")
+        }
+    }
+
+    /// Everything that can be proved from the logs alone: `LogChain.check` has proved that they are whole.
+    static func prove(_ chain: LogChain, _ need: Need) throws {
+        guard chain.firstNumber <= need.first && need.first <= chain.lastNumber else {
+            throw VarveError(
+                .missingLog, "recovery begins in log file \(need.first), but files \(chain.firstNumber) to"
+                    + " \(chain.lastNumber) were stored", hint: "back up again")
+        }
+        guard chain.covers(need.largestPageLSN) else { throw beyondTheEnd(need) }
+        guard let checkpoint = need.checkpoint else { return }
+        guard chain.covers(checkpoint.lsn) && chain.covers(checkpoint.checkpointLSN) else {
+            throw VarveError(
+                .missingLog, "the last checkpoint \(checkpoint.lsn) is not in the stored logs", hint: "back up again")
+        }
+        guard let id = need.environmentID else { return }
+        // The checkpoint before the backup may be from before the environment was last created.
+        let later = chain.files.flatMap(\.checkpoints).filter { $0.lsn > checkpoint.lsn }
+        if let other = later.first(where: { $0.environmentID != id }) {
+            throw VarveError(
+                .refused, "the environment was created anew while it was backed up: checkpoint \(other.lsn) has another"
+                    + " environment id", hint: "back up again")
+        }
+    }
+
+    private func deliver(_ number: UInt32) throws -> LogFileSummary {
+        let name = EnvironmentFileKind.logName(number)
+        let summary = try keeper.withFile(number) { file in
+            let status = try file.status()
+            try sink.begin(
+                SourceFile(
+                    path: restored == "." ? name : restored + "/" + name, kind: .log, attributes: status.attributes,
+                    unit: 1, expectedSize: status.size))
+            let copy = LogCopy(sink: sink)
+            do {
+                let summary = try LogWalker.walk(
+                    number: number, size: status.size,
+                    read: { offset, buffer in
+                        let count = try file.read(into: buffer, at: offset)
+                        copy.keep(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+                        return count
+                    }, visit: { try copy.deliver(upTo: UInt64($0.lsn.offset) + UInt64($0.length)) })
+                try copy.finish(upTo: summary.validLength, file)
+                try sink.end(SourceFileFacts(size: status.size, log: Self.facts(summary)))
+                return summary
+            } catch var error as VarveError {
+                error.location = error.location ?? Path.join(keeper.logDirectory, name)
+                throw error
+            }
+        }
+        guard let summary else {
+            throw VarveError(
+                .missingLog, "log file \(number) is no longer there", location: keeper.logDirectory,
+                hint: "back up again")
+        }
+        return summary
+    }
+
+    private static func facts(_ summary: LogFileSummary) -> Manifest.Log {
+        let header = LSN(file: summary.number, offset: 0)
+        return Manifest.Log(
+            number: summary.number, validLength: summary.validLength, firstLSN: summary.firstLSN ?? header,
+            lastLSN: summary.lastLSN ?? header,
+            absoluteNames: Array(summary.absoluteNames.names.prefix(absoluteNameLimit)))
+    }
+
+    private static let absoluteNameLimit = 16
+}
+
+/// Copies a log to the sink while it is walked, so that the very bytes that were checked are stored, and nothing
+/// behind the last whole record.
+private final class LogCopy {
+    private let sink: any CaptureSink
+    /// Bytes that were read and are not delivered yet, from `base` on.
+    private var pending: [UInt8] = []
+    private var base: UInt64 = 0
+
+    private static let runLength = 1 << 20
+    /// More is not kept: what a larger record needs is read a second time. A zero tail would fill it otherwise.
+    private static let limit = 4 << 20
+
+    init(sink: any CaptureSink) { self.sink = sink }
+
+    func keep(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) {
+        guard offset == base + UInt64(pending.count), pending.count + bytes.count <= Self.limit else { return }
+        pending.append(contentsOf: bytes)
+    }
+
+    func deliver(upTo end: UInt64) throws {
+        if end >= base + UInt64(Self.runLength) { try flush(upTo: end) }
+    }
+
+    private func flush(upTo end: UInt64) throws {
+        let count = Int(min(end - base, UInt64(pending.count)))
+        guard count > 0 else { return }
+        try pending.withUnsafeBytes { try sink.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: base) }
+        pending.removeFirst(count)
+        base += UInt64(count)
+    }
+
+    func finish(upTo end: UInt64, _ file: borrowing File) throws {
+        try flush(upTo: end)
+        pending = []
+        while base < end {
+            let length = Int(min(end - base, UInt64(Self.runLength)))
+            let bytes = try [UInt8](unsafeUninitializedCapacity: length) { buffer, done in
+                done = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: base)
+            }
+            guard bytes.count == length else {
+                throw VarveError(.corrupt, "the log file became shorter while it was read", location: file.path)
+            }
+            try bytes.withUnsafeBytes { try sink.write($0, at: base) }
+            base += UInt64(length)
+        }
+    }
+}

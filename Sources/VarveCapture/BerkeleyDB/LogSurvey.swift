@@ -1,0 +1,100 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// What the log files of an environment say before anything is captured, without libdb.
+public struct LogSurvey: Sendable, Hashable {
+    /// Ascending.
+    public var numbers: [UInt32]
+    /// The newest checkpoint; nil if there is none, or the log is encrypted.
+    public var checkpoint: LogCheckpoint?
+    public var isEncrypted: Bool
+    /// The first that recovery needs.
+    public var firstNeeded: UInt32
+
+    /// Reads the log files from the newest down to the one with the last checkpoint.
+    ///
+    /// Recovery begins at the `ckp_lsn` of the last checkpoint, and without a checkpoint at the log's beginning. An
+    /// encrypted log does not show its checkpoints, so all of its files are needed.
+    ///
+    /// Throws `.notTransactional` if there are no log files, `.missingLog` if the needed ones are not all there, and
+    /// `.refused` if a file that should be whole is damaged.
+    public static func survey(_ directory: String) throws -> LogSurvey {
+        let numbers = try LogKeeper.numbers(in: directory)
+        guard let lowest = numbers.first, let highest = numbers.last else { throw noLogs(directory) }
+        var survey = LogSurvey(numbers: numbers, checkpoint: nil, isEncrypted: false, firstNeeded: lowest)
+        for number in numbers.reversed() {
+            let summary: LogFileSummary
+            do {
+                summary = try summarize(number, in: directory)
+            } catch let error as VarveError where error.isNoEntry && number == lowest && number < highest {
+                break
+            }
+            if case .torn(let offset) = summary.end, number != highest {
+                throw VarveError(
+                    .refused, "log file \(number) is damaged at offset \(offset), and later files follow it",
+                    location: Path.join(directory, EnvironmentFileKind.logName(number)),
+                    hint: "recovery would end there: take a checkpoint, remove the unneeded logs with"
+                        + " db_archive -d, and look for the cause")
+            }
+            if summary.isEncrypted {
+                survey.isEncrypted = true
+                break
+            }
+            if let checkpoint = summary.lastCheckpoint {
+                survey.checkpoint = checkpoint
+                survey.firstNeeded = checkpoint.checkpointLSN.file
+                break
+            }
+        }
+        if survey.checkpoint == nil && !survey.isEncrypted && lowest != 1 {
+            throw VarveError(
+                .missingLog, "the logs begin with number \(lowest), and there is no checkpoint in them",
+                location: directory, hint: "recovery needs all logs since the last checkpoint: find the missing ones")
+        }
+        try survey.requireContiguous(directory)
+        return survey
+    }
+
+    private func requireContiguous(_ directory: String) throws {
+        guard let lowest = numbers.first, let highest = numbers.last else { return }
+        guard lowest <= firstNeeded else {
+            throw VarveError(
+                .missingLog, "recovery begins in log file \(firstNeeded), but the first one there is \(lowest)",
+                location: directory, hint: "a needed log file was removed: put it back, or take a checkpoint")
+        }
+        let present = Set(numbers)
+        if let missing = (max(lowest, firstNeeded)...highest).first(where: { !present.contains($0) }) {
+            throw VarveError(
+                .missingLog, "there is a gap in the logs: \(EnvironmentFileKind.logName(missing)) is missing",
+                location: directory,
+                hint: "recovery needs every file from \(firstNeeded) to \(highest): put it back, or take a checkpoint")
+        }
+    }
+
+    private static func noLogs(_ directory: String) -> VarveError {
+        VarveError(
+            .notTransactional, "there are no log files: the environment is not transactional, keeps its logs in memory,"
+                + " or has them elsewhere",
+            location: directory,
+            hint: "if the application's code sets the log directory (set_lg_dir), name it with --log-dir; without"
+                + " logs on disk no consistent backup is possible while the application runs")
+    }
+
+    static func summarize(_ number: UInt32, in directory: String) throws -> LogFileSummary {
+        let path = Path.join(directory, EnvironmentFileKind.logName(number))
+        let file = try File.open(reading: path)
+        return try summarize(number, file)
+    }
+
+    /// As it is at this moment: what is appended while it is read does not count.
+    static func summarize(_ number: UInt32, _ file: borrowing File) throws -> LogFileSummary {
+        let size = try file.status().size
+        do {
+            return try LogWalker.walk(number: number, size: size) { try file.read(into: $1, at: $0) }
+        } catch var error as VarveError {
+            error.location = error.location ?? file.path
+            throw error
+        }
+    }
+}

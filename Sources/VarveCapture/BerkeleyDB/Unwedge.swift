@@ -1,0 +1,55 @@
+import VarveFiles
+import VarveFormat
+
+/// What `unwedge` found and undid.
+public struct UnwedgeReport: Sendable, Hashable {
+    /// The helper that left the journal, nil if there was none.
+    public var helper: Int32?
+    public var repair: CaptureRepair
+
+    /// For people, one fact a line.
+    public var lines: [String] {
+        var lines: [String] = []
+        if let helper {
+            lines.append("a capture helper (process \(helper)) died and left a journal: \(repair.summary)")
+        } else {
+            lines.append("no backup left anything to undo")
+        }
+        switch repair.remainingHotBackups {
+        case 0?: break
+        case let count?:
+            lines.append("the environment still counts \(count) hot backup(s) that are not ours")
+        case nil:
+            lines.append("the environment still counts hot backups that are not ours; how many can't be read")
+        }
+        return lines
+    }
+}
+
+/// Undoes what a backup left in a live environment when it was killed together with its helper: page writers
+/// held (the next checkpoint hangs), the hot-backup counter, automatic log removal.
+///
+/// Waits for an orphaned helper that is still cleaning up; throws `.locked` while a backup is running.
+/// - Parameter lock: the environment's lock where the caller has it already.
+public func unwedge(
+    _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock? = nil,
+    executable: String? = nil
+) throws -> UnwedgeReport {
+    let lock = try lock ?? EnvironmentLock(home: environment.home)
+    let pending = try EnvironmentJournal.pending(home: environment.home)
+    if pending != nil, try FileStatus.of(Path.join(environment.home, "__db.001")) == nil {
+        // The application closed or recovered the environment: with the regions went all that could be undone.
+        try Directory.removeFile(Path.join(environment.home, ".varve/journal"))
+        var repair = CaptureRepair()
+        repair.journal = true
+        repair.regionsReplaced = true
+        repair.remainingHotBackups = 0
+        return UnwedgeReport(helper: pending?.process, repair: repair)
+    }
+    let helper = try BerkeleyDBHelper(
+        environment, password: password, lock: lock, executable: executable, slots: 1)
+    try helper.join()
+    let repair = try helper.repair()
+    try helper.close()
+    return UnwedgeReport(helper: pending?.process, repair: repair)
+}

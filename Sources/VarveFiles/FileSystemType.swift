@@ -1,0 +1,15 @@
+import CLinux
+
+/// The kind of a file system, by the magic number that `statfs` gives.
+public struct FileSystemType: RawRepresentable, Sendable, Hashable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// `XFS_SUPER_MAGIC`: "XFSB".
+    public static let xfs = FileSystemType(rawValue: 0x5846_5342)
+
+    /// Of the file system that the path lies on.
+    public static func of(_ path: String) throws -> FileSystemType {
+        FileSystemType(rawValue: try systemCall("statfs", path) { varve_file_system_type(path) })
+    }
+}

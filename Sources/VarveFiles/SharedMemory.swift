@@ -1,0 +1,54 @@
+import CLinux
+import Glibc
+import VarveFormat
+
+/// Memory without a name, shared with a child by passing the descriptor.
+public struct SharedMemory: ~Copyable {
+    public let file: File
+    public let bytes: UnsafeMutableRawBufferPointer
+
+    /// - Precondition: `count > 0`
+    public init(count: Int) throws {
+        let memory = try File.memory("varve")
+        try memory.truncate(to: UInt64(count))
+        let mapped = try Self.map(memory.descriptor, count)
+        file = memory
+        bytes = mapped
+    }
+
+    /// Maps all of a descriptor that another process made.
+    public init(mapping file: consuming File) throws {
+        let size = try file.status().size
+        let mapped = try Self.map(file.descriptor, Int(size))
+        self.file = file
+        bytes = mapped
+    }
+
+    deinit { munmap(bytes.baseAddress, bytes.count) }
+
+    private static func map(_ descriptor: Int32, _ count: Int) throws -> UnsafeMutableRawBufferPointer {
+        let address = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let address, address != MAP_FAILED else {
+            throw SystemCallError(call: "mmap", path: "shared memory", errno: errno).error
+        }
+        return UnsafeMutableRawBufferPointer(start: address, count: count)
+    }
+}
+
+extension File {
+    /// A file in memory that has no name in any directory.
+    public static func memory(_ name: String) throws -> File {
+        let descriptor = try systemCall("memfd_create", name) {
+            varve_memfd_create(name, UInt32(VARVE_MFD_CLOEXEC))
+        }
+        return File(descriptor: descriptor, path: name)
+    }
+
+    /// What is there now, at least one byte unless the other end is gone; empty then.
+    public borrowing func readSome(limit: Int = 1 << 16) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            let base = buffer.baseAddress
+            count = try systemCall("read", path) { Glibc.read(descriptor, base, limit) }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+/// What the helper says of an environment before anything of it is changed.
+public struct CapturePreflight: Hashable, Sendable {
+    /// `DB_VERSION_STRING` of the library that joined.
+    public var library: String
+    /// Where the environment's logs are, as libdb resolves it.
+    public var logDirectory: String
+    /// `set_lg_max` in force.
+    public var logFileSize: UInt32
+    /// The end of the log, and how much of it is on disk.
+    public var endOfLog: LSN
+    public var diskLSN: LSN
+    /// As libdb knows them (`DB_CONFIG` and ours), in its order; empty if there is the home alone.
+    public var dataDirectories: [String]
+    public var autoRemove: Bool
+    public var encrypted: Bool
+    /// `__db.register` was there and we registered.
+    public var registered: Bool
+    /// Backups that raised the hot-backup counter already; nil if it can't be read (0 and "some" are always told apart).
+    public var hotBackups: UInt32?
+    public var hotBackupInProgress: Bool
+
+    public init(
+        library: String, logDirectory: String, logFileSize: UInt32, endOfLog: LSN, diskLSN: LSN,
+        dataDirectories: [String], autoRemove: Bool, encrypted: Bool, registered: Bool, hotBackups: UInt32?,
+        hotBackupInProgress: Bool
+    ) {
+        self.library = library
+        self.logDirectory = logDirectory
+        self.logFileSize = logFileSize
+        self.endOfLog = endOfLog
+        self.diskLSN = diskLSN
+        self.dataDirectories = dataDirectories
+        self.autoRemove = autoRemove
+        self.encrypted = encrypted
+        self.registered = registered
+        self.hotBackups = hotBackups
+        self.hotBackupInProgress = hotBackupInProgress
+    }
+}
+
+/// The checkpoint that recovery of a backup starts from, read before the first page.
+public struct CaptureCheckpoint: Hashable, Sendable {
+    public var lsn: LSN
+    /// `ckp_lsn`: its file is the first needed log.
+    public var checkpointLSN: LSN
+    public var envid: UInt32
+
+    public init(lsn: LSN, checkpointLSN: LSN, envid: UInt32) {
+        self.lsn = lsn
+        self.checkpointLSN = checkpointLSN
+        self.envid = envid
+    }
+}
+
+/// How far the log is.
+public struct CaptureLogStatus: Hashable, Sendable {
+    public var endOfLog: LSN
+    public var diskLSN: LSN
+    /// Nil before the first checkpoint.
+    public var lastCheckpoint: LSN?
+
+    public init(endOfLog: LSN, diskLSN: LSN, lastCheckpoint: LSN?) {
+        self.endOfLog = endOfLog
+        self.diskLSN = diskLSN
+        self.lastCheckpoint = lastCheckpoint
+    }
+}
+
+/// How one pass of `dbbackup` over a database ended.
+public enum CaptureOutcome: Hashable, Sendable {
+    /// Everything was copied; bytes that the shifted-page rule dropped (their changes are in the logs).
+    case complete(droppedBytes: UInt64)
+    /// No slot came free in time, so the page writers were let go at this offset of this file: resume.
+    case interrupted(file: String, offset: UInt64)
+    case cancelled
+}
+
+/// What undoing a dead helper's state came to.
+public struct CaptureRepair: Hashable, Sendable {
+    /// There was a journal.
+    public var journal = false
+    /// The regions are other ones by now, so there was nothing to undo.
+    public var regionsReplaced = false
+    /// The database whose page writers were let go.
+    public var clearedFile: String?
+    public var loweredCounter = false
+    public var restoredAutoRemove = false
+    /// Whether the dead helper had raised the counter can't be told, so it was left alone.
+    public var counterUncertain = false
+    /// Hot backups that the environment still counts, nil if it can't be read.
+    public var remainingHotBackups: UInt32?
+
+    public init() {}
+}
+
+/// One database file's verdict.
+public struct CaptureVerification: Hashable, Sendable {
+    public var file: String
+    /// What `DB->verify` returned: 0 if all is well.
+    public var code: Int32
+    /// False where only the order of the keys could not be checked: the application's own comparison is unknown.
+    public var orderChecked: Bool
+    /// libdb's words on it.
+    public var messages: [String]
+
+    public init(file: String, code: Int32, orderChecked: Bool, messages: [String]) {
+        self.file = file
+        self.code = code
+        self.orderChecked = orderChecked
+        self.messages = messages
+    }
+}
+
+/// A `VarveError` on its way from the helper.
+public struct CaptureFailure: Hashable, Sendable {
+    public var code: String
+    public var message: String
+    public var hint: String?
+    /// What libdb returned, 0 if the failure is not libdb's.
+    public var libraryCode: Int32
+
+    public init(code: String, message: String, hint: String?, libraryCode: Int32 = 0) {
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.libraryCode = libraryCode
+    }
+}
+
+/// What the helper says. Every command but `.slotFree`, `.cancel` and `.quit` ends with exactly one answer:
+/// the event of its name, or `.failed`.
+public enum CaptureEvent: Hashable, Sendable {
+    case ready(version: UInt16, library: String)
+    case joined
+    case preflight(CapturePreflight)
+    case begun(CaptureCheckpoint?)
+    case fileOpened(String)
+    /// `count` bytes of the open file, from `offset` on, are in the slot until it is given back.
+    case filled(slot: UInt32, count: UInt32, offset: UInt64)
+    case fileClosed(String)
+    case captured(CaptureOutcome)
+    case ended
+    case cleared
+    case repaired(CaptureRepair)
+    case logStatus(CaptureLogStatus)
+    /// Recovery, in percent.
+    case progress(UInt8)
+    case recovered
+    case verified(CaptureVerification)
+    case verificationDone
+    /// What libdb says unasked.
+    case message(String)
+    case failed(CaptureFailure)
+}

@@ -1,0 +1,58 @@
+import Glibc
+import VarveFiles
+import VarveFormat
+
+/// `.varve/journal` in the home: on disk before the change that it announces.
+struct JournalFile {
+    private let path: String
+    private(set) var content: CaptureJournal
+    private var isWritten = false
+
+    init(home: String, region: CaptureJournal.Region) {
+        path = Path.join(home, ".varve/journal")
+        content = CaptureJournal(process: getpid(), processStart: ProcessTable.ownStartTime, region: region)
+    }
+
+    /// Durable when it returns; throws before anything was changed.
+    mutating func announce(_ change: (inout CaptureJournal) -> Void) throws {
+        var next = content
+        change(&next)
+        if isWritten && next == content { return }
+        try Directory.create(Path.parent(path), mode: 0o700)
+        try Publication.replace(path, with: next.encoded)
+        content = next
+        isWritten = true
+    }
+
+    /// Nothing is left to undo.
+    mutating func remove() throws {
+        guard try FileStatus.of(path) != nil else { return }
+        try Directory.removeFile(path)
+        try Directory.sync(Path.parent(path))
+        isWritten = false
+    }
+
+    /// Goes on from what an earlier helper had changed.
+    mutating func adopt(_ earlier: CaptureJournal) throws {
+        try announce {
+            $0.counter = earlier.counter
+            $0.restoreAutoRemove = false
+            $0.file = nil
+        }
+    }
+
+    /// Removes the file and starts from nothing changed.
+    mutating func reset() throws {
+        try remove()
+        content.counter = .untouched
+        content.restoreAutoRemove = false
+        content.file = nil
+    }
+
+    /// What an earlier helper left; nil if it left nothing.
+    func earlier() throws -> CaptureJournal? {
+        guard try FileStatus.of(path) != nil else { return nil }
+        let bytes = try File.open(reading: path).readAll(limit: CaptureJournal.sizeLimit)
+        return try bytes.withUnsafeBytes { try CaptureJournal($0) }
+    }
+}

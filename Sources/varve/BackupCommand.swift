@@ -1,0 +1,90 @@
+import ArgumentParser
+import Varve
+import VarveCapture
+import VarveFormat
+import VarveRepository
+
+struct BackupCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup",
+        abstract: "Take a Berkeley DB environment into the repository as a new snapshot.",
+        discussion: """
+            By default the environment is live: applications go on writing while libdb, in the helper process \
+            varve-capture-bdb, copies the pages atomically. Databases come first, then the logs from the first one \
+            that recovery needs.
+
+            Exit code 3 means stored, but tainted: a page was damaged at the source already.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @OptionGroup var environment: EnvironmentArguments
+
+    @Flag(help: "Nobody has the environment open: read its files directly, without libdb.")
+    var offline = false
+
+    @Flag(help: "Live, with plain reads of the pages: only on XFS, where the file system makes them atomic.")
+    var direct = false
+
+    @Option(
+        help: "Only this database, with its queue extents and partitions (repeatable; relative to the home).")
+    var only: [String] = []
+
+    @Flag(help: "Store every log file there is, also those that this snapshot's recovery does not need.")
+    var allLogs = false
+
+    func validate() throws {
+        if offline && direct { throw ValidationError("--offline and --direct exclude each other") }
+    }
+
+    /// What `--json` prints.
+    private struct Output: Codable {
+        var snapshot: String
+        var sequence: UInt64
+        var tainted: Bool
+        var seconds: Double
+        var recovery: Manifest.Recovery?
+        var statistics: Manifest.Statistics
+        var warnings: [Manifest.Warning]
+    }
+
+    func run() throws {
+        Interruption.install()
+        let repository = try options.open()
+        let line = ProgressLine()
+        let archiver = Archiver(
+            repository: repository, cancellation: Interruption.cancellation, progress: { line.show($0) })
+        let result = try archive(archiver)
+        line.finish()
+        for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
+        if options.json {
+            try printJSON(
+                Output(
+                    snapshot: result.snapshot.description, sequence: result.snapshot.sequence,
+                    tainted: result.manifest.tainted, seconds: line.seconds,
+                    recovery: result.manifest.recovery,
+                    statistics: result.manifest.statistics, warnings: result.manifest.warnings))
+        }
+        say(result, seconds: line.seconds)
+        if result.manifest.tainted { throw ExitCode(ExitStatus.tainted) }
+    }
+
+    private func archive(_ archiver: Archiver) throws -> Archiver.Result {
+        var environment = try environment.options()
+        environment.only = only
+        environment.allLogs = allLogs
+        if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name) }
+        let helper = HelperOptions(password: try self.environment.password.read())
+        if direct { return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name) }
+        return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name)
+    }
+
+    private func say(_ result: Archiver.Result, seconds: Double) {
+        let statistics = result.manifest.statistics
+        var text = "snapshot \(result.snapshot): \(ByteCount(statistics.sourceBytes)) read in "
+        text += "\(rate(statistics.sourceBytes, seconds)); \(ByteCount(statistics.storedBytes)) added"
+        if let recovery = result.manifest.recovery {
+            text += "; restores to \(recovery.recoverableTo.toSeconds)"
+        }
+        Terminal.say(text + (result.manifest.tainted ? "; TAINTED" : ""))
+    }
+}

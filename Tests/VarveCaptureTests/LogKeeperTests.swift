@@ -1,0 +1,91 @@
+import Foundation
+import Testing
+import VarveCapture
+import VarveFiles
+import VarveFormat
+
+@Suite(.serialized) struct LogKeeperTests {
+    private func environment(_ scratch: Scratch) throws -> String {
+        try TestEnvironment(scratch, "home", ["--log-size", "200000"]).home
+    }
+
+    private func removeUnneededLogs(_ home: String) throws {
+        let finished = try Tool.run("/usr/bin/db5.3_archive", ["-d", "-h", home])
+        #expect(finished.status == 0, "\(finished.errors)")
+    }
+
+    @Test func removedLogsStayReadable() throws {
+        let scratch = try Scratch()
+        let home = try environment(scratch)
+        let numbers = try LogKeeper.numbers(in: home)
+        try #require(numbers.count > 3)
+        let first = Path.join(home, "log.0000000001")
+        let content = try Data(contentsOf: URL(fileURLWithPath: first))
+        let keeper = try LogKeeper(logDirectory: home, first: 1)
+        try removeUnneededLogs(home)
+        #expect(try FileStatus.of(first) == nil)
+        #expect(keeper.held == numbers)
+        let kept = try keeper.withFile(1) { try $0.readAll(limit: 1 << 30) }
+        #expect(kept.map { Data($0) } == content)
+        keeper.close()
+        #expect(try FileStatus.of(Path.join(home, ".varve")) == nil)
+        #expect(try LogKeeper.numbers(in: home).count < numbers.count)
+    }
+
+    /// The control: without a keeper the same removal takes the log away.
+    @Test func withoutAKeeperRemovedLogsAreGone() throws {
+        let scratch = try Scratch()
+        let home = try environment(scratch)
+        try removeUnneededLogs(home)
+        let later = try LogKeeper(logDirectory: home, first: 1)
+        #expect(try later.withFile(1) { try $0.status().size } == nil)
+    }
+
+    @Test func newLogsAreKeptAsTheyAppear() throws {
+        let scratch = try Scratch()
+        let home = try scratch.make("logs")
+        try scratch.write("logs/log.0000000007", "seven")
+        let keeper = try LogKeeper(logDirectory: home, first: 7)
+        try scratch.write("logs/log.0000000006", "six")
+        try scratch.write("logs/log.0000000008", "eight")
+        try scratch.write("logs/log.db", "no log")
+        usleep(300_000)
+        try Directory.removeFile(Path.join(home, "log.0000000008"))
+        #expect(keeper.held == [7, 8])
+        #expect(try keeper.withFile(8) { try $0.readAll(limit: 100) } == Array("eight".utf8))
+        try keeper.checkHealth()
+        keeper.close()
+        keeper.close()
+    }
+
+    @Test func theLinksOfAKilledRunAreRemovedByTheNext() throws {
+        let scratch = try Scratch()
+        let home = try scratch.make("home")
+        try scratch.write("home/log.0000000003", "three")
+        _ = try scratch.make("home/.varve/logs")
+        try scratch.write("home/.varve/logs/log.0000000001", "left over")
+        let keeper = try LogKeeper(logDirectory: home, first: 1)
+        #expect(keeper.held == [3])
+        #expect(try FileStatus.of(home + "/.varve/logs/log.0000000001") == nil)
+        keeper.close()
+        #expect(try LogKeeper.removeLinks(logDirectory: home) == 0)
+    }
+
+    /// `/proc` has no hard links, nor has any other kind of file system that can't link across to itself.
+    @Test func whereLinksAreNotPossibleFilesAreKeptOpen() throws {
+        let scratch = try Scratch()
+        let home = try scratch.make("home")
+        try scratch.write("home/log.0000000001", "one")
+        // A file where the directory should be: nothing can be created in it, even by root.
+        let target = try scratch.make("small")
+        let mounted = try Tool.run("/bin/mount", ["-t", "tmpfs", "none", target])
+        guard mounted.status == 0 else { return }
+        defer { _ = try? Tool.run("/bin/umount", [target]) }
+        try FileManager.default.createSymbolicLink(atPath: home + "/.varve", withDestinationPath: target)
+        let keeper = try LogKeeper(logDirectory: home, first: 1)
+        #expect(keeper.reasonAgainstLinks != nil)
+        try Directory.removeFile(home + "/log.0000000001")
+        #expect(try keeper.withFile(1) { try $0.readAll(limit: 100) } == Array("one".utf8))
+        keeper.close()
+    }
+}
