@@ -1,6 +1,7 @@
 /*
  * Makes one small Berkeley DB environment, closes it, and prints what libdb says of it: the facts that the
- * parsers' tests compare with. Usage: make HOME PAGESIZE checksum|plain ORDER [encrypt] [absolute=PATH] METHODS...
+ * parsers' tests compare with. Usage: make HOME PAGESIZE checksum|plain ORDER [encrypt] [absolute=PATH]
+ * METHODS...
  */
 #include <db.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the environments beside this file anew, with libdb 5.3. They are checked in and the tests run on those:
-# make new ones only to add to them, into another directory: make.sh DIRECTORY
+# Makes the environments beside this file anew, with libdb 5.3. They are checked in and the tests run on
+# those: make new ones only to add to them, into another directory: make.sh DIRECTORY
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 into=${1:?usage: make.sh DIRECTORY}

@@ -6,8 +6,9 @@
 /// libdb's checksum of pages and log records, Chris Torek's hash: `h = h * 33 + byte` (`__ham_func4`,
 /// `hash_func.c:145`). `seed` is the checksum of the bytes before these.
 ///
-/// The plain loop waits for a multiplication at every byte. The hash is a polynomial in 33, so eight bytes are
-/// folded at once, first into pairs in 16-bit lanes, then into fours in 32-bit lanes; neither can overflow.
+/// The plain loop waits for a multiplication at every byte. The hash is a polynomial in 33, so eight bytes
+/// are folded at once, first into pairs in 16-bit lanes, then into fours in 32-bit lanes; neither can
+/// overflow.
 func checksum(_ bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
     var hash = seed
     var offset = 0

@@ -1,10 +1,11 @@
 import VarveFormat
 
-/// What a `DB_CONFIG` file sets, as far as it concerns where an environment's files are and which logs it keeps.
+/// What a `DB_CONFIG` file sets, as far as it concerns where an environment's files are and which logs it
+/// keeps.
 ///
-/// Read like libdb does (`__env_read_db_config`, `env_config.c:266`): lines of at most 255 bytes, blanks in front
-/// and comments from `#` skipped, names without regard to case. Total: any bytes give a value, what is not
-/// understood is kept in `otherLines`. Names that are not UTF-8 can't be told exactly, so they count as problems.
+/// Read like libdb does (`__env_read_db_config`, `env_config.c:266`): lines of at most 255 bytes, blanks in
+/// front and comments from `#` skipped, names without regard to case. Total: any bytes give a value, what is
+/// not understood is kept in `otherLines`. Bytes that are not UTF-8 are replaced and noted as a problem.
 public struct DatabaseConfiguration: Sendable, Hashable {
     /// In order: libdb looks for a database in the first one first, then in the home.
     public var dataDirectories: [String] = []
@@ -22,38 +23,50 @@ public struct DatabaseConfiguration: Sendable, Hashable {
     public var openFlags: [String] = []
     /// Lines that set something else, as they are, in order.
     public var otherLines: [String] = []
-    /// Lines that this parser can't read as libdb would: too long, not UTF-8, or a value missing.
+    /// What can't be told exactly: a line too long, not UTF-8, or without a value. Who must know every
+    /// absolute name refuses a file with problems. At most `problemLimit`.
     public var problems: [String] = []
 
+    public static let problemLimit = 100
     /// No `DB_CONFIG` is near this size; what is beyond is a problem and not looked at.
-    public static let maximumByteCount = 1 << 20
-    /// `char buf[256]` with its NUL: libdb takes the rest of a longer line for a line of its own.
+    public static let maximumByteCount = 64 << 10
+    /// What `fgets` puts into `char buf[256]`: the rest of a longer line is a line of its own to libdb.
     static let maximumLineLength = 255
 
     public init() {}
 
     public init(parsing bytes: UnsafeRawBufferPointer) {
         if bytes.count > Self.maximumByteCount {
-            problems.append("larger than \(ByteCount(Self.maximumByteCount)), the rest was not read")
+            note("larger than \(ByteCount(Self.maximumByteCount)), the rest was not read")
         }
-        let text = bytes.prefix(Self.maximumByteCount)
-        // fgets counts the newline too.
+        let text = UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.maximumByteCount))
         for (index, line) in text.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
             let place = "line \(index + 1)"
-            if line.count >= Self.maximumLineLength {
-                problems.append(
-                    "\(place) is longer than the \(Self.maximumLineLength - 1) bytes that libdb reads")
+            var rest = line
+            if rest.count > Self.maximumLineLength {
+                note(
+                    "\(place) is longer than the \(Self.maximumLineLength) bytes that libdb takes for a line")
             }
-            guard line.count <= 4096, let text = String(validating: line.prefix { $0 != 0 }, as: UTF8.self)
-            else {
-                problems.append("\(place) is not text in UTF-8")
-                continue
-            }
-            parse(text.utf8.last == 13 ? String(decoding: text.utf8.dropLast(), as: UTF8.self) : text, place)
+            repeat {
+                parse(bytes: rest.prefix(Self.maximumLineLength), place)
+                rest = rest.dropFirst(Self.maximumLineLength)
+            } while !rest.isEmpty
         }
     }
 
-    /// Absolute directories, which a restored `DB_CONFIG` would make recovery work on, with the line's name.
+    private mutating func note(_ problem: String) {
+        if problems.count < Self.problemLimit { problems.append(problem) }
+    }
+
+    private mutating func parse(bytes: Slice<UnsafeRawBufferPointer>, _ place: String) {
+        // A string of C ends at a NUL.
+        var line = bytes.prefix { $0 != 0 }
+        if line.last == 13 { line = line.dropLast() }
+        if String(validating: line, as: UTF8.self) == nil { note("\(place) is not text in UTF-8") }
+        parse(String(decoding: line, as: UTF8.self), place)
+    }
+
+    /// Absolute directories, which a restored `DB_CONFIG` would make recovery work on.
     public var absoluteNames: [String] { directories.filter(PathShape.isAbsolute) }
 
     /// Relative directories that lead out of the home.
@@ -78,7 +91,7 @@ extension DatabaseConfiguration {
         // All of the rest is a directory's name, trailing blanks too (`__config_scan`, `env_config.c:726`).
         let rest = String(decoding: start[nameBytes.endIndex...].drop(while: Self.isSpace), as: UTF8.self)
         guard !rest.isEmpty else {
-            problems.append("\(place) gives no value for \(name)")
+            note("\(place) gives no value for \(name)")
             return
         }
         switch name {

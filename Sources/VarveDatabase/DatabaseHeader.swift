@@ -33,8 +33,8 @@ public struct DatabaseHeader: Sendable, Hashable {
     public var isEncrypted: Bool
     /// The last page when the meta page was last written: a hint, growth does not update it at once.
     public var lastPage: PageNumber
-    /// The file's uid in hexadecimal, 40 digits. Of an encrypted file only 24 are legible (12 bytes): the rest
-    /// is ciphertext and changes with every write.
+    /// The file's uid in hexadecimal, 40 digits. Of an encrypted file only 24 are legible (12 bytes): the
+    /// rest is ciphertext and changes with every write.
     public var fileID: String
     public var lsn: LSN
     /// The access method's own flags.
@@ -56,8 +56,8 @@ extension DatabaseHeader {
     /// Reads page 0 from the first bytes of a file, at least 512 of them unless the file is shorter.
     ///
     /// Returns nil for bytes that are no database: too short for a magic number, or another number there.
-    /// Throws `.corrupt` for a database whose meta page makes no sense, `.unsupported` for one of a version that
-    /// libdb 5.3 does not open without an upgrade. A checksum is not checked here, see `PageChecker`.
+    /// Throws `.corrupt` for a database whose meta page makes no sense, `.unsupported` for one of a version
+    /// that libdb 5.3 does not open without an upgrade. A checksum is not checked here, see `PageChecker`.
     public static func probe(_ bytes: UnsafeRawBufferPointer) throws -> DatabaseHeader? {
         guard let kind = Kind(bytes) else { return nil }
         guard bytes.count >= byteCount else {
@@ -85,8 +85,8 @@ extension DatabaseHeader {
         return DatabaseHeader(page, kind: kind, pageSize: Int(pageSize))
     }
 
-    /// Whether the file is the placeholder of a rename or removal that its transaction has not finished: it has
-    /// a uid and a LSN but no pages, and recovery looks for it by these.
+    /// Whether the file is the placeholder of a rename or removal that its transaction has not finished: it
+    /// has a uid and a LSN but no pages, and recovery looks for it by these.
     public static func isRenamed(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= 16 else { return false }
         let magic = bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
@@ -113,7 +113,8 @@ extension DatabaseHeader {
                 : nil)
     }
 
-    /// What a magic number tells. The versions are those between `DB_*OLDVER` and `DB_*VERSION` (`db.in:1303`).
+    /// What a magic number tells. The versions are those between `DB_*OLDVER` and `DB_*VERSION`
+    /// (`db.in:1303`).
     private struct Kind {
         var method: AccessMethod
         var byteOrder: ByteOrder

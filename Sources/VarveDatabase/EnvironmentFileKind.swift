@@ -2,17 +2,20 @@ import VarveFormat
 
 /// What a file in an environment is, told by its name alone (the last component of its path).
 ///
-/// Only names that libdb makes are special: a database may be called `log.db` or `__dbx`. Whether a file of kind
-/// `.other`, `.queueExtent` or `.partition` is a database at all, its first page tells (`DatabaseHeader.probe`).
+/// Only names that libdb makes are special: a database may be called `log.db` or `__dbx`. Whether a file of
+/// kind `.other`, `.queueExtent` or `.partition` is a database at all, its first page tells
+/// (`DatabaseHeader.probe`).
 public enum EnvironmentFileKind: Sendable, Hashable {
-    /// Shared memory and bookkeeping of a running environment: never archived, never restored.
-    /// `__db.` and three digits or more (`DB_REGION_FMT`, `region.h:122`), `__db.register` and replication's files.
+    /// Shared memory and bookkeeping of a running environment: never archived, never restored. `__db.` and
+    /// three digits or more (`DB_REGION_FMT`, `region.h:122`), `__db.register` and replication's files.
     case region
     /// `log.` and ten digits or more (`LFNAME`, `log.h:96`; `%010d` does not cut a longer number off).
     case log(UInt32)
-    /// Extent `number` of the queue whose file is called `queue`: `__dbq.<queue>.<number>` (`QUEUE_EXTENT`, `qam.h:75`).
+    /// Extent `number` of the queue whose file is called `queue`: `__dbq.<queue>.<number>` (`QUEUE_EXTENT`,
+    /// `qam.h:75`).
     case queueExtent(queue: String, number: UInt32)
-    /// Partition `number` of the database called `database`: `__dbp.<database>.<nnn>` (`PART_NAME`, `partition.h:38`).
+    /// Partition `number` of the database called `database`: `__dbp.<database>.<nnn>` (`PART_NAME`,
+    /// `partition.h:38`).
     case partition(database: String, number: UInt32)
     /// `DB_CONFIG`.
     case configuration
@@ -35,8 +38,9 @@ public enum EnvironmentFileKind: Sendable, Hashable {
         return .other
     }
 
-    /// `__db.rep.system` is no such file: replication's own database, of an environment like any other. Neither is
-    /// `__db.<txn>.<id>`, a database that a transaction is creating, renaming or removing (`db.c:1403`).
+    /// `__db.rep.system` is no such file: replication's own database, of an environment like any other.
+    /// Neither is `__db.<txn>.<id>`, a database that a transaction is creating, renaming or removing
+    /// (`db.c:1403`).
     private static func isRegion(_ rest: Substring) -> Bool {
         if decimal(rest, digits: 3) != nil { return true }
         // `env_register.c:13`, `rep.h:22`, `mp_mvcc.c:193`.

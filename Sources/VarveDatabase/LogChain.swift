@@ -7,12 +7,12 @@ public struct LogChain: Sendable, Hashable {
 
     /// Proves that these files, in any order, are one unbroken piece of one log.
     ///
-    /// Their numbers are contiguous; every file has a header; all but the last end with their records or zeros;
-    /// and each header's `prev` is the offset of the last record of the file before, which ties a file to the very
-    /// records before it (`__log_newfile`, `log_put.c:742`). The header of the first file of a log (number 1) has 0;
-    /// so does one after replication replaced the whole log, but no file comes before that one either.
-    /// The last file may be torn: whether its end suffices is `covers`'s business. One that was created but has no
-    /// header yet is left out.
+    /// Their numbers are contiguous; every file has a header; all but the last end with their records or
+    /// zeros; and each header's `prev` is the offset of the last record of the file before, which ties a file
+    /// to the very records before it (`__log_newfile`, `log_put.c:742`). The header of the first file of a
+    /// log (number 1) has 0; so does one after replication replaced the whole log, but no file comes before
+    /// that one either. The last file may be torn: whether its end suffices is `covers`'s business. One that
+    /// was created but has no header yet is left out.
     ///
     /// Throws `.missing` for a gap, `.corrupt` for files that do not fit, both naming the file.
     public static func check(_ summaries: [LogFileSummary]) throws -> LogChain {
@@ -44,8 +44,8 @@ public struct LogChain: Sendable, Hashable {
     /// The newest checkpoint in these files; nil also if they are encrypted.
     public var lastCheckpoint: LogCheckpoint? { files.last { $0.lastCheckpoint != nil }?.lastCheckpoint }
 
-    /// Whether a record at this LSN would be within the valid part: on a page, the LSN is where the record of the
-    /// last change begins. File 0, on a page that was never logged, is covered by anything.
+    /// Whether a record at this LSN would be within the valid part: on a page, the LSN is where the record of
+    /// the last change begins. File 0, on a page that was never logged, is covered by anything.
     public func covers(_ lsn: LSN) -> Bool {
         if lsn.file == 0 { return true }
         guard lsn.file >= firstNumber && lsn.file <= lastNumber else { return false }

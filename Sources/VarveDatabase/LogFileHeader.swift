@@ -18,7 +18,8 @@ public struct LogFileHeader: Sendable, Hashable {
     public var byteCount: Int { isEncrypted ? 64 : 28 }
 
     static let magic: UInt32 = 0x040988
-    /// Little-endian on every machine since version 17 (libdb 5.0), and the same layout of the records read here.
+    /// Little-endian on every machine since version 17 (libdb 5.0), and the same layout of the records read
+    /// here.
     static let versions: ClosedRange<UInt32> = 17...19
     /// As much as `parse` looks at.
     public static let maximumByteCount = 64
@@ -26,8 +27,8 @@ public struct LogFileHeader: Sendable, Hashable {
     /// Reads the header from the first bytes of a log file, 64 unless the file is shorter.
     ///
     /// Returns nil for a file that was preallocated and has no header yet: nothing or only zeros there.
-    /// Throws `.unsupported` for a log in big-endian order or of another version, `.corrupt` for anything else
-    /// that is not a log file with a right checksum.
+    /// Throws `.unsupported` for a log in big-endian order or of another version, `.corrupt` for anything
+    /// else that is not a log file with a right checksum.
     public static func parse(_ bytes: UnsafeRawBufferPointer) throws -> LogFileHeader? {
         let head = UnsafeRawBufferPointer(rebasing: bytes.prefix(maximumByteCount))
         if isZero(UnsafeRawBufferPointer(rebasing: head.prefix(28))) { return nil }

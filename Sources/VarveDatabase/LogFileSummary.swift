@@ -7,8 +7,8 @@ public struct LogFileSummary: Sendable, Hashable {
         case clean
         /// Only zeros follow: the file is preallocated.
         case zeroTail
-        /// Something that is no valid record follows at this offset. In the last file of a log it may be a write
-        /// that did not finish, anywhere else it is damage.
+        /// Something that is no valid record follows at this offset. In the last file of a log it may be a
+        /// write that did not finish, anywhere else it is damage.
         case torn(at: UInt64)
     }
 

@@ -1,6 +1,7 @@
 import VarveFormat
 
-/// One record of a log file whose place in the chain was checked, and whose checksum too unless it is encrypted.
+/// One record of a log file whose place in the chain was checked, and whose checksum too unless it is
+/// encrypted.
 public struct LogRecord: Sendable, Hashable {
     public var lsn: LSN
     /// Of header and body.
@@ -17,7 +18,8 @@ public struct LogRecord: Sendable, Hashable {
 public struct LogCheckpoint: Sendable, Hashable {
     /// Of the checkpoint record itself.
     public var lsn: LSN
-    /// Recovery that starts from this checkpoint needs the log from here on: its file is the first needed one.
+    /// Recovery that starts from this checkpoint needs the log from here on: its file is the first needed
+    /// one.
     public var checkpointLSN: LSN
     /// The checkpoint before, `.zero` for none.
     public var previous: LSN
@@ -34,8 +36,8 @@ public enum LogEvent: Sendable, Hashable {
     case commit(time: Int32, environmentID: UInt32)
     /// A transaction aborted (opcode 3).
     case abort(time: Int32, environmentID: UInt32)
-    /// A database file was opened, closed or still open at a checkpoint (`__dbreg_register`, type 2). The name
-    /// is relative to a data directory or the home; empty for a database in memory.
+    /// A database file was opened, closed or still open at a checkpoint (`__dbreg_register`, type 2). The
+    /// name is relative to a data directory or the home; empty for a database in memory.
     case register(operation: UInt32, name: String, fileID: String)
     /// A file was made, removed, written or renamed (`__fop_*`, types 143 to 146 and 150), or a removal was
     /// finished (`__fop_file_remove`, 141). `directory` is the data directory it was made in, if it says.

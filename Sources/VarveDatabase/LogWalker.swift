@@ -2,10 +2,10 @@ import VarveFormat
 
 /// Walks the records of one log file from its beginning to where the valid records end.
 ///
-/// Each record is checked: its `prev` is the offset of the record before, and the checksum of its body XOR `prev`
-/// XOR `len` is right (`__db_chksum`, `hmac.c:92`; `LOG_HDR_SUM`, `log.h:165`). Of an encrypted log only the chain
-/// can be checked. Damage ends the walk, it does not throw: see `LogFileSummary.end`. Memory is bounded by the
-/// buffer, a record may be larger.
+/// Each record is checked: its `prev` is the offset of the record before, and the checksum of its body XOR
+/// `prev` XOR `len` is right (`__db_chksum`, `hmac.c:92`; `LOG_HDR_SUM`, `log.h:165`). Of an encrypted log
+/// only the chain can be checked. Damage ends the walk, it does not throw: see `LogFileSummary.end`. Memory
+/// is bounded by the buffer, a record may be larger.
 public struct LogWalker {
     /// Fills the buffer from this offset of the file and returns how many bytes it got: 0 only at the end.
     public typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
@@ -19,8 +19,9 @@ public struct LogWalker {
     ///   - number: of the file, from its name; LSNs are made with it.
     ///   - size: of the file. A file that turns out shorter is taken as it is.
     ///   - visit: called for each valid record after the header, in order. What it throws ends the walk.
-    /// - Throws: `.unsupported` for a log of another version or byte order, `.corrupt` for a file that does not
-    ///   begin like a log or a record whose checksum is right but whose content is not, and what `read` throws.
+    /// - Throws: `.unsupported` for a log of another version or byte order, `.corrupt` for a file that does
+    ///   not begin like a log or a record whose checksum is right but whose content is not, and what `read`
+    ///   throws.
     public static func walk(
         number: UInt32, size: UInt64, bufferSize: Int = defaultBufferSize, read: Read, visit: Visit = { _ in }
     ) throws -> LogFileSummary {

@@ -29,7 +29,8 @@ public struct PageRunResult: Sendable, Hashable {
     public internal(set) var badPages: [BadPage] = []
     /// Holes: every byte is zero.
     public internal(set) var zeroPages: UInt64 = 0
-    /// Not all zero, but without content: on the free list, or allocated and not yet written by the access method.
+    /// Not all zero, but without content: on the free list, or allocated and not yet written by the access
+    /// method.
     public internal(set) var freePages: UInt64 = 0
     /// The number of the page at position 0 of a queue's extent file, once a page has told it.
     var extentBase: UInt32?
@@ -68,9 +69,11 @@ public struct PageChecker: Sendable, Hashable {
         case learned(extent: UInt32)
     }
 
-    /// - Parameter queueExtent: the number at the end of the name of a queue's extent file. Its pages carry the
-    ///   numbers that they would have in one single file (`__qam_fprobe`, `qam_files.c`: page p of the queue is
-    ///   at (p - 1) % pages-per-extent of extent (p - 1) / pages-per-extent). `header` is the main file's.
+    /// - Parameter queueExtent: the number at the end of the name of a queue's extent file. Its pages carry
+    ///   the numbers that they would have in one single file (`__qam_fprobe`, `qam_files.c`: page p of the
+    ///   queue is at (p - 1) % pages-per-extent of extent (p - 1) / pages-per-extent). `header` is the main
+    ///   file's. Of an encrypted queue the pages per extent are unknown, so the first page that has a number
+    ///   sets the others': a shift of a whole extent may then go unseen.
     public init(header: DatabaseHeader, queueExtent: UInt32? = nil) {
         checksums = header.isEncrypted ? .unverifiable : header.hasChecksums ? .verified : .none
         pageSize = header.pageSize
@@ -116,8 +119,9 @@ public struct PageChecker: Sendable, Hashable {
             if isZero(bytes) { result.zeroPages &+= 1 } else { result.freePages &+= 1 }
             return
         }
-        // Free pages may have lost their number; so may hash pages that nobody has written to, recovery leaves
-        // them so: reading one, libdb makes it anew (`__ham_pgin`, `hash_conv.c:41`; 2 is the type's old form).
+        // Free pages may have lost their number; so may hash pages that nobody has written to, recovery
+        // leaves them so: reading one, libdb makes it anew (`__ham_pgin`, `hash_conv.c:41`; 2 is the type's
+        // old form).
         let blank = number == 0 && (type == 0 || type == 13 || type == 2)
         if !blank && !isExpected(number, at: position, &result) {
             result.add(position, .wrongNumber(PageNumber(number)))
@@ -128,8 +132,8 @@ public struct PageChecker: Sendable, Hashable {
             return
         }
         if type == 0 || blank { result.freePages &+= 1 }
-        // File 0 stands for "not logged" (`LSN_NOT_LOGGED` is (0,1), `db_int.in:1039`), the largest number for "no
-        // limit": neither is the place of a record.
+        // File 0 stands for "not logged" (`LSN_NOT_LOGGED` is (0,1), `db_int.in:1039`), the largest number
+        // for "no limit": neither is the place of a record.
         if lsn > result.largestLSN && lsn.file != 0 && lsn.file != .max { result.largestLSN = lsn }
     }
 

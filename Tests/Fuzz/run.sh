@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fuzzes one parser with libFuzzer under the address sanitizer: run.sh TARGET [SECONDS]
-# TARGET is the name of a Swift file beside this one. The sources of the modules that it needs are compiled into one
-# module with it, so that the fuzzer sees every branch. Seeds are the fixtures; a crash leaves its input in the current
-# directory and a status other than 0.
+# TARGET is the name of a Swift file beside this one. The sources of the modules that it needs are compiled
+# into one module with it, so that the fuzzer sees every branch. Seeds are the fixtures; a crash leaves its
+# input in the current directory and a status other than 0.
 set -eu
 target=${1:?usage: run.sh TARGET [SECONDS]}
 seconds=${2:-60}

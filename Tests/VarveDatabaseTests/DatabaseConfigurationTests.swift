@@ -51,13 +51,23 @@ import VarveDatabase
 
     @Test func problemsAreTold() {
         #expect(parse("set_data_dir\n").problems.count == 1)
-        #expect(parse("set_data_dir " + String(repeating: "x", count: 300)).problems.count == 1)
+        // Too long, and what libdb takes for the next line has no value.
+        #expect(parse("set_data_dir " + String(repeating: "x", count: 300)).problems.count == 2)
         #expect(
             [0x73, 0xff, 0x20, 0x61].withUnsafeBytes { DatabaseConfiguration(parsing: $0) }.problems.count
                 == 1)
         let huge = [UInt8](repeating: 32, count: DatabaseConfiguration.maximumByteCount + 1)
         #expect(!huge.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }.problems.isEmpty)
         #expect(parse("") == DatabaseConfiguration())
+    }
+
+    /// libdb reads 255 bytes at a time, so a directory may hide behind blanks, or in bytes that are not
+    /// UTF-8.
+    @Test func nothingHides() {
+        #expect(parse(String(repeating: " ", count: 255) + "set_lg_dir /live").absoluteNames == ["/live"])
+        let broken = Array("set_lg_dir /".utf8) + [0xff]
+        let configuration = broken.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }
+        #expect(configuration.absoluteNames.count == 1 && configuration.problems.count == 1)
     }
 
     @Test func randomBytesNeverTrap() {
