@@ -73,6 +73,7 @@ class ComparisonTests(unittest.TestCase):
         row = self.compare(type("Flips", (Copies,), {"damage": damage}))
         self.assertTrue(row.failed)
         self.assertEqual(row.reason, "restored files differ: main.db: differs at offset 2000000")
+        self.assertEqual(report.ratio_table({"copies": row}, "copies"), "No ratios: copies has no result.")
 
     def test_a_tool_that_restores_nothing_is_found(self):
         row = self.compare(type("Lazy", (Copies,), {"restore": lambda self, target: process.run(["true"])}))

@@ -69,16 +69,16 @@ def comparison_table(rows):
 
 
 def ratio_table(rows, base="restic"):
-    """Every figure divided by the base's: below 1 is faster or smaller."""
-    if base not in rows or rows[base].median("first_wall") is None:
-        return f"No ratios: {base} did not run."
+    """Every figure divided by the base's: below 1 is faster or smaller. A tool that failed earns no ratio."""
+    if base not in rows or rows[base].failed or rows[base].median("first_wall") is None:
+        return f"No ratios: {base} has no result."
     header = [f"÷ {base}", *RATIOS]
     lines = []
     for row in rows.values():
         values = []
         for measure in RATIOS.values():
             value, scale = row.median(measure), rows[base].median(measure)
-            values.append("–" if value is None or not scale else f"{value / scale:.2f}")
+            values.append("–" if row.failed or value is None or not scale else f"{value / scale:.2f}")
         lines.append([row.name] + values)
     return table(header, lines)
 
