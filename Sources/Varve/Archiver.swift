@@ -58,7 +58,7 @@ private final class ArchiveSession: CaptureSink {
     private let collector: ExtentCollector
     private let pipeline: ExtentPipeline
     private var file: (source: SourceFile, cutter: ExtentCutter)?
-    private var job: ExtentPipeline.Job?
+    private var batch: ExtentPipeline.Batch?
     private var bytesDone: UInt64 = 0
     private var bytesTotal: UInt64?
 
@@ -94,7 +94,7 @@ private final class ArchiveSession: CaptureSink {
         guard let source = file?.source, var cutter = file?.cutter else {
             preconditionFailure("write without begin")
         }
-        try cutter.write(bytes, at: offset, buffer: buffer, full: { try submit(count: Int(extentSize)) })
+        try cutter.write(bytes, at: offset, buffer: buffer, full: extentIsFull)
         file?.cutter = cutter
         bytesDone += UInt64(bytes.count)
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
@@ -105,27 +105,28 @@ private final class ArchiveSession: CaptureSink {
             preconditionFailure("end without begin")
         }
         file = nil
-        let rest = try cutter.finish(
-            size: facts.size, buffer: buffer, full: { try submit(count: Int(extentSize)) })
-        if rest > 0 { try submit(count: rest) }
-        let end = try pipeline.acquire()
+        let rest = try cutter.finish(size: facts.size, buffer: buffer, full: extentIsFull)
+        let last = try batch ?? pipeline.acquire()
+        batch = nil
+        last.rest = rest
         let collector = collector
-        end.action = { try collector.endFile(source, facts) }
-        try pipeline.submit(end)
+        last.atEnd = { try collector.endFile(source, facts) }
+        try pipeline.submit(last)
     }
 
     private func buffer() throws -> UnsafeMutableRawBufferPointer {
-        if let job { return job.input }
+        if let batch { return batch.current }
         let next = try pipeline.acquire()
-        job = next
-        return next.input
+        batch = next
+        return next.current
     }
 
-    private func submit(count: Int) throws {
-        guard let full = job else { preconditionFailure("no extent was begun") }
-        job = nil
-        full.count = count
-        try pipeline.submit(full)
+    private func extentIsFull() throws {
+        guard let current = batch else { preconditionFailure("no extent was begun") }
+        current.fullCount += 1
+        guard current.isFull else { return }
+        batch = nil
+        try pipeline.submit(current)
     }
 
     func finish() throws -> ([Manifest.File], Manifest.Statistics) {
@@ -156,15 +157,18 @@ private final class ExtentCollector: @unchecked Sendable {
         map = ExtentMapBuilder(extentSize: extentSize)
     }
 
-    func collect(_ job: ExtentPipeline.Job) throws {
-        statistics.extents += 1
-        statistics.sourceBytes += UInt64(job.count)
-        if let header = job.header, let blob = job.blob, try writer.append(header, blob) {
-            statistics.newExtents += 1
-            statistics.newBytes += UInt64(job.count)
-            statistics.storedBytes += UInt64(header.totalLength)
+    func collect(_ batch: ExtentPipeline.Batch) throws {
+        for (index, result) in batch.results.enumerated() {
+            let length = batch.extent(index).count
+            statistics.extents += 1
+            statistics.sourceBytes += UInt64(length)
+            if let header = result.header, try writer.append(header, batch.blob(index, header)) {
+                statistics.newExtents += 1
+                statistics.newBytes += UInt64(length)
+                statistics.storedBytes += UInt64(header.totalLength)
+            }
+            try map.append(result.id, length: UInt64(length)) { try store($0) }
         }
-        try map.append(job.id, length: UInt64(job.count)) { try store($0) }
     }
 
     func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws {

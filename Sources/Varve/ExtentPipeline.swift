@@ -5,25 +5,31 @@ import VarveRepository
 
 /// Hashes and compresses extents on all processors; gives them back in the order in which they came.
 ///
-/// Memory is bounded by the fixed number of jobs, each with its two buffers. The first error ends everything: every
+/// Memory is bounded by the fixed number of batches, each with its buffers. The first error ends everything: every
 /// later call throws it.
 final class ExtentPipeline: Sendable {
-    /// One extent on its way, with buffers that are used again for a later one.
-    final class Job: @unchecked Sendable {
-        // Sendable: a job has one owner at a time (source, worker, collector); the monitor hands it over.
-        let input: UnsafeMutableRawBufferPointer
-        let output: UnsafeMutableRawBufferPointer
-        /// Bytes of the extent in `input`.
-        var count = 0
-        /// Runs on the collecting thread in place of an extent: the end of a file.
-        var action: (() throws -> Void)?
-        var id = ContentID.zero
-        /// Nil: all zeros, or stored already.
-        var header: Pack.BlobHeader?
+    /// Extents of one file, one behind the other, on their way; the buffers are used again for later ones.
+    final class Batch: @unchecked Sendable {
+        // Sendable: a batch has one owner at a time (source, worker, collector); the monitor hands it over.
 
-        init(capacity: Int) {
-            input = .allocate(byteCount: capacity, alignment: 4096)
-            output = .allocate(byteCount: BlobEncoder.bound(capacity), alignment: 64)
+        /// As many as the widest hash kernel takes at once.
+        static let capacity = 8
+
+        let extentSize: Int
+        private let input: UnsafeMutableRawBufferPointer
+        private let output: UnsafeMutableRawBufferPointer
+        /// Full extents, and bytes of one more at the end of a file.
+        var fullCount = 0
+        var rest = 0
+        /// Runs on the collecting thread after the extents: the end of the file.
+        var atEnd: (() throws -> Void)?
+        /// One for each extent; `header` is nil for zeros, and for what is stored already.
+        fileprivate(set) var results: [(id: ContentID, header: Pack.BlobHeader?)] = []
+
+        init(extentSize: Int) {
+            self.extentSize = extentSize
+            input = .allocate(byteCount: extentSize * Self.capacity, alignment: 4096)
+            output = .allocate(byteCount: BlobEncoder.bound(extentSize) * Self.capacity, alignment: 64)
         }
 
         deinit {
@@ -31,24 +37,50 @@ final class ExtentPipeline: Sendable {
             output.deallocate()
         }
 
-        var extent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: input[..<count]) }
-        var blob: UnsafeRawBufferPointer? {
-            header.map { UnsafeRawBufferPointer(rebasing: output[..<$0.totalLength]) }
+        var count: Int { fullCount + (rest > 0 ? 1 : 0) }
+        var isFull: Bool { fullCount == Self.capacity }
+
+        /// The buffer of the extent being filled.
+        var current: UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(
+                rebasing: input[fullCount * extentSize..<(fullCount + 1) * extentSize])
+        }
+
+        func extent(_ index: Int) -> UnsafeRawBufferPointer {
+            let length = index < fullCount ? extentSize : rest
+            return UnsafeRawBufferPointer(rebasing: input[index * extentSize..<index * extentSize + length])
+        }
+
+        fileprivate func room(_ index: Int) -> UnsafeMutableRawBufferPointer {
+            let length = BlobEncoder.bound(extentSize)
+            return UnsafeMutableRawBufferPointer(rebasing: output[index * length..<(index + 1) * length])
+        }
+
+        /// The encoded blob of an extent that has a header.
+        func blob(_ index: Int, _ header: Pack.BlobHeader) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room(index)).prefix(header.totalLength))
+        }
+
+        fileprivate func reset() {
+            fullCount = 0
+            rest = 0
+            atEnd = nil
+            results.removeAll(keepingCapacity: true)
         }
     }
 
     private struct State {
-        var free: [Job]
+        var free: [Batch]
         /// In order of submission: the next to be encoded, and the next to be collected.
-        var submitted: [Job] = []
-        var order: [Job] = []
+        var submitted: [Batch] = []
+        var order: [Batch] = []
         var finished: Set<ObjectIdentifier> = []
         var isClosed = false
         var error: (any Error)?
     }
 
     private let state: Monitor<State>
-    private let jobCount: Int
+    private let batchCount: Int
     private let threads: [WorkerThread]
 
     /// - Parameters:
@@ -56,33 +88,29 @@ final class ExtentPipeline: Sendable {
     ///   - collect: called in order, on one thread.
     init(
         extentSize: Int, level: Int32, workers: Int, contains: @escaping @Sendable (ContentID) -> Bool,
-        collect: @escaping @Sendable (Job) throws -> Void
+        collect: @escaping @Sendable (Batch) throws -> Void
     ) {
-        jobCount = 8 * workers + 8
-        let state = Monitor(State(free: (0..<jobCount).map { _ in Job(capacity: extentSize) }))
+        batchCount = 2 * workers + 2
+        let state = Monitor(State(free: (0..<batchCount).map { _ in Batch(extentSize: extentSize) }))
         self.state = state
         let encode = { @Sendable in Self.encode(state, level: level, contains: contains) }
         threads =
             (0..<workers).map { _ in WorkerThread(encode) } + [WorkerThread { Self.collect(state, collect) }]
     }
 
-    /// A job to fill; waits until one is free.
-    func acquire() throws -> Job {
+    /// A batch to fill; waits until one is free.
+    func acquire() throws -> Batch {
         try state.wait { state in
             if let error = state.error { throw error }
             return state.free.popLast()
         }
     }
 
-    func submit(_ job: Job) throws {
+    func submit(_ batch: Batch) throws {
         try state.change { state in
             if let error = state.error { throw error }
-            state.order.append(job)
-            if job.action == nil {
-                state.submitted.append(job)
-            } else {
-                state.finished.insert(ObjectIdentifier(job))
-            }
+            state.order.append(batch)
+            state.submitted.append(batch)
         }
     }
 
@@ -90,11 +118,11 @@ final class ExtentPipeline: Sendable {
     func drain() throws {
         _ = try state.wait { state -> Bool? in
             if let error = state.error { throw error }
-            return state.free.count == jobCount ? true : nil
+            return state.free.count == batchCount ? true : nil
         }
     }
 
-    /// Ends the threads. Jobs not collected yet are dropped.
+    /// Ends the threads. Batchs not collected yet are dropped.
     func close() {
         state.change { $0.isClosed = true }
         for thread in threads { thread.join() }
@@ -103,14 +131,14 @@ final class ExtentPipeline: Sendable {
     private static func encode(_ state: Monitor<State>, level: Int32, contains: (ContentID) -> Bool) {
         let encoder = BlobEncoder(level: level)
         while true {
-            let next = state.wait { state -> Job?? in
+            let next = state.wait { state -> Batch?? in
                 if state.isClosed || state.error != nil { return .some(nil) }
                 return state.submitted.isEmpty ? nil : .some(state.submitted.removeFirst())
             }
-            guard let job = next else { return }
+            guard let batch = next else { return }
             do {
-                try encode(job, encoder, contains)
-                state.change { _ = $0.finished.insert(ObjectIdentifier(job)) }
+                try encode(batch, encoder, contains)
+                state.change { _ = $0.finished.insert(ObjectIdentifier(batch)) }
             } catch {
                 state.change { if $0.error == nil { $0.error = error } }
                 return
@@ -118,33 +146,38 @@ final class ExtentPipeline: Sendable {
         }
     }
 
-    private static func encode(_ job: Job, _ encoder: BlobEncoder, _ contains: (ContentID) -> Bool) throws {
-        job.header = nil
-        if isZero(job.extent) {
-            job.id = .zero
-            return
-        }
-        job.id = Hasher.id(of: job.extent, .data)
-        if !contains(job.id) {
-            job.header = try encoder.encode(job.extent, id: job.id, type: .data, into: job.output)
+    private static func encode(_ batch: Batch, _ encoder: BlobEncoder, _ contains: (ContentID) -> Bool) throws
+    {
+        for index in 0..<batch.count {
+            let extent = batch.extent(index)
+            if isZero(extent) {
+                batch.results.append((.zero, nil))
+                continue
+            }
+            let id = Hasher.id(of: extent, .data)
+            let header =
+                contains(id) ? nil : try encoder.encode(extent, id: id, type: .data, into: batch.room(index))
+            batch.results.append((id, header))
         }
     }
 
-    private static func collect(_ state: Monitor<State>, _ collect: (Job) throws -> Void) {
+    private static func collect(_ state: Monitor<State>, _ collect: (Batch) throws -> Void) {
         while true {
-            let next = state.wait { state -> Job?? in
+            let next = state.wait { state -> Batch?? in
                 if state.isClosed || state.error != nil { return .some(nil) }
-                guard let job = state.order.first, state.finished.remove(ObjectIdentifier(job)) != nil else {
+                guard let batch = state.order.first, state.finished.remove(ObjectIdentifier(batch)) != nil
+                else {
                     return nil
                 }
                 state.order.removeFirst()
-                return .some(job)
+                return .some(batch)
             }
-            guard let job = next else { return }
+            guard let batch = next else { return }
             do {
-                if let action = job.action { try action() } else { try collect(job) }
-                job.action = nil
-                state.change { $0.free.append(job) }
+                try collect(batch)
+                try batch.atEnd?()
+                batch.reset()
+                state.change { $0.free.append(batch) }
             } catch {
                 state.change { if $0.error == nil { $0.error = error } }
                 return
