@@ -70,7 +70,7 @@ let package = Package(
         // Test support: a transactional application on a real Berkeley DB.
         .executableTarget(
             name: "bdb-workload", dependencies: ["CBerkeleyDB"], path: "Tests/bdb-workload",
-            cSettings: cSettings,
+            exclude: ["README.md"], cSettings: cSettings,
             // C sources do not take the library from the module map.
             linkerSettings: [.linkedLibrary("db-5.3"), .linkedLibrary("pthread")]),
 

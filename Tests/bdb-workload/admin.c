@@ -22,14 +22,15 @@ static void silent(const DB_ENV *env, const char *prefix, const char *message) {
     (void)env, (void)prefix, (void)message;
 }
 
-// The counter's value, which the API tells only as zero or not: taken down to the error and put up again. It is
-// zero for that moment, so this is for environments that nobody backs up right now.
+// The counter's value, which the API tells only as zero or not: taken down to the error and put up again. It
+// is zero for that moment, so this is for environments that nobody backs up right now.
 static unsigned hot_backup_count(DB_ENV *env) {
     env->set_errfile(env, NULL);
     env->set_errcall(env, silent);
     unsigned count = 0;
     while (env->set_flags(env, DB_HOTBACKUP_IN_PROGRESS, 0) == 0) count++;
-    for (unsigned i = 0; i < count; i++) must(env->set_flags(env, DB_HOTBACKUP_IN_PROGRESS, 1), "hot-backup counter");
+    for (unsigned i = 0; i < count; i++)
+        must(env->set_flags(env, DB_HOTBACKUP_IN_PROGRESS, 1), "hot-backup counter");
     return count;
 }
 
@@ -45,8 +46,8 @@ int command_flags(const struct options *options) {
     printf("{\"hot_backup\":%s", hot_backup ? "true" : "false");
     if (options->count) printf(",\"hot_backup_count\":%u", hot_backup_count(env));
     printf(",\"auto_remove\":%s,\"last_checkpoint\":[%u,%u],\"active_transactions\":%u,\"panic\":%s}\n",
-        auto_remove != 0 ? "true" : "false", stat->st_last_ckp.file, stat->st_last_ckp.offset, stat->st_nactive,
-        panic ? "true" : "false");
+        auto_remove != 0 ? "true" : "false", stat->st_last_ckp.file, stat->st_last_ckp.offset,
+        stat->st_nactive, panic ? "true" : "false");
     free(stat);
     // A panicked environment cannot be left in good order either.
     if (panic) return EXIT_OK;

@@ -16,8 +16,10 @@ struct check {
 
 static void check_account(struct check *check, const struct value_header *header) {
     const char *file = check->database->file;
-    if (header->index >= check->database->accounts) fail("%s: account %" PRIu64 " never existed", file, header->index);
-    if (check->account_seen[header->index]++ != 0) fail("%s: account %" PRIu64 " is there twice", file, header->index);
+    if (header->index >= check->database->accounts)
+        fail("%s: account %" PRIu64 " never existed", file, header->index);
+    if (check->account_seen[header->index]++ != 0)
+        fail("%s: account %" PRIu64 " is there twice", file, header->index);
     check->accounts_seen++;
     check->sum += header->balance;
 }
@@ -25,7 +27,8 @@ static void check_account(struct check *check, const struct value_header *header
 static void check_sequence(struct check *check, const struct value_header *header) {
     const char *file = check->database->file;
     if (header->index >= SLOTS) fail("%s: sequence slot %" PRIu64 " never existed", file, header->index);
-    if (check->slot_seen[header->index]) fail("%s: sequence slot %" PRIu64 " is there twice", file, header->index);
+    if (check->slot_seen[header->index])
+        fail("%s: sequence slot %" PRIu64 " is there twice", file, header->index);
     if ((uint64_t)header->balance != check->database->accounts)
         fail("%s: sequence slot %" PRIu64 " names %" PRId64 " accounts, not %" PRIu64, file, header->index,
             header->balance, check->database->accounts);
@@ -37,14 +40,18 @@ static bool check_record(void *context, const DBT *key, const DBT *data) {
     struct check *check = context;
     const struct value *value = data->data;
     const char *error = value_error(value, data->size);
-    if (error != NULL) fail("%s: record %" PRIu64 " of the scan: %s", check->database->file, check->records, error);
+    if (error != NULL)
+        fail("%s: record %" PRIu64 " of the scan: %s", check->database->file, check->records, error);
     const struct value_header *header = &value->header;
     struct record_id id = {(enum record_kind)header->kind, header->index};
     if (!key_matches(check->database, id, key))
-        fail("%s: the value of record %d/%" PRIu64 " is under another's key", check->database->file, id.kind, id.index);
-    bool belongs = check->database->consumes ? id.kind == KIND_ITEM
-                                             : id.kind == KIND_EXTRA || (check->database->invariant && id.kind != KIND_ITEM);
-    if (!belongs) fail("%s: record %d/%" PRIu64 " does not belong here", check->database->file, id.kind, id.index);
+        fail("%s: the value of record %d/%" PRIu64 " is under another's key", check->database->file, id.kind,
+            id.index);
+    bool belongs = check->database->consumes
+                       ? id.kind == KIND_ITEM
+                       : id.kind == KIND_EXTRA || (check->database->invariant && id.kind != KIND_ITEM);
+    if (!belongs)
+        fail("%s: record %d/%" PRIu64 " does not belong here", check->database->file, id.kind, id.index);
     if (id.kind == KIND_ACCOUNT) check_account(check, header);
     if (id.kind == KIND_SEQUENCE) check_sequence(check, header);
     check->records++;
@@ -90,7 +97,8 @@ int command_check(const struct options *options) {
     for (unsigned i = 0; i < count; i++) {
         database_open(&databases[i], env, options, true);
         databases[i].accounts = i < 2 ? stored_accounts(&databases[i]) : databases[0].accounts;
-        if (databases[i].accounts == 0) fail("%s: no accounts: the initial load is not here", databases[i].file);
+        if (databases[i].accounts == 0)
+            fail("%s: no accounts: the initial load is not here", databases[i].file);
         checks[i].database = &databases[i];
         check_database(&checks[i]);
         records += checks[i].records;

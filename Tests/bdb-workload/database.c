@@ -7,7 +7,8 @@
 static const struct {
     const char *name;
     DBTYPE type;
-} methods[] = {{"btree", DB_BTREE}, {"hash", DB_HASH}, {"recno", DB_RECNO}, {"queue", DB_QUEUE}, {"heap", DB_HEAP}};
+} methods[] = {
+    {"btree", DB_BTREE}, {"hash", DB_HASH}, {"recno", DB_RECNO}, {"queue", DB_QUEUE}, {"heap", DB_HEAP}};
 
 const char *method_name(DBTYPE type) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -17,13 +18,16 @@ const char *method_name(DBTYPE type) {
 
 static DBTYPE method_type(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (strlen(methods[i].name) == length && strncmp(methods[i].name, name, length) == 0) return methods[i].type;
-    fprintf(stderr, "bdb-workload: --methods: \"%.*s\" is none of btree, hash, recno, queue, heap\n", (int)length, name);
+        if (strlen(methods[i].name) == length && strncmp(methods[i].name, name, length) == 0)
+            return methods[i].type;
+    fprintf(stderr, "bdb-workload: --methods: \"%.*s\" is none of btree, hash, recno, queue, heap\n",
+        (int)length, name);
     exit(EXIT_USAGE);
 }
 
 static void plan_one(const struct options *options, struct database *database, unsigned number, DBTYPE type) {
-    *database = (struct database){.type = type, .invariant = number <= 2, .page_size = (uint32_t)options->page_size};
+    *database =
+        (struct database){.type = type, .invariant = number <= 2, .page_size = (uint32_t)options->page_size};
     snprintf(database->name, sizeof database->name, "%s%u", method_name(type), number);
     const char *folder = options->subdir ? "sub/" : "";
     // Queues and heaps cannot live in a file with others.
@@ -32,9 +36,10 @@ static void plan_one(const struct options *options, struct database *database, u
     database->inner = shares ? database->name : NULL;
     database->consumes = type == DB_QUEUE && !database->invariant;
     database->value_limit = VALUE_MAX;
-    if (type != DB_QUEUE) return;
-    // A queue's records have one length and must fit on a page beside its header (64 bytes with encryption).
-    size_t most = database->page_size - 80, wanted = options->value_size + options->value_size / 2;
+    if (type != DB_QUEUE && type != DB_HEAP) return;
+    // A queue's records have one length; a heap's are not split (see transaction.c). Both must fit on a page
+    // beside its header (64 bytes with encryption) and index.
+    size_t most = database->page_size - 100, wanted = options->value_size + options->value_size / 2;
     database->value_limit = wanted < most ? wanted : most;
 }
 
@@ -57,19 +62,24 @@ static void must(int code, const struct database *database, const char *what) {
     if (code != 0) fail("%s: %s: %s", database->file, what, db_strerror(code));
 }
 
-// Partitions by key range, not by callback: the keys are stored in the database, so that db_verify and a recovery,
-// which have no callback, can open it. libdb keeps the pointer: static.
-static void set_partition(struct database *database) {
-    static char text[PARTITIONS - 1][16] = {"a00002500", "a00005000", "a00007500"};
+// Partitions by key range, not by callback: the keys are stored in the database, so that db_verify and a
+// recovery, which have no callback, can open it. (A hash takes a callback only, so it stays whole.) libdb
+// keeps the pointer.
+static void set_partition(struct database *database, uint64_t accounts) {
+    static char text[PARTITIONS - 1][32];
     static DBT keys[PARTITIONS - 1];
-    for (int i = 0; i < PARTITIONS - 1; i++) keys[i] = (DBT){.data = text[i], .size = (u_int32_t)strlen(text[i])};
+    for (unsigned i = 0; i < PARTITIONS - 1; i++) {
+        struct record_id first = {KIND_ACCOUNT, accounts * (i + 1) / PARTITIONS};
+        keys[i] = (DBT){.data = text[i], .size = (u_int32_t)record_text_key(database, first, text[i])};
+    }
     must(database->db->set_partition(database->db, PARTITIONS, keys, NULL), database, "set_partition");
 }
 
 static void set_layout(struct database *database, const struct options *options) {
     DB *db = database->db;
     must(db->set_pagesize(db, database->page_size), database, "set_pagesize");
-    if (options->byte_order != NULL) must(db->set_lorder(db, atoi(options->byte_order)), database, "set_lorder");
+    if (options->byte_order != NULL)
+        must(db->set_lorder(db, atoi(options->byte_order)), database, "set_lorder");
     if (options->checksum) must(db->set_flags(db, DB_CHKSUM), database, "DB_CHKSUM");
     if (database->type == DB_QUEUE) {
         must(db->set_re_len(db, (u_int32_t)database->value_limit), database, "set_re_len");
@@ -77,7 +87,7 @@ static void set_layout(struct database *database, const struct options *options)
         if (options->queue_extent != 0)
             must(db->set_q_extentsize(db, (u_int32_t)options->queue_extent), database, "set_q_extentsize");
     }
-    if (options->partition && (database->type == DB_BTREE || database->type == DB_HASH)) set_partition(database);
+    if (options->partition && database->type == DB_BTREE) set_partition(database, options->records);
 }
 
 void database_open(struct database *database, DB_ENV *env, const struct options *options, bool read_only) {

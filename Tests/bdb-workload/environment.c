@@ -13,7 +13,8 @@ static void path_in(char *path, size_t size, const char *home, const char *name)
 }
 
 static void make_directory(const char *path) {
-    if (mkdir(path, 0755) != 0 && errno != EEXIST) fail("cannot create directory %s: %s", path, strerror(errno));
+    if (mkdir(path, 0755) != 0 && errno != EEXIST)
+        fail("cannot create directory %s: %s", path, strerror(errno));
 }
 
 static void prepare_home(const struct options *options) {
@@ -57,10 +58,16 @@ static void configure(DB_ENV *env, const struct options *options, enum access_mo
         must(env->add_data_dir(env, options->data_dir), "add_data_dir");
         must(env->set_create_dir(env, options->data_dir), "set_create_dir");
     }
-    if (options->dirs_in_code && options->log_dir != NULL) must(env->set_lg_dir(env, options->log_dir), "set_lg_dir");
+    if (options->dirs_in_code && options->log_dir != NULL)
+        must(env->set_lg_dir(env, options->log_dir), "set_lg_dir");
     if (mode == ACCESS_JOIN) return;
     uint64_t cache = options->cache != 0 ? options->cache : 8u << 20;
-    must(env->set_cachesize(env, (u_int32_t)(cache >> 30), (u_int32_t)(cache & ((1u << 30) - 1)), 1), "set_cachesize");
+    must(env->set_cachesize(env, (u_int32_t)(cache >> 30), (u_int32_t)(cache & ((1u << 30) - 1)), 1),
+        "set_cachesize");
+    // libdb sizes its mutexes for 4 KiB pages: with small ones a cache full of pages would run out of them.
+    must(env->set_mp_pagesize(env, (u_int32_t)options->page_size), "set_mp_pagesize");
+    must(env->mutex_set_increment(env, (u_int32_t)(cache / options->page_size) + 20000),
+        "mutex_set_increment");
     if (mode == ACCESS_READ) return;
     if (!options->no_txn) {
         must(env->set_lk_max_locks(env, 100000), "set_lk_max_locks");
@@ -73,7 +80,8 @@ static void configure(DB_ENV *env, const struct options *options, enum access_mo
         must(env->set_lg_bsize(env, 64u << 20), "set_lg_bsize");
     } else {
         uint64_t log_size = options->log_size != 0 ? options->log_size : 10u << 20;
-        must(env->set_lg_bsize(env, (u_int32_t)(log_size / 4 < 262144 ? log_size / 4 : 262144)), "set_lg_bsize");
+        must(env->set_lg_bsize(env, (u_int32_t)(log_size / 4 < 262144 ? log_size / 4 : 262144)),
+            "set_lg_bsize");
         must(env->set_lg_max(env, (u_int32_t)log_size), "set_lg_max");
         if (!options->sync) must(env->set_flags(env, DB_TXN_WRITE_NOSYNC, 1), "DB_TXN_WRITE_NOSYNC");
     }
@@ -86,7 +94,8 @@ static u_int32_t application_flags(const struct options *options) {
     if (options->cdb) return flags | DB_INIT_CDB;
     if (options->no_txn) return flags;
     flags |= DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK;
-    if (options->registered) flags |= DB_REGISTER;
+    // DB_REGISTER decides whether recovery is needed (it is, in a new home) and fails if it may not run it.
+    if (options->registered) flags |= DB_REGISTER | DB_RECOVER;
     if (options->recover) flags |= DB_RECOVER;
     return flags;
 }
@@ -95,7 +104,8 @@ static u_int32_t join_flags(const struct options *options) {
     char path[4096];
     path_in(path, sizeof path, options->home, "__db.register");
     bool registered = access(path, F_OK) == 0;
-    return DB_THREAD | (registered ? DB_REGISTER | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK | DB_INIT_MPOOL : 0);
+    return DB_THREAD
+           | (registered ? DB_REGISTER | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK | DB_INIT_MPOOL : 0);
 }
 
 DB_ENV *environment_open(const struct options *options, enum access_mode mode) {

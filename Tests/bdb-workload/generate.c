@@ -43,9 +43,9 @@ static uint64_t scatter(uint64_t index) {
 
 // Scattered records are of kind account, appended ones (after all others, in order) of kind extra.
 static DBT make_key(struct record_id id, char text[32]) {
-    int length = id.kind == KIND_SEQUENCE ? snprintf(text, 32, "meta")
-        : id.kind == KIND_ACCOUNT         ? snprintf(text, 32, "k%011" PRIu64, scatter(id.index))
-                                          : snprintf(text, 32, "z%011" PRIu64, id.index);
+    int length = id.kind == KIND_SEQUENCE  ? snprintf(text, 32, "meta")
+                 : id.kind == KIND_ACCOUNT ? snprintf(text, 32, "k%011" PRIu64, scatter(id.index))
+                                           : snprintf(text, 32, "z%011" PRIu64, id.index);
     return (DBT){.data = text, .size = (u_int32_t)length};
 }
 
@@ -63,7 +63,8 @@ static DB_TXN *transaction(struct main_database *store) {
 
 static int get(struct main_database *store, struct record_id id) {
     char text[32];
-    DBT key = make_key(id, text), data = {.data = &store->value, .ulen = sizeof store->value, .flags = DB_DBT_USERMEM};
+    DBT key = make_key(id, text),
+        data = {.data = &store->value, .ulen = sizeof store->value, .flags = DB_DBT_USERMEM};
     DB *db = store->database.db;
     int code = db->get(db, transaction(store), &key, &data, DB_RMW);
     if (code == 0 && value_error(&store->value, data.size) != NULL)
@@ -99,7 +100,8 @@ static void open_main(struct main_database *store, const struct options *options
     store->options = options;
     store->random.state = random_mix(options->seed);
     struct database *database = &store->database;
-    *database = (struct database){.page_size = (uint32_t)options->page_size, .file = "main.db", .name = "main"};
+    *database =
+        (struct database){.page_size = (uint32_t)options->page_size, .file = "main.db", .name = "main"};
     const char *method = options->methods != NULL ? options->methods : "btree";
     if (strcmp(method, "btree") != 0 && strcmp(method, "hash") != 0) fail("--method: btree or hash");
     database->type = *method == 'b' ? DB_BTREE : DB_HASH;
@@ -138,7 +140,8 @@ static void load_all(struct main_database *store, uint64_t records) {
     free(order);
 }
 
-// Defaults of a benchmark: a cache that does not dominate the time, logs large enough not to be counted in files.
+// Defaults of a benchmark: a cache that does not dominate the time, logs large enough not to be counted in
+// files.
 static struct options benchmark_options(const struct options *options) {
     struct options adjusted = *options;
     if (adjusted.cache == 0) adjusted.cache = (uint64_t)256 << 20;
@@ -161,7 +164,8 @@ int command_generate(const struct options *options) {
     store.scattered = options->records;
     put_meta(&store);
     close_main(&store, true);
-    printf("{\"records\":%" PRIu64 ",\"seconds\":%.3f}\n", options->records, (double)(monotonic_ns() - start) / 1e9);
+    printf("{\"records\":%" PRIu64 ",\"seconds\":%.3f}\n", options->records,
+        (double)(monotonic_ns() - start) / 1e9);
     return EXIT_OK;
 }
 
@@ -169,7 +173,8 @@ struct day_counts {
     uint64_t updated, inserted, deleted;
 };
 
-static void change_record(struct main_database *store, uint64_t number, bool delete, struct day_counts *counts) {
+static void change_record(
+    struct main_database *store, uint64_t number, bool delete, struct day_counts *counts) {
     bool scattered = number < store->scattered;
     struct record_id id = scattered ? (struct record_id){KIND_ACCOUNT, number}
                                     : (struct record_id){KIND_EXTRA, number - store->scattered};
@@ -184,13 +189,14 @@ static void change_record(struct main_database *store, uint64_t number, bool del
         return;
     }
     store->value.header.seq++;
-    store->value.header.stamp = (FIRST_DAY + store->day * 86400 + random_below(&store->random, 86400)) * 1000000000u;
+    store->value.header.stamp =
+        (FIRST_DAY + store->day * 86400 + random_below(&store->random, 86400)) * 1000000000u;
     put(store, id, store->value.header.length);
     counts->updated++;
 }
 
-// `share` of all records: each subset of that size equally likely (Knuth's algorithm S), or a skewed choice in which
-// the first tenth of the indices gets half of the draws (density ~ x^(-2/3)).
+// `share` of all records: each subset of that size equally likely (Knuth's algorithm S), or a skewed choice
+// in which the first tenth of the indices gets half of the draws (density ~ x^(-2/3)).
 static void change_share(struct main_database *store, double share, bool delete, struct day_counts *counts) {
     uint64_t total = store->scattered + store->appended, wanted = (uint64_t)((double)total * share + 0.5);
     if (wanted > total) wanted = total;
@@ -232,8 +238,8 @@ int command_day(const struct options *options) {
     uint64_t day = store.day;
     close_main(&store, options->remove_logs);
     printf("{\"day\":%" PRIu64 ",\"updated\":%" PRIu64 ",\"inserted\":%" PRIu64 ",\"deleted\":%" PRIu64
-           ",\"seconds\":%.3f}\n", day, counts.updated, counts.inserted, counts.deleted,
-        (double)(monotonic_ns() - start) / 1e9);
+           ",\"seconds\":%.3f}\n",
+        day, counts.updated, counts.inserted, counts.deleted, (double)(monotonic_ns() - start) / 1e9);
     return EXIT_OK;
 }
 
@@ -243,7 +249,8 @@ static bool check_row(void *context, const DBT *key, const DBT *data) {
     const char *error = value_error(value, data->size);
     if (error != NULL) fail("main.db: record %" PRIu64 " of the scan: %s", *records, error);
     char text[32];
-    DBT expected = make_key((struct record_id){(enum record_kind)value->header.kind, value->header.index}, text);
+    DBT expected =
+        make_key((struct record_id){(enum record_kind)value->header.kind, value->header.index}, text);
     if (expected.size != key->size || memcmp(text, key->data, key->size) != 0)
         fail("main.db: the value of %s is under another key", text);
     *records += 1;

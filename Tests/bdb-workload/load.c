@@ -66,7 +66,8 @@ static bool remember_rid(void *context, const DBT *key, const DBT *data) {
     DB_HEAP_RID rid = {0};
     memcpy(&rid, key->data, DB_HEAP_RID_SZ);
     if (id.index >= scan->database->heap.count[id.kind])
-        fail("%s: more records than --records allows: reopen with the number it was made with", scan->database->file);
+        fail("%s: more records than --records allows: reopen with the number it was made with",
+            scan->database->file);
     record_placed(scan->database, id, &rid);
     return true;
 }
@@ -84,14 +85,16 @@ uint64_t stored_accounts(struct database *database) {
     return (uint64_t)value.header.balance;
 }
 
-uint64_t load_initial(struct database *databases, unsigned count, DB_ENV *env, const struct options *options) {
+uint64_t load_initial(
+    struct database *databases, unsigned count, DB_ENV *env, const struct options *options) {
     uint64_t accounts = options->records;
     uint64_t loaded[2];
     for (int i = 0; i < 2; i++) loaded[i] = stored_accounts(&databases[i]);
     // The load is several transactions, the second database last: half a load shows as its absence.
     bool fresh = loaded[0] == 0 && loaded[1] == 0;
     if (!fresh) {
-        if (loaded[0] != loaded[1]) fail("the initial load of an earlier run was interrupted: start from an empty home");
+        if (loaded[0] != loaded[1])
+            fail("the initial load of an earlier run was interrupted: start from an empty home");
         accounts = loaded[0];
     }
     for (unsigned i = 0; i < count; i++) {
@@ -103,7 +106,8 @@ uint64_t load_initial(struct database *databases, unsigned count, DB_ENV *env, c
     }
     if (!fresh) return accounts;
     for (unsigned i = 0; i < 2; i++) {
-        struct loader loader = {.database = &databases[i], .env = env, .options = options, .random = {options->seed + i}};
+        struct loader loader = {
+            .database = &databases[i], .env = env, .options = options, .random = {options->seed + i}};
         load_database(&loader, accounts);
     }
     return accounts;

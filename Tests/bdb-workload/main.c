@@ -2,9 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t clock_ns(clockid_t clock) {
     struct timespec now;
@@ -23,7 +23,9 @@ void fail(const char *format, ...) {
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
-    exit(EXIT_FAILED);
+    // Not exit(): threads of a panicked environment wait for locks that nobody will give back.
+    fflush(stdout);
+    _exit(EXIT_FAILED);
 }
 
 int main(int argc, char **argv) {
@@ -31,8 +33,12 @@ int main(int argc, char **argv) {
         const char *name;
         int (*run)(const struct options *);
     } commands[] = {
-        {"run", command_run},       {"check", command_check},           {"generate", command_generate},
-        {"day", command_day},       {"checkpoint", command_checkpoint}, {"flags", command_flags},
+        {"run", command_run},
+        {"check", command_check},
+        {"generate", command_generate},
+        {"day", command_day},
+        {"checkpoint", command_checkpoint},
+        {"flags", command_flags},
     };
     struct options options;
     options_parse(&options, argc, argv);

@@ -43,12 +43,7 @@ void *checkpoint_main(void *argument) {
         if (log != NULL) fprintf(log, "start %llu\n", (unsigned long long)start), fflush(log);
         int code = workload->env->txn_checkpoint(workload->env, 0, 0, DB_FORCE);
         uint64_t end = monotonic_ns();
-        if (code != 0) {
-            fprintf(stderr, "bdb-workload: checkpoint: %s\n", db_strerror(code));
-            atomic_store(&workload->failed, true);
-            atomic_store(&workload->stop, true);
-            break;
-        }
+        if (code != 0) fail("checkpoint: %s", db_strerror(code));
         double milliseconds = (double)(end - start) / 1e6;
         remember(workload, milliseconds);
         if (log != NULL) fprintf(log, "%llu %.3f\n", (unsigned long long)end, milliseconds), fflush(log);
@@ -65,7 +60,8 @@ void *progress_main(void *argument) {
         more = !atomic_load(&workload->stop);
         // The number first, the time after: what a line names was committed at its time.
         uint64_t seq = workload_seq(workload);
-        if (seq != last) fprintf(file, "%llu %llu\n", (unsigned long long)monotonic_ns(), (unsigned long long)seq);
+        if (seq != last)
+            fprintf(file, "%llu %llu\n", (unsigned long long)monotonic_ns(), (unsigned long long)seq);
         fflush(file);
         last = seq;
         if (more) nanosleep(&(struct timespec){0, 5000000}, NULL);

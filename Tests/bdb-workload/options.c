@@ -63,7 +63,9 @@ static const struct option known[] = {
 };
 
 static void usage(const char *what, const char *detail) {
-    fprintf(stderr, "bdb-workload: %s%s\nusage: bdb-workload COMMAND --home DIR [--option [VALUE]]…; options: README.md\n",
+    fprintf(stderr,
+        "bdb-workload: %s%s\nusage: bdb-workload COMMAND --home DIR [--option [VALUE]]…; options: "
+        "README.md\n",
         what, detail);
     exit(EXIT_USAGE);
 }
@@ -99,23 +101,32 @@ static void read_password(struct options *options) {
 static void validate(const struct options *options) {
     if (options->home == NULL) usage("--home is missing", "");
     uint64_t page = options->page_size;
-    if (page < 512 || page > 65536 || (page & (page - 1)) != 0) usage("--page-size: a power of two, 512 to 65536", "");
+    if (page < 512 || page > 65536 || (page & (page - 1)) != 0)
+        usage("--page-size: a power of two, 512 to 65536", "");
     if (options->threads < 1 || options->threads > SLOTS) usage("--threads: 1 to 16", "");
-    if (options->value_size < VALUE_MIN || options->value_size > VALUE_MAX / 4) usage("--value-size: 64 to 16384", "");
+    if (options->value_size < VALUE_MIN || options->value_size > VALUE_MAX / 4)
+        usage("--value-size: 64 to 16384", "");
     if (options->aborts > 99) usage("--aborts: at most 99 percent", "");
     if (options->records < 16) usage("--records: at least 16", "");
     if (options->partition && options->multi) usage("--partition and --multi exclude each other", "");
     if (options->byte_order != NULL && strcmp(options->byte_order, "1234") != 0
         && strcmp(options->byte_order, "4321") != 0)
         usage("--byte-order: 1234 or 4321", "");
-    if ((options->no_txn || options->cdb) && options->threads > 1) usage("without transactions: one thread", "");
+    if ((options->no_txn || options->cdb) && options->threads > 1)
+        usage("without transactions: one thread", "");
     if (options->sync && options->nosync) usage("--sync and --nosync exclude each other", "");
 }
 
 void options_parse(struct options *options, int argc, char **argv) {
     *options = (struct options){
-        .page_size = 4096, .records = 10000, .value_size = 200, .threads = 1, .checkpoint_ms = 500,
-        .seed = 1, .log_size = 0, .cache = 0,
+        .page_size = 4096,
+        .records = 10000,
+        .value_size = 200,
+        .threads = 1,
+        .checkpoint_ms = 500,
+        .seed = 1,
+        .log_size = 0,
+        .cache = 0,
     };
     if (argc < 2) usage("a command is missing", "");
     options->command = argv[1];

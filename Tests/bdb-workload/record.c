@@ -28,8 +28,8 @@ static db_recno_t record_number(const struct database *database, struct record_i
 
 // Page 0 is the heap's own, so a zero page means: no such record.
 static bool heap_rid(const struct database *database, struct record_id id, DB_HEAP_RID *rid) {
-    if (id.index >= database->heap.count[id.kind]) fail("%s: no place for record %d/%llu", database->file, id.kind,
-        (unsigned long long)id.index);
+    if (id.index >= database->heap.count[id.kind])
+        fail("%s: no place for record %d/%llu", database->file, id.kind, (unsigned long long)id.index);
     *rid = database->heap.rid[id.kind][id.index];
     return rid->pgno != 0;
 }
@@ -56,7 +56,8 @@ bool key_matches(const struct database *database, struct record_id id, const DBT
     return expected.size == key->size && memcmp(expected.data, key->data, key->size) == 0;
 }
 
-int record_get(struct database *database, DB_TXN *txn, struct record_id id, struct value *value, uint32_t flags) {
+int record_get(
+    struct database *database, DB_TXN *txn, struct record_id id, struct value *value, uint32_t flags) {
     union key_bytes bytes;
     DBT key, data = {.data = value, .ulen = sizeof *value, .flags = DB_DBT_USERMEM};
     if (!make_key(database, id, &bytes, &key)) return DB_NOTFOUND;
@@ -64,13 +65,16 @@ int record_get(struct database *database, DB_TXN *txn, struct record_id id, stru
     if (code == DB_KEYEMPTY) return DB_NOTFOUND;
     if (code != 0) return code;
     const char *error = value_error(value, data.size);
-    if (error != NULL) fail("%s: record %d/%llu: %s", database->file, id.kind, (unsigned long long)id.index, error);
+    if (error != NULL)
+        fail("%s: record %d/%llu: %s", database->file, id.kind, (unsigned long long)id.index, error);
     if (value->header.kind != id.kind || value->header.index != id.index)
-        fail("%s: record %d/%llu carries another's value", database->file, id.kind, (unsigned long long)id.index);
+        fail("%s: record %d/%llu carries another's value", database->file, id.kind,
+            (unsigned long long)id.index);
     return 0;
 }
 
-int record_put(struct database *database, DB_TXN *txn, struct record_id id, struct value *value, DB_HEAP_RID *placed) {
+int record_put(
+    struct database *database, DB_TXN *txn, struct record_id id, struct value *value, DB_HEAP_RID *placed) {
     union key_bytes bytes;
     DBT key, data = {.data = value, .size = value->header.length};
     bool present = make_key(database, id, &bytes, &key);

@@ -18,12 +18,14 @@ struct transaction {
     int64_t queued;
 };
 
-static size_t new_length(struct transaction *transaction, const struct database *database, struct record_id id) {
+static size_t new_length(
+    struct transaction *transaction, const struct database *database, struct record_id id) {
     const struct options *options = transaction->writer->workload->options;
     struct random *random = &transaction->writer->random;
     size_t length = options->value_size / 2 + random_below(random, options->value_size);
-    // Now and then one that needs overflow pages, or several pieces of a heap.
-    if (id.kind == KIND_EXTRA && id.index % 64 == 0) length = 3 * (size_t)database->page_size;
+    // Now and then one that needs overflow pages.
+    bool large = id.kind == KIND_EXTRA && id.index % 64 == 0 && database->type != DB_HEAP;
+    if (large) length = 3 * (size_t)database->page_size;
     if (length > VALUE_MAX / 2) length = VALUE_MAX / 2;
     return length < database->value_limit ? length : database->value_limit;
 }
@@ -32,6 +34,9 @@ static int put(struct transaction *transaction, struct database *database, struc
     struct value *value = &transaction->value;
     value->header.seq = transaction->seq;
     value->header.stamp = transaction->stamp;
+    // A heap's records keep their length and fit on a page: the heap of libdb 5.3.28 panics or loses records
+    // otherwise.
+    if (database->type == DB_HEAP && value->header.length != 0) resize = false;
     value_seal(value, resize ? new_length(transaction, database, id) : value->header.length);
     struct pending pending = {.database = database, .id = id};
     int code = record_put(database, transaction->txn, id, value, &pending.rid);
@@ -65,8 +70,8 @@ static int add_to_account(struct transaction *transaction, struct database *data
     return put(transaction, database, id, random_below(&writer->random, 4) == 0);
 }
 
-// Inserts an absent record; updates or deletes a present one. A writer touches only its own slot's share of the extras,
-// so what is in memory about them (heap addresses) has one owner.
+// Inserts an absent record; updates or deletes a present one. A writer touches only its own slot's share of
+// the extras, so what is in memory about them (heap addresses) has one owner.
 static int toggle_extra(struct transaction *transaction, struct database *database) {
     struct writer *writer = transaction->writer;
     uint64_t share = writer->workload->extras / SLOTS;
@@ -111,7 +116,8 @@ static int change(struct transaction *transaction) {
     int code = add_to_account(transaction, &databases[0], -amount);
     if (code == 0) code = add_to_account(transaction, &databases[1], amount);
     for (unsigned i = 0; i < workload->database_count && code == 0; i++)
-        code = databases[i].consumes ? use_queue(transaction, &databases[i]) : toggle_extra(transaction, &databases[i]);
+        code = databases[i].consumes ? use_queue(transaction, &databases[i])
+                                     : toggle_extra(transaction, &databases[i]);
     for (int i = 0; i < 2 && code == 0; i++) code = step_sequence(transaction, &databases[i]);
     return code;
 }

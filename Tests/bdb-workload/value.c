@@ -5,16 +5,17 @@
 
 enum { MAGIC = 0x5657 };
 
-static const char *const first_names[] = {"Maria", "James", "Wei", "Fatima", "Olga", "Carlos", "Aisha", "Lukas", "Yuki",
-    "Priya", "Anders", "Chloe", "Mateo", "Ngozi", "Elif", "Hannah"};
-static const char *const last_names[] = {"Lopez", "Schneider", "Okafor", "Nakamura", "Petrov", "Andersson", "Haddad",
-    "Kowalski", "Moreau", "Fernandes", "Yilmaz", "Rossi", "Novak", "Patel", "Nguyen", "Brown"};
-static const char *const cities[] = {"Lisbon", "Hamburg", "Osaka", "Lagos", "Toronto", "Wroclaw", "Lyon", "Chennai",
-    "Bergen", "Izmir", "Porto Alegre", "Leeds", "Da Nang", "Brno", "Tunis", "Valencia"};
+static const char *const first_names[] = {"Maria", "James", "Wei", "Fatima", "Olga", "Carlos", "Aisha",
+    "Lukas", "Yuki", "Priya", "Anders", "Chloe", "Mateo", "Ngozi", "Elif", "Hannah"};
+static const char *const last_names[] = {"Lopez", "Schneider", "Okafor", "Nakamura", "Petrov", "Andersson",
+    "Haddad", "Kowalski", "Moreau", "Fernandes", "Yilmaz", "Rossi", "Novak", "Patel", "Nguyen", "Brown"};
+static const char *const cities[] = {"Lisbon", "Hamburg", "Osaka", "Lagos", "Toronto", "Wroclaw", "Lyon",
+    "Chennai", "Bergen", "Izmir", "Porto Alegre", "Leeds", "Da Nang", "Brno", "Tunis", "Valencia"};
 static const char *const states[] = {"active", "pending", "suspended", "closed"};
-static const char *const words[] = {"delivered", "invoice", "reminder", "customer", "asked", "for", "the", "second",
-    "shipment", "returned", "without", "answer", "called", "again", "paid", "in", "full", "by", "transfer", "address",
-    "changed", "see", "previous", "note", "contract", "renewed", "until", "end", "of", "quarter", "and", "confirmed"};
+static const char *const words[] = {"delivered", "invoice", "reminder", "customer", "asked", "for", "the",
+    "second", "shipment", "returned", "without", "answer", "called", "again", "paid", "in", "full", "by",
+    "transfer", "address", "changed", "see", "previous", "note", "contract", "renewed", "until", "end", "of",
+    "quarter", "and", "confirmed"};
 #define PICK(list, bits) (list)[(bits) % (sizeof(list) / sizeof *(list))]
 
 static uint64_t checksum(const struct value *value) {
@@ -36,10 +37,12 @@ static uint64_t checksum(const struct value *value) {
     return random_mix(hash ^ word ^ (uint64_t)left << 56);
 }
 
-// The fields that an update changes: 50 bytes of fixed length, of which a few digits differ from one write to the next.
+// The fields that an update changes: 50 bytes of fixed length, of which a few digits differ from one write to
+// the next.
 static size_t changing_fields(const struct value_header *header, char *text, size_t size) {
     return (size_t)snprintf(text, size, "{\"visits\":\"%06llu\",\"updated\":\"%010llu\",\"tag\":\"%04llx\",",
-        (unsigned long long)(header->seq % 1000000), (unsigned long long)(header->stamp / 1000000000u % 10000000000u),
+        (unsigned long long)(header->seq % 1000000),
+        (unsigned long long)(header->stamp / 1000000000u % 10000000000u),
         (unsigned long long)(random_mix(header->seq ^ header->index) & 0xffff));
 }
 
@@ -48,10 +51,12 @@ static size_t body_fields(const struct value_header *header, char *text, size_t 
     uint64_t bits = random_next(&random), more = random_next(&random);
     const char *first = PICK(first_names, bits), *last = PICK(last_names, bits >> 8);
     return (size_t)snprintf(text, size,
-        "\"name\":\"%s %s\",\"mail\":\"%s.%s%02u@example.org\",\"city\":\"%s\",\"zip\":\"%05u\",\"state\":\"%s\","
-        "\"token\":\"%010llx\",\"note\":\"",
+        "\"name\":\"%s "
+        "%s\",\"mail\":\"%s.%s%02u@example.org\",\"city\":\"%s\",\"zip\":\"%05u\",\"state\":\"%s\","
+        "\"token\":\"%016llx%013llx\",\"note\":\"",
         first, last, first, last, (unsigned)(bits >> 16) % 100, PICK(cities, bits >> 32),
-        (unsigned)(bits >> 40) % 100000, PICK(states, more), (unsigned long long)(more >> 24));
+        (unsigned)(bits >> 40) % 100000, PICK(states, more), (unsigned long long)random_next(&random),
+        (unsigned long long)(random_next(&random) >> 12));
 }
 
 void value_seal(struct value *value, size_t length) {

@@ -1,6 +1,10 @@
 // bdb-workload: a transactional application on a real Berkeley DB environment. See README.md.
 #pragma once
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // db.h wants BSD types even where the compiler is told -std=c11
+#endif
+
 #include <db.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,7 +14,7 @@
 
 enum {
     MAX_DATABASES = 8,
-    SLOTS = 16,           // sequence slots, one per writer thread; fixed, so that a home reopens with any thread count
+    SLOTS = 16, // sequence slots, one per writer thread; fixed, so that a home reopens with any thread count
     START_BALANCE = 1000, // of every account in either invariant database
     VALUE_MIN = 64,
     VALUE_MAX = 64 * 1024,
@@ -21,11 +25,14 @@ enum {
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64 };
 
 struct options {
-    const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready, *checkpoint_log;
-    uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate, aborts, seed;
+    const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready,
+        *checkpoint_log;
+    uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate,
+        aborts, seed;
     double seconds, update, insert, delete_share;
     bool checksum, dirs_in_code, registered, auto_remove, auto_remove_config, subdir, multi, partition;
-    bool in_memory_logs, private_regions, no_txn, cdb, sync, nosync, recover, remove_regions, keep_regions, remove_logs;
+    bool in_memory_logs, private_regions, no_txn, cdb, sync, nosync, recover, remove_regions, keep_regions,
+        remove_logs;
     bool generated, zipf, append, count;
     char password[256];
 };
@@ -34,6 +41,7 @@ struct options {
 void options_parse(struct options *options, int argc, char **argv);
 
 // main.c
+// Ends the process at once, whatever its other threads wait for.
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 uint64_t monotonic_ns(void);
 uint64_t wall_ns(void);
@@ -75,8 +83,9 @@ struct value {
     struct value_header header;
     char text[VALUE_MAX - sizeof(struct value_header)];
 };
-// Fills in the text and the checksum; `length` is the whole value's. The text's body depends on kind and index
-// alone, its first fields on seq, so that an update changes some 30 bytes of a value whose length stays.
+// Fills in the text and the checksum; `length` is the whole value's. The text's body depends on kind and
+// index alone, its first fields on seq, so that an update changes some 30 bytes of a value whose length
+// stays.
 void value_seal(struct value *value, size_t length);
 // NULL when right, else what is wrong. `size` is what the database returned.
 const char *value_error(const struct value *value, size_t size);
@@ -89,12 +98,12 @@ struct heap_rids {
 struct database {
     DB *db;
     DBTYPE type;
-    char name[32];        // "btree1"
-    char file[64];        // as libdb is told
-    const char *inner;    // name inside a file of several databases, or NULL
-    bool invariant;       // one of the two that carry sum and sequence
-    bool consumes;        // a queue that is used as one: appended and consumed
-    uint64_t accounts;    // as loaded; index of the first extra of a recno is SLOTS + accounts
+    char name[32];     // "btree1"
+    char file[64];     // as libdb is told
+    const char *inner; // name inside a file of several databases, or NULL
+    bool invariant;    // one of the two that carry sum and sequence
+    bool consumes;     // a queue that is used as one: appended and consumed
+    uint64_t accounts; // as loaded; index of the first extra of a recno is SLOTS + accounts
     uint32_t page_size;
     size_t value_limit;
     struct heap_rids heap;
@@ -110,9 +119,11 @@ struct record_id {
     enum record_kind kind;
     uint64_t index;
 };
-int record_get(struct database *database, DB_TXN *txn, struct record_id id, struct value *value, uint32_t flags);
+int record_get(
+    struct database *database, DB_TXN *txn, struct record_id id, struct value *value, uint32_t flags);
 // `placed`: where the access method put a new record (heap only). Pass it to `record_placed` once committed.
-int record_put(struct database *database, DB_TXN *txn, struct record_id id, struct value *value, DB_HEAP_RID *placed);
+int record_put(
+    struct database *database, DB_TXN *txn, struct record_id id, struct value *value, DB_HEAP_RID *placed);
 int record_delete(struct database *database, DB_TXN *txn, struct record_id id);
 void record_placed(struct database *database, struct record_id id, const DB_HEAP_RID *rid);
 int queue_append(struct database *database, DB_TXN *txn, struct value *value);
@@ -139,7 +150,7 @@ struct workload {
     unsigned database_count;
     uint64_t accounts, extras;
     bool transactional;
-    atomic_bool stop, failed;
+    atomic_bool stop;
     atomic_ullong committed_seq[SLOTS]; // highest number whose commit has returned
     atomic_ullong transactions, deadlocks, aborts;
     unsigned checkpoints;

@@ -25,18 +25,14 @@ void *writer_main(void *argument) {
     struct workload *workload = writer->workload;
     uint64_t start = monotonic_ns(), done = 0;
     while (!atomic_load_explicit(&workload->stop, memory_order_relaxed)) {
-        bool abort = workload->transactional && random_below(&writer->random, 100) < workload->options->aborts;
+        bool abort =
+            workload->transactional && random_below(&writer->random, 100) < workload->options->aborts;
         int code = transaction_run(writer, abort);
         if (code == DB_LOCK_DEADLOCK || code == DB_LOCK_NOTGRANTED) {
             atomic_fetch_add(&workload->deadlocks, 1);
             continue;
         }
-        if (code != 0) {
-            fprintf(stderr, "bdb-workload: transaction: %s\n", db_strerror(code));
-            atomic_store(&workload->failed, true);
-            atomic_store(&workload->stop, true);
-            break;
-        }
+        if (code != 0) fail("transaction: %s", db_strerror(code));
         atomic_fetch_add(abort ? &workload->aborts : &workload->transactions, 1);
         keep_rate(workload, start, ++done);
     }
@@ -46,7 +42,8 @@ void *writer_main(void *argument) {
 static void read_sequences(struct workload *workload) {
     static struct value value;
     for (unsigned slot = 0; slot < SLOTS; slot++) {
-        int code = record_get(&workload->databases[0], NULL, (struct record_id){KIND_SEQUENCE, slot}, &value, 0);
+        int code =
+            record_get(&workload->databases[0], NULL, (struct record_id){KIND_SEQUENCE, slot}, &value, 0);
         if (code != 0) fail("sequence record %u: %s", slot, db_strerror(code));
         atomic_store(&workload->committed_seq[slot], value.header.seq);
     }
@@ -64,7 +61,7 @@ static void announce(const struct options *options) {
         fail("cannot write %s: %s", options->ready, strerror(errno));
 }
 
-// Until a signal, the time asked for, or a failure of a thread.
+// Until a signal or the time asked for.
 static void wait_for_end(struct workload *workload, const sigset_t *signals) {
     const struct options *options = workload->options;
     uint64_t start = monotonic_ns();
@@ -98,8 +95,9 @@ static void report(struct workload *workload, double seconds) {
     printf("{\"transactions\":%llu,\"seconds\":%.3f,\"rate\":%.0f,\"deadlocks\":%llu,\"aborts\":%llu,"
            "\"checkpoints\":%u,\"checkpoint_max_ms\":%.3f,\"checkpoint_p50_ms\":%.3f,\"seq\":%llu}\n",
         (unsigned long long)transactions, seconds, (double)transactions / seconds,
-        (unsigned long long)atomic_load(&workload->deadlocks), (unsigned long long)atomic_load(&workload->aborts), count,
-        longest, median, (unsigned long long)workload_seq(workload));
+        (unsigned long long)atomic_load(&workload->deadlocks),
+        (unsigned long long)atomic_load(&workload->aborts), count, longest, median,
+        (unsigned long long)workload_seq(workload));
 }
 
 static void work(struct workload *workload, const sigset_t *signals) {
@@ -109,7 +107,9 @@ static void work(struct workload *workload, const sigset_t *signals) {
     bool checkpoints = workload->transactional && options->checkpoint_ms != 0;
     uint64_t start = monotonic_ns();
     for (unsigned i = 0; i < options->threads; i++) {
-        writers[i] = (struct writer){.workload = workload, .slot = i, .random = {random_mix(options->seed * SLOTS + i)},
+        writers[i] = (struct writer){.workload = workload,
+            .slot = i,
+            .random = {random_mix(options->seed * SLOTS + i)},
             .seq = atomic_load(&workload->committed_seq[i])};
         start_thread(&writers[i].thread, writer_main, &writers[i]);
     }
@@ -144,8 +144,6 @@ int command_run(const struct options *options) {
     read_sequences(&workload);
     work(&workload, &signals);
 
-    // After a failure (a panic, say) libdb can do no more than this process can: leave.
-    if (atomic_load(&workload.failed)) return EXIT_FAILED;
     databases_close(workload.databases, workload.database_count);
     if (workload.transactional) {
         int code = workload.env->txn_checkpoint(workload.env, 0, 0, DB_FORCE);
