@@ -29,6 +29,19 @@ public struct ByteReader {
         T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
     }
 
+    /// LEB128, at most 32 bits, in the fewest bytes: there is one spelling of each number.
+    public mutating func varint() throws -> UInt32 {
+        var value: UInt64 = 0
+        for shift in stride(from: 0, through: 28, by: 7) {
+            let byte: UInt8 = try integer()
+            value |= UInt64(byte & 0x7F) << UInt64(shift)
+            if byte & 0x80 != 0 { continue }
+            guard byte != 0 || shift == 0, value <= UInt64(UInt32.max) else { break }
+            return UInt32(value)
+        }
+        throw VarveError(.corrupt, "\(what) has a number that is not encoded as it should be")
+    }
+
     public mutating func id() throws -> ContentID { ContentID(try take(ContentID.byteCount)) }
 
     public mutating func skip(_ count: Int) throws { _ = try take(count) }
@@ -66,6 +79,15 @@ public struct ByteWriter {
 
     public mutating func integer<T: FixedWidthInteger>(_ value: T) {
         Swift.withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    public mutating func varint(_ value: UInt32) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
     }
 
     public mutating func raw(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }

@@ -65,13 +65,15 @@ public struct CaptureJournal: Hashable, Sendable {
         func damaged(_ what: String) -> VarveError {
             VarveError(
                 .corrupt, "the journal of a capture \(what)",
-                hint: "if no backup of this environment is running, restart its application with recovery and "
+                hint:
+                    "if no backup of this environment is running, restart its application with recovery and "
                     + "remove the file .varve/journal in its home")
         }
         guard bytes.count <= Self.sizeLimit, let text = String(validating: bytes, as: UTF8.self),
             text.hasSuffix("\nend\n")
         else { throw damaged("is cut off") }
-        var lines = text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }.makeIterator()
+        var lines = text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+            .makeIterator()
         guard lines.next() == ["varve-journal", "1"] else { throw damaged("is of another version") }
         guard let first = lines.next(), first.count == 3, first[0] == "process",
             let process = Int32(first[1]), process > 0, let start = UInt64(first[2]),

@@ -36,20 +36,25 @@ public final class BlobDecoder {
             throw VarveError(.corrupt, "blob \(header.id.short) is a delta, and its base is not what it says")
         }
         let frame = UnsafeRawBufferPointer(rebasing: payload[delta.frameOffset...])
-        let kept = min(base.count, target.count)
-        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: base.prefix(kept)))
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: base.prefix(target.count)))
+        if delta.ranges.isEmpty {
+            guard frame.isEmpty else {
+                throw VarveError(.corrupt, "the delta changes nothing and holds bytes")
+            }
+            return
+        }
         if delta.ranges == [0..<target.count] {
             let prefix = UnsafeRawBufferPointer(rebasing: base.prefix(target.count))
             return try decompressor.decompress(frame, prefix: prefix, into: target)
         }
         var prefix: [UInt8] = []
         for range in delta.prefixRanges() { prefix.append(contentsOf: base[range]) }
-        var decoded = [UInt8](repeating: 0, count: delta.changedLength)
-        try decoded.withUnsafeMutableBytes { decoded in
-            try prefix.withUnsafeBytes { try decompressor.decompress(frame, prefix: $0, into: decoded) }
+        var changed = [UInt8](repeating: 0, count: delta.changedLength)
+        try changed.withUnsafeMutableBytes { changed in
+            try prefix.withUnsafeBytes { try decompressor.decompress(frame, prefix: $0, into: changed) }
             var from = 0
             for range in delta.ranges {
-                let part = UnsafeRawBufferPointer(rebasing: decoded[from..<from + range.count])
+                let part = UnsafeRawBufferPointer(rebasing: changed[from..<from + range.count])
                 UnsafeMutableRawBufferPointer(rebasing: target[range]).copyMemory(from: part)
                 from += range.count
             }
