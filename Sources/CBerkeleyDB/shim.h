@@ -85,7 +85,9 @@ static inline int varve_env_set_backup_callbacks(
     int (*close)(DB_ENV *, const char *, void *)) {
     return env->set_backup_callbacks(env, open, write, close);
 }
-static inline int varve_env_dbbackup(DB_ENV *env, const char *file) { return env->dbbackup(env, file, NULL, 0); }
+static inline int varve_env_dbbackup(DB_ENV *env, const char *file) {
+    return env->dbbackup(env, file, NULL, 0);
+}
 static inline void varve_env_set_messages(
     DB_ENV *env, void (*error)(const DB_ENV *, const char *, const char *),
     void (*message)(const DB_ENV *, const char *)) {

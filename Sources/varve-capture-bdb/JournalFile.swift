@@ -6,7 +6,8 @@ import VarveFormat
 struct JournalFile {
     private let path: String
     private(set) var content: CaptureJournal
-    private var isWritten = false
+    /// The file is there and is ours.
+    private(set) var isWritten = false
 
     init(home: String, region: CaptureJournal.Region) {
         path = Path.join(home, ".varve/journal")
@@ -29,7 +30,6 @@ struct JournalFile {
         guard try FileStatus.of(path) != nil else { return }
         try Directory.removeFile(path)
         try Directory.sync(Path.parent(path))
-        isWritten = false
     }
 
     /// Goes on from what an earlier helper had changed.
@@ -44,6 +44,7 @@ struct JournalFile {
     /// Removes the file and starts from nothing changed.
     mutating func reset() throws {
         try remove()
+        isWritten = false
         content.counter = .untouched
         content.restoreAutoRemove = false
         content.file = nil

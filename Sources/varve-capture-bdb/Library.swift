@@ -76,11 +76,13 @@ enum Library {
         case DB_RUNRECOVERY:
             return VarveError(
                 .needsRecovery, text, location: `where`,
-                hint: "the environment panicked: stop its applications and run recovery (db5.3_recover) on it")
+                hint: "the environment panicked: stop its applications and run recovery (db5.3_recover) on it"
+            )
         case DB_VERSION_MISMATCH:
             return VarveError(
                 .libraryMismatch, text, location: `where`,
-                hint: "the environment's regions were made by another build of libdb than \(version): stop its "
+                hint:
+                    "the environment's regions were made by another build of libdb than \(version): stop its "
                     + "applications and use --offline, or use a helper that is linked with their library")
         case EACCES:
             return VarveError(

@@ -38,6 +38,9 @@ extension LiveEnvironment {
         case .running:
             CapturePass.current = nil
             pass.finish()
+            guard code != ENOENT else {
+                throw VarveError(.missing, "the database \(file) is not there", location: home)
+            }
             try Library.check(code, "copy the database \(file)", home)
             return .complete(droppedBytes: pass.droppedBytes)
         case .interrupted(let name, let offset):
@@ -63,7 +66,8 @@ extension LiveEnvironment {
 
     private func backup(_ file: String) throws -> Int32 {
         try Library.check(
-            varve_env_set_backup_callbacks(handle, onOpen, onWrite, onClose), "set the backup callbacks", home)
+            varve_env_set_backup_callbacks(handle, onOpen, onWrite, onClose), "set the backup callbacks", home
+        )
         defer { LibraryWords.isQuiet = false }
         return varve_env_dbbackup(handle, file)
     }

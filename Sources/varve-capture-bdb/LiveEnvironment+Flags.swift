@@ -25,8 +25,10 @@ extension LiveEnvironment {
         return try checkpoint()
     }
 
-    /// Undoes `begin`; more than once is harmless.
+    /// Undoes `begin`; more than once is harmless. A journal that is not ours stays: its helper's changes are
+    /// still to be undone.
     func end() throws {
+        guard journal.isWritten else { return }
         if journaled.restoreAutoRemove {
             try setAutoRemove(true)
             try journal.announce { $0.restoreAutoRemove = false }

@@ -124,7 +124,8 @@ final class LiveEnvironment {
             .wrongLogDirectory,
             "the environment's current log \(paths.last ?? "log file") is not there",
             location: home,
-            hint: "its application sets the log directory in its code: give it with --log-dir (going on with a "
+            hint:
+                "its application sets the log directory in its code: give it with --log-dir (going on with a "
                 + "wrong one would panic the application)")
     }
 
@@ -197,7 +198,9 @@ final class LiveEnvironment {
         let code = varve_env_log_record(handle, &position, &body, body.count, &length)
         try Library.check(code, "read the checkpoint record \(lsn)", home)
         return try body.withUnsafeBytes { bytes in
-            func word(_ offset: Int) -> UInt32 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+            func word(_ offset: Int) -> UInt32 {
+                bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+            }
             guard length >= 40, word(0) == 11 else {
                 throw VarveError(.corrupt, "the record at \(lsn) in \(path) is not a checkpoint")
             }

@@ -40,7 +40,9 @@ enum Regions {
             let region = try? read(file, at: offset, count: 168), region.count == 168
         else { return nil }
         return region.withUnsafeBytes { bytes in
-            func word(_ offset: Int) -> UInt32 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+            func word(_ offset: Int) -> UInt32 {
+                bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+            }
             guard LSN(file: word(40), offset: word(44)) == lastCheckpoint else { return nil }
             // More than this is no counter of backups.
             return word(164) < 10_000 ? word(164) : nil

@@ -142,7 +142,8 @@ public final class BerkeleyDBHelper {
     /// Copies one database, named relative to its data directory (or absolute), and a queue's extents with it.
     ///
     /// The application's page writers wait for nobody but the helper: where `deliver` is slow, the copy is made in
-    /// several passes. If `deliver` throws, the copy is ended, `begin` undone, and the error rethrown.
+    /// several passes. If `deliver` throws, the copy is ended, `begin` undone, and the error rethrown. A database
+    /// that is not there (any more) throws `.missing`, and the next one can be captured.
     @discardableResult
     public func capture(_ file: String, _ deliver: (Piece) throws -> Void) throws -> Statistics {
         var statistics = Statistics()
@@ -175,7 +176,7 @@ public final class BerkeleyDBHelper {
                     return nil
                 }
             } catch {
-                if !isGone { try end() }
+                if refusal != nil && !isGone { try end() }
                 throw refusal ?? error
             }
             if let refusal {
@@ -265,7 +266,8 @@ public final class BerkeleyDBHelper {
             return VarveError(
                 .helperDied, death.message + "; what it left in the environment could not be undone",
                 location: environment.home,
-                hint: "run varve unwedge on this environment soon: its next checkpoint may hang", cause: error)
+                hint: "run varve unwedge on this environment soon: its next checkpoint may hang", cause: error
+            )
         }
         return error
     }

@@ -1,0 +1,226 @@
+import Glibc
+import Testing
+import VarveFiles
+import VarveFormat
+
+@testable import VarveCapture
+
+/// The helper, its parent, or both are gone in the middle of a file: the application must not notice.
+@Suite(.serialized)
+struct HelperDeathTests {
+    static let options = ["--methods", "btree,hash", "--records", "60000", "--auto-remove"]
+
+    /// A helper in the middle of `file`: all its slots are full and nobody empties them.
+    ///
+    /// - Returns: while its callback waits, page writers of one megabyte held.
+    private func helperInTheMiddle(
+        of file: String, home: String, lock: EnvironmentLock?
+    ) throws -> HelperProcess {
+        let helper = try HelperProcess(
+            executable: try program("varve-capture-bdb"), password: nil, lock: lock, slots: 2)
+        try helper.send(.join(CaptureEnvironment(home: home)))
+        try helper.send(.preflight)
+        try helper.send(.begin)
+        try helper.send(.capture(file: file, resume: false))
+        var filled = 0
+        while filled < 2 {
+            let event = try helper.nextEvent()
+            if case .filled = event { filled += 1 }
+            if case .failed(let failure) = event { throw VarveError(.invalid, failure.message) }
+        }
+        return helper
+    }
+
+    private func kill9(_ helper: HelperProcess) throws {
+        try helper.kill(SIGKILL)
+        #expect(try helper.wait() == .killed(signal: SIGKILL))
+    }
+
+    private func flags(_ home: String) throws -> String {
+        try Program.workload(["flags", "--home", home]).finish().output
+    }
+
+    private func expectUntouched(_ writer: Writer) throws {
+        let flags = try flags(writer.home)
+        #expect(flags.contains("\"hot_backup\":false"), "\(flags)")
+        #expect(flags.contains("\"auto_remove\":true"), "\(flags)")
+        #expect(try FileStatus.of(Path.join(writer.home, ".varve/journal")) == nil)
+        let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
+        let finished = try #require(try checkpoint.finish(within: 3), "the checkpoint hangs")
+        #expect(finished.status == .exited(0), "\(finished.output)")
+        // The application's own checkpoints go on too.
+        let before = try writer.checkpointTimes().ended.count
+        let deadline = ContinuousClock.now + .seconds(5)
+        while try writer.checkpointTimes().ended.count < before + 2 {
+            if ContinuousClock.now > deadline {
+                Issue.record("no checkpoint ended in 5 s")
+                return
+            }
+            usleep(20_000)
+        }
+    }
+
+    /// The control: without clearing, a checkpoint really hangs. Then `unwedge` lets it go.
+    @Test func bothAreKilledAndUnwedgeUndoesIt() throws {
+        let directory = try TemporaryHome("both")
+        let writer = try Writer(directory, Self.options)
+        do {
+            let lock = try EnvironmentLock(home: writer.home)
+            try kill9(try helperInTheMiddle(of: "btree1.db", home: writer.home, lock: lock))
+        }
+        let left = try #require(try EnvironmentJournal.pending(home: writer.home))
+        #expect(left.counter == .raised)
+        #expect(left.restoreAutoRemove)
+        #expect(left.file == "btree1.db")
+        #expect(try flags(writer.home).contains("\"hot_backup\":true"))
+
+        let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
+        #expect(try checkpoint.finish(within: 5) == nil, "the control: this checkpoint must hang")
+
+        // A new backup finds the journal and refuses to go on over it.
+        let next = try BerkeleyDBHelper(
+            CaptureEnvironment(home: writer.home), lock: nil, executable: try program("varve-capture-bdb"))
+        try next.join()
+        #expect(throws: VarveError.self) { try next.begin() }
+        try next.close()
+
+        let report = try unwedge(
+            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"))
+        #expect(report.helper == left.process)
+        #expect(report.repair.clearedFile == "btree1.db")
+        #expect(report.repair.loweredCounter)
+        #expect(report.repair.restoredAutoRemove)
+        #expect(report.repair.remainingHotBackups == 0)
+        let finished = try #require(try checkpoint.finish(within: 3), "it still hangs")
+        #expect(finished.status == .exited(0), "\(finished.output)")
+        try expectUntouched(writer)
+        let again = try unwedge(
+            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"))
+        #expect(again.helper == nil)
+        #expect(!again.repair.journal)
+        #expect(try writer.stop().status == .exited(0))
+    }
+
+    @Test func theHelperIsKilledAndItsClientClears() throws {
+        let directory = try TemporaryHome("killed")
+        let writer = try Writer(directory, Self.options)
+        let lock = try EnvironmentLock(home: writer.home)
+        for round in 0..<5 {
+            let helper = try BerkeleyDBHelper(
+                CaptureEnvironment(home: writer.home), lock: lock,
+                executable: try program("varve-capture-bdb"), slots: 2)
+            try helper.join()
+            _ = try helper.preflight()
+            _ = try helper.begin()
+            var pieces = 0
+            #expect(
+                performing: {
+                    try helper.capture("btree1.db") { piece in
+                        guard case .bytes = piece else { return }
+                        pieces += 1
+                        if pieces == 2 + round { kill(helper.processIdentifier, SIGKILL) }
+                    }
+                },
+                throws: {
+                    guard let error = $0 as? VarveError else { return false }
+                    return error.code == .helperDied && error.message.contains("was undone")
+                })
+            try expectUntouched(writer)
+        }
+        #expect(try writer.stop().status == .exited(0))
+    }
+
+    @Test func anOrphanCleansUp() throws {
+        let directory = try TemporaryHome("orphan")
+        let writer = try Writer(directory, Self.options)
+        var orphan: Int32 = 0
+        do {
+            let lock = try EnvironmentLock(home: writer.home)
+            let helper = try helperInTheMiddle(of: "btree1.db", home: writer.home, lock: lock)
+            orphan = helper.process
+            // Here the parent's ends of the pipes and of the lock are closed, as if it had died.
+        }
+        // A parent that died is one that is not in the process table.
+        let path = Path.join(writer.home, ".varve/lock")
+        try Array("4194304 1 then".utf8).withUnsafeBytes { bytes in
+            let file = try File.open(updating: path)
+            try file.truncate(to: 0)
+            try file.write(bytes, at: 0)
+        }
+        // Waits for the orphan, which holds the lock too.
+        let lock = try EnvironmentLock(home: writer.home, patience: .seconds(10))
+        #expect(ProcessTable.startTime(of: orphan) == nil)
+        try expectUntouched(writer)
+        withExtendedLifetime(lock) {}
+        #expect(try writer.stop().status == .exited(0))
+    }
+
+    @Test func signalsOfTheTerminalDoNotStopTheHelper() throws {
+        let directory = try TemporaryHome("signals")
+        let writer = try Writer(directory, Self.options)
+        do {
+            let helper = try helperInTheMiddle(of: "btree1.db", home: writer.home, lock: nil)
+            for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { try helper.kill(signal) }
+            usleep(100_000)
+            #expect(ProcessTable.startTime(of: helper.process) != nil)
+            // A captured event comes, then the helper is done with this file.
+            var outcome: CaptureOutcome?
+            while outcome == nil { if case .captured(let value) = try helper.nextEvent() { outcome = value } }
+            guard case .interrupted? = outcome else {
+                Issue.record("\(String(describing: outcome)), not an interruption")
+                return
+            }
+            try helper.send(.end)
+            while true { if case .ended = try helper.nextEvent() { break } }
+            try helper.send(.quit)
+            #expect(try helper.wait() == .exited(0))
+        }
+        try expectUntouched(writer)
+        _ = try writer.stop()
+    }
+
+    /// The journal of regions that are gone must change nothing in the new ones.
+    @Test func aJournalOfOtherRegionsIsDropped() throws {
+        let directory = try TemporaryHome("regions")
+        let writer = try Writer(directory, Self.options)
+        do {
+            let lock = try EnvironmentLock(home: writer.home)
+            try kill9(try helperInTheMiddle(of: "btree1.db", home: writer.home, lock: lock))
+        }
+        let journal = Path.join(writer.home, ".varve/journal")
+        var content = try #require(try EnvironmentJournal.pending(home: writer.home))
+        let undone = try unwedge(
+            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"))
+        #expect(undone.repair.loweredCounter)
+        content.region.envid ^= 1
+        try Publication.replace(journal, with: content.encoded)
+
+        // Somebody else's hot backup is under way: its count must stay.
+        let other = try BerkeleyDBHelper(
+            CaptureEnvironment(home: writer.home), lock: nil, executable: try program("varve-capture-bdb"))
+        try other.join()
+        #expect(throws: VarveError.self) { try other.begin() }
+        let report = try unwedge(
+            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"))
+        #expect(report.repair.regionsReplaced)
+        #expect(!report.repair.loweredCounter)
+        #expect(try FileStatus.of(journal) == nil)
+        try other.close()
+        try expectUntouched(writer)
+        _ = try writer.stop()
+    }
+
+    @Test func aSecondBackupIsRefusedByName() throws {
+        let directory = try TemporaryHome("second")
+        let home = directory["home"]
+        try Directory.create(home)
+        let lock = try EnvironmentLock(home: home)
+        #expect(
+            performing: { try EnvironmentLock(home: home) },
+            throws: {
+                guard let error = $0 as? VarveError else { return false }
+                return error.code == .locked && error.message.contains("process \(getpid()) since")
+            })
+        withExtendedLifetime(lock) {}
+    }
+}
