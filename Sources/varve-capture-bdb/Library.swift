@@ -88,7 +88,7 @@ enum Library {
             return VarveError(
                 .notOwner, text, location: `where`, hint: "run as the owner of the environment, or as root")
         default:
-            return VarveError(.library, text, location: `where`)
+            return VarveError(.library, text, location: `where`, errno: code)
         }
     }
 }

@@ -75,7 +75,7 @@ final class KeepingSink: CaptureSink {
 }
 
 /// What a finished process has said.
-struct Finished {
+struct ToolResult {
     var status: Int32
     var output: String
     var errors: String
@@ -93,11 +93,13 @@ enum Tool {
         return Path.join(Path.parent(bundle ?? executable ?? Bundle.main.bundlePath), name)
     }
 
-    static func start(_ path: String, _ arguments: [String]) throws -> (Process, Pipe, Pipe) {
+    static func start(_ path: String, _ arguments: [String]) throws -> (
+        Process, Foundation.Pipe, Foundation.Pipe
+    ) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
-        let (output, errors) = (Pipe(), Pipe())
+        let (output, errors) = (Foundation.Pipe(), Foundation.Pipe())
         process.standardOutput = output
         process.standardError = errors
         try process.run()
@@ -105,17 +107,19 @@ enum Tool {
     }
 
     @discardableResult
-    static func run(_ path: String, _ arguments: [String]) throws -> Finished {
+    static func run(_ path: String, _ arguments: [String]) throws -> ToolResult {
         let (process, output, errors) = try start(path, arguments)
         let said = output.fileHandleForReading.readDataToEndOfFile()
         let complained = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
-        return Finished(
+        return ToolResult(
             status: process.terminationStatus, output: String(decoding: said, as: UTF8.self),
             errors: String(decoding: complained, as: UTF8.self))
     }
 
-    static func workload(_ arguments: String...) throws -> Finished { try run(ours("bdb-workload"), arguments) }
+    static func workload(_ arguments: String...) throws -> ToolResult {
+        try run(ours("bdb-workload"), arguments)
+    }
 }
 
 /// An environment that `bdb-workload` made and closed.
@@ -133,7 +137,8 @@ struct TestEnvironment {
     }
 
     /// Restores what was captured, runs catastrophic recovery and asks the application whether all is well.
-    static func check(_ sink: KeepingSink, in scratch: Scratch, _ options: [String] = []) throws -> Finished {
+    static func check(_ sink: KeepingSink, in scratch: Scratch, _ options: [String] = []) throws -> ToolResult
+    {
         let target = try scratch.make("restored")
         try sink.restore(to: target)
         let recovered = try Tool.run("/usr/bin/db5.3_recover", ["-c", "-h", target])

@@ -43,8 +43,11 @@ import VarveFormat
                 ],
                 logDirectory: "../one/data"))
         let places = restored(layout)
-        #expect(places == ["external/0-data", "external/2-data/inner", "external/2-data", "inside", "inside",
-            "external/0-data"])
+        #expect(
+            places == [
+                "external/0-data", "external/2-data/inner", "external/2-data", "inside", "inside",
+                "external/0-data",
+            ])
         #expect(places.allSatisfy { !$0.hasPrefix("/") && !$0.split(separator: "/").contains("..") })
     }
 
@@ -78,7 +81,9 @@ import VarveFormat
         try scratch.write("home/DB_CONFIG", "set_lg_dir logs\n")
         let other = refusal { _ = try EnvironmentLayout.find(.init(home: home, logDirectory: ".")) }
         #expect(other?.code == .wrongLogDirectory)
-        #expect(try EnvironmentLayout.find(.init(home: home, logDirectory: "./logs")).logDirectory.directory.configured)
+        #expect(
+            try EnvironmentLayout.find(.init(home: home, logDirectory: "./logs")).logDirectory.directory
+                .configured)
         let file = refusal { _ = try EnvironmentLayout.find(.init(home: home + "/DB_CONFIG")) }
         #expect(file?.code == .noEnvironment)
         let nothing = refusal { _ = try EnvironmentLayout.find(.init(home: home + "/x")) }
@@ -159,7 +164,8 @@ import VarveFormat
         let home = environment.home
         try FileManager.default.createSymbolicLink(atPath: home + "/self", withDestinationPath: home)
         try FileManager.default.createSymbolicLink(atPath: home + "/up", withDestinationPath: "/")
-        try FileManager.default.createSymbolicLink(atPath: home + "/gone", withDestinationPath: "/nonexistent")
+        try FileManager.default.createSymbolicLink(
+            atPath: home + "/gone", withDestinationPath: "/nonexistent")
         let listing = try EnvironmentLayout.find(.init(home: home)).list()
         #expect(listing.databases.count == 2)
     }

@@ -66,6 +66,12 @@ import VarveFormat
         let (sink, summary) = try capture(.init(home: environment.home, only: [names[0]]))
         #expect(sink.files.filter { $0.file.kind == .database }.map(\.file.path) == [names[0]])
         #expect(summary.environment?.only == [names[0]])
+        let target = try scratch.make("restored")
+        try sink.restore(to: target)
+        let recovered = try Tool.run("/usr/bin/db5.3_recover", ["-c", "-h", target])
+        #expect(recovered.status == 0, "\(recovered.errors)")
+        let verified = try Tool.run("/usr/bin/db5.3_verify", ["-h", target, names[0]])
+        #expect(verified.status == 0, "\(verified.errors)")
         #expect(refused(.init(home: environment.home, only: ["nothing-like-it"]))?.code == .refused)
     }
 

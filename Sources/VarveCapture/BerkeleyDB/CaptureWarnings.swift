@@ -21,7 +21,8 @@ final class CaptureWarnings {
     var all: [Manifest.Warning] {
         guard left > 0 else { return list }
         let more = Manifest.Warning(
-            code: "more-warnings", message: "\(left) more warnings were left out", taints: list.contains { $0.taints })
+            code: "more-warnings", message: "\(left) more warnings were left out",
+            taints: list.contains { $0.taints })
         return list + [more]
     }
 
@@ -40,7 +41,9 @@ final class CaptureWarnings {
         }
         let rest = result.badPageCount - UInt64(result.badPages.count)
         if rest > 0 {
-            add("more-pages", "\(rest) more pages of \(path) are damaged at the source", path: path, taints: true)
+            add(
+                "more-pages", "\(rest) more pages of \(path) are damaged at the source", path: path,
+                taints: true)
         }
     }
 }

@@ -2,8 +2,8 @@ import VarveDatabase
 import VarveFiles
 import VarveFormat
 
-/// One database file on its way to a sink: every page is checked against its place and, where there is one, its
-/// checksum, and the largest LSN is kept. Damaged pages are stored as they are and reported.
+/// One database file on its way to a sink: every page is checked against its place and, where there is one,
+/// its checksum, and the largest LSN is kept. Damaged pages are stored as they are and reported.
 struct DatabaseStream {
     let file: EnvironmentFile
     private let checker: PageChecker
@@ -38,8 +38,8 @@ struct DatabaseStream {
         PageNumber(UInt32(truncatingIfNeeded: offset / UInt64(checker.pageSize)))
     }
 
-    /// Reads the whole file with plain reads of whole pages, each run anew if a page of it looks damaged: it may
-    /// have been under way to the disk.
+    /// Reads the whole file with plain reads of whole pages, each run anew if a page of it looks damaged: it
+    /// may have been under way to the disk.
     mutating func readAll(_ source: borrowing File) throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.runLength, alignment: 4096)
         defer { buffer.deallocate() }
@@ -76,7 +76,8 @@ struct DatabaseStream {
         if case .database = file.role { uid = header.fileID }
         let pageSize = UInt64(header.pageSize)
         let facts = Manifest.Database(
-            type: header.method.rawValue, pageSize: UInt32(header.pageSize), pages: (end + pageSize - 1) / pageSize,
+            type: header.method.rawValue, pageSize: UInt32(header.pageSize),
+            pages: (end + pageSize - 1) / pageSize,
             uid: uid, bigEndian: header.byteOrder == .big, checksums: header.hasChecksums,
             encrypted: header.isEncrypted, largestLSN: result.largestLSN == .zero ? nil : result.largestLSN)
         try sink.end(SourceFileFacts(size: end, database: facts))

@@ -4,7 +4,8 @@ import VarveFormat
 
 /// What every source refuses by looking at the files alone.
 enum EnvironmentCheck {
-    /// Throws `.noEnvironment`, and says what the directory looks like instead, if there is no environment in it.
+    /// Throws `.noEnvironment`, and says what the directory looks like instead, if there is no environment in
+    /// it.
     static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
         if !logs.isEmpty || !listing.databases.isEmpty || !listing.regions.isEmpty { return }
@@ -13,7 +14,8 @@ enum EnvironmentCheck {
         }
         if listing.javaLogs > 0 {
             throw refusal(
-                "\(listing.javaLogs) files *.jdb are one of Berkeley DB Java Edition", hint: "use --je instead of --bdb")
+                "\(listing.javaLogs) files *.jdb are one of Berkeley DB Java Edition",
+                hint: "use --je instead of --bdb")
         }
         let names = try Directory.list(layout.home).filter { $0 != EnvironmentLayout.ownDirectoryName }
         guard names.allSatisfy({ $0 == "lost+found" }) else {
@@ -25,7 +27,8 @@ enum EnvironmentCheck {
         let here = try FileStatus.of(layout.home)
         if names.isEmpty, root?.device == here?.device {
             throw refusal(
-                "the directory is empty", hint: "if a disk should be mounted here, mount it; else name the home")
+                "the directory is empty",
+                hint: "if a disk should be mounted here, mount it; else name the home")
         }
         throw refusal("the file system mounted here is empty", hint: "is it the right disk?")
     }
@@ -47,10 +50,12 @@ extension EnvironmentListing {
     /// What was seen and is not stored as one might expect.
     func report(to warnings: CaptureWarnings) {
         for (path, stored) in aliases {
-            warnings.add("alias", "\(path) is the same file as \(stored), under which it is stored", path: path)
+            warnings.add(
+                "alias", "\(path) is the same file as \(stored), under which it is stored", path: path)
         }
         for path in temporary {
-            warnings.add("temporary-file", "\(path) is one of libdb's temporary files and is not stored", path: path)
+            warnings.add(
+                "temporary-file", "\(path) is one of libdb's temporary files and is not stored", path: path)
         }
     }
 }
@@ -59,7 +64,8 @@ extension CaptureWarnings {
     func addEncryptedLogs() {
         add(
             "encrypted-logs",
-            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key")
+            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key"
+        )
     }
 }
 
@@ -84,21 +90,27 @@ struct PageCapture {
 
     /// Reads a database with plain reads of whole pages; a placeholder or configuration file as it is.
     ///
-    /// - Parameter mayVanish: of a live environment, where the application may remove it: it is left out then.
+    /// - Parameter mayVanish: of a live environment, where the application may remove it: it is left out
+    ///   then.
     mutating func readDirectly(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
         guard file.header != nil else { return try copyPlain(file, mayVanish: mayVanish) }
-        guard let lsn = try open(file, mayVanish: mayVanish, { source in
-            var stream = try DatabaseStream(file, into: sink)
-            try stream.readAll(source)
-            return try stream.finish(warnings)
-        }) else { return }
+        guard
+            let lsn = try open(
+                file, mayVanish: mayVanish,
+                { source in
+                    var stream = try DatabaseStream(file, into: sink)
+                    try stream.readAll(source)
+                    return try stream.finish(warnings)
+                })
+        else { return }
         note(lsn, of: file)
     }
 
     /// A small file without pages.
     mutating func copyPlain(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
         let sink = sink
-        guard let bytes = try open(file, mayVanish: mayVanish, { try $0.readToEnd(limit: Self.plainLimit) }) else {
+        guard let bytes = try open(file, mayVanish: mayVanish, { try $0.readToEnd(limit: Self.plainLimit) })
+        else {
             return
         }
         try sink.begin(file.source)

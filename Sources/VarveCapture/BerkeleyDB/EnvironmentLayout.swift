@@ -4,12 +4,12 @@ import VarveFormat
 
 /// Where an environment keeps what it consists of, and where each directory goes beneath a restored home.
 ///
-/// Found as libdb finds it: the directories that the application's code sets (told by options) come first, then
-/// those of `DB_CONFIG`, last the home itself (`__db_appname`, `env_name.c:130`).
+/// Found as libdb finds it: the directories that the application's code sets (told by options) come first,
+/// then those of `DB_CONFIG`, last the home itself (`__db_appname`, `env_name.c:130`).
 ///
-/// A directory that was given relative to the home, without leaving it, keeps its place. One that lies in the home
-/// or in another directory of the environment, however it was given, keeps its place there. Every other one gets a
-/// place of its own, `external/<n>-<its name>`.
+/// A directory that was given relative to the home, without leaving it, keeps its place. One that lies in the
+/// home or in another directory of the environment, however it was given, keeps its place there. Every other
+/// one gets a place of its own, `external/<n>-<its name>`.
 public struct EnvironmentLayout: Sendable, Hashable {
     public struct Place: Sendable, Hashable {
         /// Absolute, without symbolic links.
@@ -72,7 +72,9 @@ public struct EnvironmentLayout: Sendable, Hashable {
         guard status.kind == .directory else {
             throw VarveError(
                 .noEnvironment, "there is no environment: this is not a directory", location: home,
-                hint: "name the environment's home (DB_HOME), not a file in it; --only selects single databases")
+                hint:
+                    "name the environment's home (DB_HOME), not a file in it; --only selects single databases"
+            )
         }
         return try Path.resolve(home)
     }
@@ -94,7 +96,8 @@ public struct EnvironmentLayout: Sendable, Hashable {
             return options.logDirectory.map { ($0, false) }
         }
         if let told = options.logDirectory {
-            let same = (try? Path.resolve(Path.join(home, told))) == (try? Path.resolve(Path.join(home, configured)))
+            let same =
+                (try? Path.resolve(Path.join(home, told))) == (try? Path.resolve(Path.join(home, configured)))
             guard same else {
                 throw VarveError(
                     .wrongLogDirectory,
@@ -112,14 +115,15 @@ public struct EnvironmentLayout: Sendable, Hashable {
             throw VarveError(
                 kind == "log" ? .wrongLogDirectory : .refused,
                 "the environment's \(kind) directory \(original) is not there", location: path,
-                hint: "mount the disk that it is on, or create the directory if it is rightly empty; relative names"
+                hint:
+                    "mount the disk that it is on, or create the directory if it is rightly empty; relative names"
                     + " are relative to the home")
         }
         return try Path.resolve(path)
     }
 
-    /// The directories that a restored home needs for these files, with the attributes they have at the source:
-    /// parents first. Directories of the environment are there even if nothing in them was stored.
+    /// The directories that a restored home needs for these files, with the attributes they have at the
+    /// source: parents first. Directories of the environment are there even if nothing in them was stored.
     func restoredDirectories(of files: Set<String>) throws -> [Manifest.Directory] {
         let places = dataDirectories + [logDirectory]
         var needed: Set<String> = ["."]

@@ -4,8 +4,8 @@ import VarveFormat
 extension EnvironmentListing {
     /// Only the databases that were asked for, each with its queue extents and partitions.
     ///
-    /// A name may be relative to a data directory, as the application opens it, relative to the restored home, or
-    /// absolute. Throws `.refused` for a name that is no database here, with the nearest ones.
+    /// A name may be relative to a data directory, as the application opens it, relative to the restored
+    /// home, or absolute. Throws `.refused` for a name that is no database here, with the nearest ones.
     public func selecting(_ only: [String]) throws -> EnvironmentListing {
         if only.isEmpty { return self }
         var chosen: Set<String> = []

@@ -17,7 +17,8 @@ public struct EnvironmentFile: Sendable, Hashable {
     public var role: Role
     /// Absolute.
     public var path: String
-    /// What libdb has to be asked for: relative to its data directory, or absolute where another file hides it.
+    /// What libdb has to be asked for: relative to its data directory, or absolute where another file hides
+    /// it.
     public var name: String
     /// Beneath a restored home.
     public var restored: String
@@ -48,13 +49,15 @@ public struct EnvironmentFile: Sendable, Hashable {
 
 /// Every file of an environment, told apart by name and first page.
 ///
-/// All directories are searched with their subdirectories, because libdb takes names with directories in them.
-/// Symbolic links are followed, to files and to directories, because libdb follows them: what they lead to is stored
-/// as a plain file in the link's place. A file that is reached twice is stored once, under the name without a link.
+/// All directories are searched with their subdirectories, because libdb takes names with directories in
+/// them. Symbolic links are followed, to files and to directories, because libdb follows them: what they lead
+/// to is stored as a plain file in the link's place. A file that is reached twice is stored once, under the
+/// name without a link.
 ///
 /// Stored: databases, queue extents, partitions, placeholders of unfinished renames, and small configuration
-/// (`configurationNames`). Not stored: regions, logs (a source stores them after the databases), sockets, libdb's
-/// temporary files (`BDB…`, `__db_tmp_open`, `env_name.c:233`) and files that are no database, which are counted.
+/// (`configurationNames`). Not stored: regions, logs (a source stores them after the databases), sockets,
+/// libdb's temporary files (`BDB…`, `__db_tmp_open`, `env_name.c:233`) and files that are no database, which
+/// are counted.
 public struct EnvironmentListing: Sendable {
     /// Databases, extents, placeholders; sorted by restored path, a queue's extents behind it.
     public internal(set) var databases: [EnvironmentFile] = []
@@ -82,8 +85,8 @@ public struct EnvironmentListing: Sendable {
 extension EnvironmentLayout {
     /// Looks into every directory of the environment. Files that vanish meanwhile are left out.
     ///
-    /// Throws `.refused` for two database files with the same uid (they would share pages in libdb's cache), and
-    /// `.corrupt` for a file with a database's magic number whose meta page makes no sense.
+    /// Throws `.refused` for two database files with the same uid (they would share pages in libdb's cache),
+    /// and `.corrupt` for a file with a database's magic number whose meta page makes no sense.
     public func list() throws -> EnvironmentListing {
         var search = try FileSearch(layout: self)
         for place in dataDirectories {
@@ -198,7 +201,8 @@ private struct FileSearch {
             let directory = Path.parent(entry.restored)
             extents.append(
                 Part(
-                    file: file(entry, .placeholder, status), queue: Path.join(directory == "." ? "" : directory, queue),
+                    file: file(entry, .placeholder, status),
+                    queue: Path.join(directory == "." ? "" : directory, queue),
                     number: number))
             return
         case .partition, .configuration, .other:
@@ -210,7 +214,7 @@ private struct FileSearch {
             listing.configurations.append(file(entry, .configuration, status))
             return
         }
-        guard let role = try probe(entry.path) else {
+        guard let role = try EnvironmentListing.probe(entry.path) else {
             if name.hasSuffix(".jdb") { listing.javaLogs += 1 }
             listing.otherCount += 1
             if listing.others.count < EnvironmentListing.otherLimit { listing.others.append(entry.path) }
@@ -243,14 +247,19 @@ private struct FileSearch {
 
     private func file(_ entry: Entry, _ role: EnvironmentFile.Role, _ status: FileStatus) -> EnvironmentFile {
         EnvironmentFile(
-            role: role, path: entry.path, name: entry.name, restored: entry.restored, status: status, owner: nil)
+            role: role, path: entry.path, name: entry.name, restored: entry.restored, status: status,
+            owner: nil)
     }
 
+}
+
+extension EnvironmentListing {
     /// Nil for a file that is no database.
-    private func probe(_ path: String) throws -> EnvironmentFile.Role? {
+    static func probe(_ path: String) throws -> EnvironmentFile.Role? {
         do {
             let file = try File.open(reading: path)
-            return try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { buffer in
+            return try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) {
+                buffer in
                 let count = try file.read(into: buffer, at: 0)
                 let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
                 if let header = try DatabaseHeader.probe(bytes) { return .database(header) }
@@ -263,6 +272,9 @@ private struct FileSearch {
         }
     }
 
+}
+
+extension FileSearch {
     /// `BDB` and five characters, of which the last are the digits of a process id.
     private func isTemporary(_ name: String) -> Bool {
         let bytes = Array(name.utf8)
@@ -277,11 +289,13 @@ private struct FileSearch {
             if case .database(let header) = file.role { owners[file.restored] = header }
         }
         for index in found.indices {
-            guard case .partition(let database, _) = EnvironmentFileKind.classify(Path.name(found[index].path))
+            guard
+                case .partition(let database, _) = EnvironmentFileKind.classify(Path.name(found[index].path))
             else { continue }
             let directory = Path.parent(found[index].restored)
             let owner = directory == "." ? database : directory + "/" + database
-            // Partitions may be spread over data directories (`DB->set_partition_dirs`): then the name decides.
+            // Partitions may be spread over data directories (`DB->set_partition_dirs`): then the name
+            // decides.
             found[index].owner =
                 owners[owner] != nil
                 ? owner : owners.first { $0.value.partitions > 0 && Path.name($0.key) == database }?.key
@@ -290,7 +304,9 @@ private struct FileSearch {
             // An extent without its queue is left from a removed one: nothing reads it.
             guard let header = owners[part.queue], header.method == .queue else {
                 listing.otherCount += 1
-                if listing.others.count < EnvironmentListing.otherLimit { listing.others.append(part.file.path) }
+                if listing.others.count < EnvironmentListing.otherLimit {
+                    listing.others.append(part.file.path)
+                }
                 continue
             }
             var file = part.file
@@ -304,7 +320,9 @@ private struct FileSearch {
     }
 
     private static func key(_ file: EnvironmentFile) -> (String, UInt32, String) {
-        if case .queueExtent(let number, _) = file.role { return (file.owner ?? "", number + 1, file.restored) }
+        if case .queueExtent(let number, _) = file.role {
+            return (file.owner ?? "", number + 1, file.restored)
+        }
         return (file.restored, 0, file.restored)
     }
 
@@ -315,10 +333,13 @@ private struct FileSearch {
             guard case .database(let header) = file.role else { continue }
             if let other = known.updateValue(file, forKey: header.fileID) {
                 throw VarveError(
-                    .refused, "two database files have the same uid \(header.fileID): \(other.path) and \(file.path)",
+                    .refused,
+                    "two database files have the same uid \(header.fileID): \(other.path) and \(file.path)",
                     location: file.path,
-                    hint: "one is a copy of the other, and libdb mixes their pages up: move the copy out of the"
-                        + " environment, or give it a uid of its own with db_load -r fileid while it is closed")
+                    hint:
+                        "one is a copy of the other, and libdb mixes their pages up: move the copy out of the"
+                        + " environment, or give it a uid of its own with db_load -r fileid while it is closed"
+                )
             }
         }
     }

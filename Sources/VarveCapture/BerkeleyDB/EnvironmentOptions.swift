@@ -2,8 +2,8 @@
 public struct EnvironmentOptions: Sendable, Hashable {
     /// The environment's home directory (`DB_HOME`).
     public var home: String
-    /// What the application passes to `DB_ENV->set_data_dir` or `add_data_dir`, in its order; those of `DB_CONFIG`
-    /// are found without being told.
+    /// What the application passes to `DB_ENV->set_data_dir` or `add_data_dir`, in its order; those of
+    /// `DB_CONFIG` are found without being told.
     public var dataDirectories: [String]
     /// What the application passes to `DB_ENV->set_lg_dir`; nil if it does not or `DB_CONFIG` does.
     public var logDirectory: String?

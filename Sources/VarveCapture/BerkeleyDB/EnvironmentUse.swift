@@ -2,9 +2,9 @@ import Glibc
 import VarveFiles
 import VarveFormat
 
-/// What the shared memory of an environment says to somebody who has not joined it: the fields at the beginning of
-/// `__db.001` (`REGENV`, `region.h`), which libdb promises to keep in place, and the count of references behind
-/// them, where 64-bit builds of 5.3 have it.
+/// What the shared memory of an environment says to somebody who has not joined it: the fields at the
+/// beginning of `__db.001` (`REGENV`, `region.h`), which libdb promises to keep in place, and the count of
+/// references behind them, where 64-bit builds of 5.3 have it.
 public struct RegionState: Sendable, Hashable {
     /// An error in shared memory made libdb give up: every call fails until recovery was run.
     public var isPanicked: Bool
@@ -51,7 +51,8 @@ public struct RegionState: Sendable, Hashable {
         let references = try reader.integer(UInt32.self)
         // DB_INITENV_LOG 0x08, DB_INITENV_TXN 0x40
         return RegionState(
-            isPanicked: panic != 0, envid: envid, major: major, minor: minor, patch: patch, references: references,
+            isPanicked: panic != 0, envid: envid, major: major, minor: minor, patch: patch,
+            references: references,
             isTransactional: flags & 0x48 == 0x48)
     }
 }
@@ -77,8 +78,8 @@ public struct EnvironmentUse: Sendable, Hashable {
 
     /// Looks through `/proc` for these files, by device and inode, so that other names of them count too.
     ///
-    /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs, overlayfs)
-    /// hide mappings; the descriptor, which libdb keeps for databases and logs, is still seen.
+    /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs,
+    /// overlayfs) hide mappings; the descriptor, which libdb keeps for databases and logs, is still seen.
     public static func find(_ paths: [String]) throws -> EnvironmentUse {
         var nodes: [Node: String] = [:]
         for path in paths {
@@ -118,8 +119,11 @@ public struct EnvironmentUse: Sendable, Hashable {
         let text = String(decoding: try file.readToEnd(limit: 64 << 20), as: UTF8.self)
         // address perms offset major:minor inode path
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
-            guard fields.count >= 5, let inode = UInt64(String(decoding: fields[4], as: UTF8.self)), inode != 0 else {
+            let fields = line.split(
+                separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
+            guard fields.count >= 5, let inode = UInt64(String(decoding: fields[4], as: UTF8.self)),
+                inode != 0
+            else {
                 continue
             }
             let device = fields[3].split(separator: UInt8(ascii: ":"))
@@ -139,14 +143,16 @@ public struct EnvironmentUse: Sendable, Hashable {
     }
 
     private static func command(_ process: Int32) -> String {
-        guard let file = try? File.open(reading: "/proc/\(process)/comm"), let bytes = try? file.readToEnd(limit: 64)
+        guard let file = try? File.open(reading: "/proc/\(process)/comm"),
+            let bytes = try? file.readToEnd(limit: 64)
         else { return "?" }
         return String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self)
     }
 }
 
-/// The processes that registered with an environment (`DB_REGISTER`), from `__db.register`: lines of 25 bytes, each
-/// with a process id or an X, the first byte of a line locked by a living process (`env_register.c:24`).
+/// The processes that registered with an environment (`DB_REGISTER`), from `__db.register`: lines of 25
+/// bytes, each with a process id or an X, the first byte of a line locked by a living process
+/// (`env_register.c:24`).
 public struct EnvironmentRegister: Sendable, Hashable {
     public var living: [Int32]
     /// In the list, but nobody holds the lock: these processes ended without closing, so recovery is due.

@@ -13,8 +13,9 @@ enum PageReading {
 
 /// One hot backup, from the lock to the proof: what `LiveSource` and `DirectSource` have in common.
 ///
-/// The order is the contract: counter up and last checkpoint, hold on to the logs, list and read the databases, list
-/// again for those that appeared, then the logs, ascending, then the proof, then counter down.
+/// The order is the contract: counter up and last checkpoint, hold on to the logs, list and read the
+/// databases, list again for those that appeared, then the logs, ascending, then the proof, then counter
+/// down.
 final class LiveCapture {
     private let options: EnvironmentOptions
     private let layout: EnvironmentLayout
@@ -26,7 +27,8 @@ final class LiveCapture {
     private let registered: Bool
     private let encrypted: Bool?
     private var pages: PageCapture
-    /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the same.
+    /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the
+    /// same.
     private var deliveredIDs: Set<String> = []
 
     /// A database may be created while the last of them is read, and another while that one is.
@@ -58,7 +60,8 @@ final class LiveCapture {
         }
         let helper = try BerkeleyDBHelper(
             CaptureEnvironment(
-                home: layout.home, dataDirectories: options.dataDirectories, logDirectory: options.logDirectory),
+                home: layout.home, dataDirectories: options.dataDirectories,
+                logDirectory: options.logDirectory),
             password: helperOptions.password, lock: lock, executable: helperOptions.executable,
             slots: helperOptions.slots)
         do {
@@ -139,7 +142,10 @@ final class LiveCapture {
         var listing = try all.selecting(options.only)
         all.report(to: warnings)
         all.report(listing, logs: keeper, to: sink)
-        if reading == .direct { try AtomicReads.require(layout, listing) }
+        switch reading {
+        case .library: try EnvironmentCheck.requireDistinctNames(listing)
+        case .direct: try AtomicReads.require(layout, listing)
+        }
         for file in listing.configurations { try pages.copyPlain(file, mayVanish: true) }
         for _ in 0..<Self.listings {
             for file in listing.databases where !isDelivered(file) {
@@ -153,7 +159,8 @@ final class LiveCapture {
         }
     }
 
-    /// Extents of a queue come with it, and those that appear later are in the logs from their first record on.
+    /// Extents of a queue come with it, and those that appear later are in the logs from their first record
+    /// on.
     private func isDelivered(_ file: EnvironmentFile) -> Bool {
         if pages.delivered.contains(file.restored) { return true }
         switch file.role {
@@ -168,13 +175,16 @@ final class LiveCapture {
     private var deliveredExtentOwners: Set<String> = []
 
     private func capture(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
-        guard case .database(let header) = file.role else {
+        guard case .database = file.role else {
             if case .placeholder = file.role { try pages.readDirectly(file, mayVanish: true) }
             return
         }
-        // Gone since it was listed: its removal is in the logs, as is a rename, and the next listing has the name.
-        guard try FileStatus.of(file.path) != nil else { return }
-        deliveredIDs.insert(header.fileID)
+        // Gone since it was listed: its removal is in the logs, as is a rename, and the next listing has the
+        // name.
+        // Replaced since: what is copied is what is there now.
+        guard case .database(let header)? = try EnvironmentListing.probe(file.path) else { return }
+        var file = file
+        file.role = .database(header)
         switch reading {
         case .library: try captureWithLibrary(file, among: listing)
         case .direct:
@@ -184,17 +194,22 @@ final class LiveCapture {
             }
             deliveredExtentOwners.insert(file.restored)
         }
+        // Not if it vanished: after a rename the same file has another name.
+        if pages.delivered.contains(file.restored) { deliveredIDs.insert(header.fileID) }
     }
 
     private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
         guard let helper else { return }
         var current: (file: EnvironmentFile, stream: DatabaseStream)?
-        try helper.capture(file.name) { piece in
+        var isOpened = false
+        func take(_ piece: BerkeleyDBHelper.Piece) throws {
             switch piece {
             case .open(let name):
+                isOpened = true
                 let opened = part(name, of: file, among: listing)
                 current = (opened, try DatabaseStream(opened, into: sink))
             case .bytes(let bytes, let offset):
+                if offset == 0, let current { try Self.requireIdentity(bytes, current.file) }
                 try current?.stream.take(bytes, at: offset)
             case .close:
                 guard let (opened, stream) = current else { return }
@@ -202,10 +217,36 @@ final class LiveCapture {
                 pages.note(try stream.finish(warnings), of: opened)
             }
         }
+        do {
+            try helper.capture(file.name, take)
+        } catch let error as VarveError where error.code == .missing && !isOpened {
+            // Removed or renamed since we looked: the next listing tells.
+            guard try FileStatus.of(file.path) != nil else { return }
+            throw VarveError(
+                .refused, "libdb does not find \(file.name) under the name that the application gave it",
+                location: file.path,
+                hint: "the application's code sets data directories: name them with --data-dir, in its order",
+                cause: error)
+        }
     }
 
-    /// The file that libdb means: the database itself, or an extent of it under a name such as `./__dbq.name.0`.
-    private func part(_ name: String, of file: EnvironmentFile, among listing: EnvironmentListing) -> EnvironmentFile {
+    /// libdb finds a file in its cache by uid, and then opens it under the name that the first process gave it
+    /// (`mp_fopen.c:351`): with other data directories than that process has, this may be another file.
+    private static func requireIdentity(_ bytes: UnsafeRawBufferPointer, _ file: EnvironmentFile) throws {
+        guard case .database(let header) = file.role,
+            try DatabaseHeader.probe(bytes)?.fileID != header.fileID
+        else { return }
+        throw VarveError(
+            .refused, "libdb copied another file instead of \(file.name)", location: file.path,
+            hint: "the application has other data directories than this backup was told: name them with"
+                + " --data-dir, in its order; if the file was just replaced, back up again")
+    }
+
+    /// The file that libdb means: the database itself, or an extent of it under a name such as
+    /// `./__dbq.name.0`.
+    private func part(_ name: String, of file: EnvironmentFile, among listing: EnvironmentListing)
+        -> EnvironmentFile
+    {
         guard case .queueExtent(_, let number) = EnvironmentFileKind.classify(Path.name(name)),
             let header = file.header, name != file.name
         else { return file }

@@ -6,8 +6,8 @@ import VarveFormat
 extension EnvironmentCheck {
     /// What can be told before the helper tries: whether there are shared regions that this user may join.
     ///
-    /// Throws `.noEnvironment` for an environment that is closed or whose regions are private, `.needsRecovery` for
-    /// a panicked one or one in which a registered process died, and `.notOwner`.
+    /// Throws `.noEnvironment` for an environment that is closed or whose regions are private,
+    /// `.needsRecovery` for a panicked one or one in which a registered process died, and `.notOwner`.
     static func requireJoinable(_ layout: EnvironmentLayout) throws {
         guard let region = try RegionState.read(home: layout.home) else {
             let logs = try LogKeeper.numbers(in: layout.logDirectory.path).map {
@@ -23,19 +23,23 @@ extension EnvironmentCheck {
             }
             throw VarveError(
                 .noEnvironment, "nobody has the environment open: it has no regions", location: layout.home,
-                hint: "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
+                hint:
+                    "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
                     + " has to be stopped first")
         }
         try QuietEnvironment.requireNoPanic(layout.home)
         if let process = try EnvironmentRegister.read(home: layout.home)?.dead.first {
             throw VarveError(
                 .needsRecovery, "the environment needs recovery: process \(process) ended without closing it",
-                location: layout.home, hint: "restart the application: the next one that registers runs recovery")
+                location: layout.home,
+                hint: "restart the application: the next one that registers runs recovery")
         }
         guard region.isTransactional else {
             throw VarveError(
                 .notTransactional, "the environment has no transactions or no logging", location: layout.home,
-                hint: "a backup while it is in use can't be consistent: stop the application and back up its files")
+                hint:
+                    "a backup while it is in use can't be consistent: stop the application and back up its files"
+            )
         }
         let owner = try FileStatus.of(Path.join(layout.home, RegionState.name))?.user
         if let owner, geteuid() != 0, geteuid() != owner {
@@ -47,14 +51,30 @@ extension EnvironmentCheck {
         }
     }
 
-    /// The logs must be where libdb says that it would look for them. The helper has seen that they are there.
+    /// The logs must be where libdb says that it would look for them. The helper has seen that they are
+    /// there.
     static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight) throws {
-        let library = (try? Path.resolve(Path.join(layout.home, preflight.logDirectory))) ?? preflight.logDirectory
+        let library =
+            (try? Path.resolve(Path.join(layout.home, preflight.logDirectory))) ?? preflight.logDirectory
         guard library == layout.logDirectory.path else {
             throw VarveError(
                 .wrongLogDirectory,
-                "the environment's logs are in \(library), not in \(layout.logDirectory.path)", location: layout.home,
+                "the environment's logs are in \(library), not in \(layout.logDirectory.path)",
+                location: layout.home,
                 hint: "name the directory with --log-dir")
+        }
+    }
+
+    /// No two databases that libdb could take for each other: it keeps a file under the name that the
+    /// application gave it, and looks that up in the data directories anew when another process opens it
+    /// (`mp_fopen.c:351`). Reading the wrong one is bad; worse, a page of one could be written to the other.
+    static func requireDistinctNames(_ listing: EnvironmentListing) throws {
+        for file in listing.databases where file.owner == nil && file.name == file.path {
+            throw VarveError(
+                .refused,
+                "two databases are called \(Path.name(file.path)) in different data directories: libdb may"
+                    + " take one for the other",
+                location: file.path, hint: "move the one that is not in use away, or use --offline")
         }
     }
 
@@ -78,14 +98,16 @@ extension EnvironmentCheck {
 }
 
 enum AtomicReads {
-    /// Throws `.refused` unless every database lies on a file system whose reads and writes exclude each other.
+    /// Throws `.refused` unless every database lies on a file system whose reads and writes exclude each
+    /// other.
     static func require(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         var seen: Set<UInt64> = []
         let files = listing.databases.filter { seen.insert($0.status.device).inserted }.map(\.path)
         for path in [layout.home] + files {
             guard try FileSystemType.of(path) == .xfs else {
                 throw VarveError(
-                    .refused, "direct reads of a live environment are safe on XFS only: elsewhere a page may be read"
+                    .refused,
+                    "direct reads of a live environment are safe on XFS only: elsewhere a page may be read"
                         + " half old, half new",
                     location: path, hint: "leave out --direct, so that libdb coordinates the copy")
             }

@@ -20,8 +20,8 @@ public struct HelperOptions: Sendable {
 /// A live environment, copied through libdb while applications write to it.
 ///
 /// Refused before the first `begin`: see the codes of `BerkeleyDBHelper.join` and `preflight`, and `.locked`,
-/// `.missingLog`, `.wrongLogDirectory`, `.refused`. However it ends, the environment's flags are as before, and no
-/// log file is held.
+/// `.missingLog`, `.wrongLogDirectory`, `.refused`. However it ends, the environment's flags are as before,
+/// and no log file is held.
 public final class LiveSource: CaptureSource {
     private let options: EnvironmentOptions
     private let helper: HelperOptions
@@ -36,8 +36,8 @@ public final class LiveSource: CaptureSource {
     }
 }
 
-/// A live environment whose database pages are read with plain reads, on XFS, where they are atomic: a read of
-/// whole pages is never mixed with a write. On any other file system it is refused.
+/// A live environment whose database pages are read with plain reads, on XFS, where they are atomic: a read
+/// of whole pages is never mixed with a write. On any other file system it is refused.
 ///
 /// The environment is joined through the helper as well, for its hot-backup counter and against automatic log
 /// removal. Private regions can't be joined: there the backup goes on without, and warns (`no-counter`).

@@ -24,14 +24,15 @@ struct LogCapture {
     let restored: String
     let sink: any CaptureSink
 
-    /// The pages were on disk before, and libdb flushes a log record before the page that it describes; only a
-    /// network file system could show them the other way round for a moment.
+    /// The pages were on disk before, and libdb flushes a log record before the page that it describes; only
+    /// a network file system could show them the other way round for a moment.
     private static let patience: UInt64 = 5_000_000_000
     private static let pause: UInt32 = 50_000
 
     /// Delivers every held log file up to the end of the log as it is now.
     ///
-    /// - Throws: `.missingLog` or `.refused` if what was delivered does not suffice for recovery. The caller must
+    /// - Throws: `.missingLog` or `.refused` if what was delivered does not suffice for recovery. The caller
+    ///   must
     ///   not commit then.
     func capture(_ need: Need) throws -> Manifest.Recovery {
         try awaitCoverage(need)
@@ -74,7 +75,8 @@ struct LogCapture {
         VarveError(
             .refused, "a page has the LSN \(need.largestPageLSN), which lies past the end of the log",
             location: need.largestPageFile,
-            hint: "either log files are missing, or the file comes from another environment: then reset its LSNs with"
+            hint:
+                "either log files are missing, or the file comes from another environment: then reset its LSNs with"
                 + " db_load -r lsn while the environment is closed")
     }
 
@@ -95,14 +97,16 @@ struct LogCapture {
         guard let first = numbers.first, let last = numbers.last, first <= need.first else {
             throw VarveError(
                 .missingLog, "log file \(need.first), which recovery needs first, is not there",
-                location: keeper.logDirectory, hint: "it was removed before the backup could keep it: back up again")
+                location: keeper.logDirectory,
+                hint: "it was removed before the backup could keep it: back up again")
         }
         if numbers.count != Int(last - first) + 1 {
             let present = Set(numbers)
             let missing = (first...last).first { !present.contains($0) } ?? first
             throw VarveError(
                 .missingLog, "there is a gap in the logs: \(EnvironmentFileKind.logName(missing)) is missing",
-                location: keeper.logDirectory, hint: "it was removed before the backup could keep it: back up again")
+                location: keeper.logDirectory,
+                hint: "it was removed before the backup could keep it: back up again")
         }
     }
 
@@ -110,21 +114,24 @@ struct LogCapture {
     static func prove(_ chain: LogChain, _ need: Need) throws {
         guard chain.firstNumber <= need.first && need.first <= chain.lastNumber else {
             throw VarveError(
-                .missingLog, "recovery begins in log file \(need.first), but files \(chain.firstNumber) to"
+                .missingLog,
+                "recovery begins in log file \(need.first), but files \(chain.firstNumber) to"
                     + " \(chain.lastNumber) were stored", hint: "back up again")
         }
         guard chain.covers(need.largestPageLSN) else { throw beyondTheEnd(need) }
         guard let checkpoint = need.checkpoint else { return }
         guard chain.covers(checkpoint.lsn) && chain.covers(checkpoint.checkpointLSN) else {
             throw VarveError(
-                .missingLog, "the last checkpoint \(checkpoint.lsn) is not in the stored logs", hint: "back up again")
+                .missingLog, "the last checkpoint \(checkpoint.lsn) is not in the stored logs",
+                hint: "back up again")
         }
         guard let id = need.environmentID else { return }
         // The checkpoint before the backup may be from before the environment was last created.
         let later = chain.files.flatMap(\.checkpoints).filter { $0.lsn > checkpoint.lsn }
         if let other = later.first(where: { $0.environmentID != id }) {
             throw VarveError(
-                .refused, "the environment was created anew while it was backed up: checkpoint \(other.lsn) has another"
+                .refused,
+                "the environment was created anew while it was backed up: checkpoint \(other.lsn) has another"
                     + " environment id", hint: "back up again")
         }
     }
@@ -135,7 +142,8 @@ struct LogCapture {
             let status = try file.status()
             try sink.begin(
                 SourceFile(
-                    path: restored == "." ? name : restored + "/" + name, kind: .log, attributes: status.attributes,
+                    path: restored == "." ? name : restored + "/" + name, kind: .log,
+                    attributes: status.attributes,
                     unit: 1, expectedSize: status.size))
             let copy = LogCopy(sink: sink)
             do {
@@ -173,8 +181,8 @@ struct LogCapture {
     private static let absoluteNameLimit = 16
 }
 
-/// Copies a log to the sink while it is walked, so that the very bytes that were checked are stored, and nothing
-/// behind the last whole record.
+/// Copies a log to the sink while it is walked, so that the very bytes that were checked are stored, and
+/// nothing behind the last whole record.
 private final class LogCopy {
     private let sink: any CaptureSink
     /// Bytes that were read and are not delivered yet, from `base` on.
@@ -182,13 +190,16 @@ private final class LogCopy {
     private var base: UInt64 = 0
 
     private static let runLength = 1 << 20
-    /// More is not kept: what a larger record needs is read a second time. A zero tail would fill it otherwise.
+    /// More is not kept: what a larger record needs is read a second time. A zero tail would fill it
+    /// otherwise.
     private static let limit = 4 << 20
 
     init(sink: any CaptureSink) { self.sink = sink }
 
     func keep(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) {
-        guard offset == base + UInt64(pending.count), pending.count + bytes.count <= Self.limit else { return }
+        guard offset == base + UInt64(pending.count), pending.count + bytes.count <= Self.limit else {
+            return
+        }
         pending.append(contentsOf: bytes)
     }
 
@@ -199,7 +210,9 @@ private final class LogCopy {
     private func flush(upTo end: UInt64) throws {
         let count = Int(min(end - base, UInt64(pending.count)))
         guard count > 0 else { return }
-        try pending.withUnsafeBytes { try sink.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: base) }
+        try pending.withUnsafeBytes {
+            try sink.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: base)
+        }
         pending.removeFirst(count)
         base += UInt64(count)
     }
@@ -213,7 +226,8 @@ private final class LogCopy {
                 done = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: base)
             }
             guard bytes.count == length else {
-                throw VarveError(.corrupt, "the log file became shorter while it was read", location: file.path)
+                throw VarveError(
+                    .corrupt, "the log file became shorter while it was read", location: file.path)
             }
             try bytes.withUnsafeBytes { try sink.write($0, at: base) }
             base += UInt64(length)

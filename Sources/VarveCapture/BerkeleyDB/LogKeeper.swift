@@ -7,10 +7,10 @@ import VarveFormat
 /// Holds on to log files that a backup needs while the application may remove them (`DB_LOG_AUTO_REMOVE`,
 /// `db_archive -d`).
 ///
-/// Each log file from the first needed one on gets a hard link in `.varve/logs` of the log directory, at the start
-/// and, by a thread, as new ones appear. Where links are not possible (another kind of file system, a foreign
-/// owner's files) the files are kept open instead, which holds their content just as well until this process ends.
-/// The links are removed by `close`; those of a run that was killed by the next run's `init`.
+/// Each log file from the first needed one on gets a hard link in `.varve/logs` of the log directory, at the
+/// start and, by a thread, as new ones appear. Where links are not possible (another kind of file system, a
+/// foreign owner's files) the files are kept open instead, which holds their content just as well until this
+/// process ends. The links are removed by `close`; those of a run that was killed by the next run's `init`.
 public final class LogKeeper: Sendable {
     private struct State: ~Copyable {
         var linked: Set<UInt32> = []
@@ -81,7 +81,9 @@ public final class LogKeeper: Sendable {
     public func poll() throws {
         for number in try Self.numbers(in: logDirectory) where number >= first {
             try state.withLock { state in
-                guard !state.isStopping, !state.linked.contains(number), state.open[number] == nil else { return }
+                guard !state.isStopping, !state.linked.contains(number), state.open[number] == nil else {
+                    return
+                }
                 try hold(number, &state)
             }
         }
@@ -127,8 +129,8 @@ public final class LogKeeper: Sendable {
         [EPERM, EACCES, EXDEV, EMLINK, EOPNOTSUPP, ENOSYS, EROFS].contains(code)
     }
 
-    /// As private as the logs may be; of the log directory's owner when root makes it, so that the application's
-    /// own user can back up next time.
+    /// As private as the logs may be; of the log directory's owner when root makes it, so that the
+    /// application's own user can back up next time.
     private func prepareDirectory() throws {
         if try FileStatus.of(directory)?.kind == .directory { return }
         guard let owner = try FileStatus.of(logDirectory) else { return }
@@ -159,13 +161,18 @@ public final class LogKeeper: Sendable {
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
-    /// Runs `body` with a held log file, open for reading. Nil if it is not held.
+    /// Runs `body` with a held log file, open for reading. Nil if it is not held, or somebody removed the link.
     public func withFile<R>(_ number: UInt32, _ body: (borrowing File) throws -> R) throws -> R? {
         let (isLinked, held) = state.withLock { ($0.linked.contains(number), $0.open[number]) }
         if let held { return try body(held.file) }
         guard isLinked else { return nil }
-        let file = try File.open(
-            reading: Path.join(directory, EnvironmentFileKind.logName(number)), followLinks: false)
+        let file: File
+        do {
+            file = try File.open(
+                reading: Path.join(directory, EnvironmentFileKind.logName(number)), followLinks: false)
+        } catch let error as VarveError where error.isNoEntry {
+            return nil
+        }
         return try body(file)
     }
 
@@ -187,7 +194,8 @@ public final class LogKeeper: Sendable {
             state.linked.removeAll()
             if state.isClosed || inPlace { return }
             state.isClosed = true
-            // A link that stays costs its file's space until the next run removes it: not worth failing a backup.
+            // A link that stays costs its file's space until the next run removes it: not worth failing a
+            // backup.
             _ = try? Self.removeLinks(logDirectory: logDirectory)
         }
     }
@@ -196,7 +204,8 @@ public final class LogKeeper: Sendable {
         Path.join(Path.join(logDirectory, EnvironmentLayout.ownDirectoryName), "logs")
     }
 
-    /// Removes what a run that was killed left. Only under the environment's lock: a running backup needs them.
+    /// Removes what a run that was killed left. Only under the environment's lock: a running backup needs
+    /// them.
     ///
     /// - Returns: how many links there were.
     @discardableResult

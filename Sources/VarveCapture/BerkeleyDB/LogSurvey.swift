@@ -14,11 +14,11 @@ public struct LogSurvey: Sendable, Hashable {
 
     /// Reads the log files from the newest down to the one with the last checkpoint.
     ///
-    /// Recovery begins at the `ckp_lsn` of the last checkpoint, and without a checkpoint at the log's beginning. An
-    /// encrypted log does not show its checkpoints, so all of its files are needed.
+    /// Recovery begins at the `ckp_lsn` of the last checkpoint, and without a checkpoint at the log's
+    /// beginning. An encrypted log does not show its checkpoints, so all of its files are needed.
     ///
-    /// Throws `.notTransactional` if there are no log files, `.missingLog` if the needed ones are not all there, and
-    /// `.refused` if a file that should be whole is damaged.
+    /// Throws `.notTransactional` if there are no log files, `.missingLog` if the needed ones are not all
+    /// there, and `.refused` if a file that should be whole is damaged.
     public static func survey(_ directory: String) throws -> LogSurvey {
         let numbers = try LogKeeper.numbers(in: directory)
         guard let lowest = numbers.first, let highest = numbers.last else { throw noLogs(directory) }
@@ -50,7 +50,8 @@ public struct LogSurvey: Sendable, Hashable {
         if survey.checkpoint == nil && !survey.isEncrypted && lowest != 1 {
             throw VarveError(
                 .missingLog, "the logs begin with number \(lowest), and there is no checkpoint in them",
-                location: directory, hint: "recovery needs all logs since the last checkpoint: find the missing ones")
+                location: directory,
+                hint: "recovery needs all logs since the last checkpoint: find the missing ones")
         }
         try survey.requireContiguous(directory)
         return survey
@@ -60,7 +61,8 @@ public struct LogSurvey: Sendable, Hashable {
         guard let lowest = numbers.first, let highest = numbers.last else { return }
         guard lowest <= firstNeeded else {
             throw VarveError(
-                .missingLog, "recovery begins in log file \(firstNeeded), but the first one there is \(lowest)",
+                .missingLog,
+                "recovery begins in log file \(firstNeeded), but the first one there is \(lowest)",
                 location: directory, hint: "a needed log file was removed: put it back, or take a checkpoint")
         }
         let present = Set(numbers)
@@ -68,16 +70,20 @@ public struct LogSurvey: Sendable, Hashable {
             throw VarveError(
                 .missingLog, "there is a gap in the logs: \(EnvironmentFileKind.logName(missing)) is missing",
                 location: directory,
-                hint: "recovery needs every file from \(firstNeeded) to \(highest): put it back, or take a checkpoint")
+                hint:
+                    "recovery needs every file from \(firstNeeded) to \(highest): put it back, or take a checkpoint"
+            )
         }
     }
 
     private static func noLogs(_ directory: String) -> VarveError {
         VarveError(
-            .notTransactional, "there are no log files: the environment is not transactional, keeps its logs in memory,"
+            .notTransactional,
+            "there are no log files: the environment is not transactional, keeps its logs in memory,"
                 + " or has them elsewhere",
             location: directory,
-            hint: "if the application's code sets the log directory (set_lg_dir), name it with --log-dir; without"
+            hint:
+                "if the application's code sets the log directory (set_lg_dir), name it with --log-dir; without"
                 + " logs on disk no consistent backup is possible while the application runs")
     }
 

@@ -5,14 +5,14 @@ import VarveFormat
 
 /// An environment that nobody has open, read file by file, without libdb.
 ///
-/// That nobody has it open is established before the first byte and again after the last: no process has a region,
-/// log or database file open or mapped (as far as this user may see), nobody holds a lock in `__db.register`, the
-/// regions count no references, and no file has changed meanwhile.
+/// That nobody has it open is established before the first byte and again after the last: no process has a
+/// region, log or database file open or mapped (as far as this user may see), nobody holds a lock in
+/// `__db.register`, the regions count no references, and no file has changed meanwhile.
 ///
-/// An application that closes an environment leaves no checkpoint behind by itself (`__env_close` takes none), and
-/// need not: recovery of the backup begins at the last checkpoint that there is, so the logs from there on are
-/// stored, and the end of the log lies past every page. Transactions that were committed without synchronising and
-/// never written are in nobody's files, and in no backup.
+/// An application that closes an environment leaves no checkpoint behind by itself (`__env_close` takes
+/// none), and need not: recovery of the backup begins at the last checkpoint that there is, so the logs from
+/// there on are stored, and the end of the log lies past every page. Transactions that were committed without
+/// synchronising and never written are in nobody's files, and in no backup.
 public final class OfflineSource: CaptureSource {
     private let options: EnvironmentOptions
 
@@ -81,7 +81,8 @@ struct QuietEnvironment {
         files = try Self.statuses(layout, listing)
     }
 
-    /// Throws `.refused` if somebody has opened it since, or a file was written, created, removed or replaced.
+    /// Throws `.refused` if somebody has opened it since, or a file was written, created, removed or
+    /// replaced.
     func requireUnchanged(_ layout: EnvironmentLayout) throws {
         let listing = try layout.list()
         try Self.requireUnused(layout, listing)
@@ -89,7 +90,8 @@ struct QuietEnvironment {
         guard now != files else { return }
         let changed = Set(now.keys).union(files.keys).sorted().first { now[$0] != files[$0] } ?? layout.home
         throw VarveError(
-            .refused, "the environment was used while it was backed up: \(changed) has changed", location: layout.home,
+            .refused, "the environment was used while it was backed up: \(changed) has changed",
+            location: layout.home,
             hint: "stop the application for the time of an offline backup, or leave out --offline")
     }
 
@@ -111,7 +113,9 @@ struct QuietEnvironment {
 
     private static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
         let directory = layout.logDirectory.path
-        return try LogKeeper.numbers(in: directory).map { Path.join(directory, EnvironmentFileKind.logName($0)) }
+        return try LogKeeper.numbers(in: directory).map {
+            Path.join(directory, EnvironmentFileKind.logName($0))
+        }
     }
 
     private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
@@ -119,7 +123,8 @@ struct QuietEnvironment {
         let use = try EnvironmentUse.find(paths)
         if let holder = use.processes.first {
             throw inUse(
-                layout.home, "process \(holder.process) (\(holder.command)) has \(Path.name(holder.path)) open")
+                layout.home,
+                "process \(holder.process) (\(holder.command)) has \(Path.name(holder.path)) open")
         }
         if let process = try EnvironmentRegister.read(home: layout.home)?.living.first {
             throw inUse(layout.home, "process \(process) is registered with it")
@@ -133,7 +138,9 @@ struct QuietEnvironment {
     }
 
     static func requireNoPanic(_ home: String) throws {
-        if try RegionState.read(home: home)?.isPanicked == true { throw needsRecovery(home, "it has panicked") }
+        if try RegionState.read(home: home)?.isPanicked == true {
+            throw needsRecovery(home, "it has panicked")
+        }
     }
 
     private static func requireCleanClose(_ home: String) throws {
@@ -149,6 +156,8 @@ struct QuietEnvironment {
     private static func needsRecovery(_ home: String, _ why: String) -> VarveError {
         VarveError(
             .needsRecovery, "the environment needs recovery: \(why)", location: home,
-            hint: "run db_recover in the home (or start the application, if it recovers by itself), then back up again")
+            hint:
+                "run db_recover in the home (or start the application, if it recovers by itself), then back up again"
+        )
     }
 }
