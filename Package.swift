@@ -42,7 +42,7 @@ let package = Package(
             name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
         .target(
             name: "VarveRepository",
-            dependencies: ["VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
+            dependencies: ["VarveChunking", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
         .target(
             name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFiles", "VarveFormat"],

@@ -32,7 +32,11 @@ public final class Archiver {
     public func backup(_ source: some CaptureSource, tool: String) throws -> Result {
         let started = Clock.now()
         let writer = try RepositoryWriter(repository)
-        let session = ArchiveSession(writer: writer, cancellation: cancellation, progress: progress)
+        let parent = try source.home.flatMap {
+            try ParentSnapshot.newest(of: $0, on: Host.name, in: repository)
+        }
+        let session = ArchiveSession(
+            writer: writer, parent: parent, cancellation: cancellation, progress: progress)
         defer { session.close() }
         let summary = try source.capture(into: session)
         try cancellation.check()
@@ -57,24 +61,33 @@ private final class ArchiveSession: CaptureSink {
     private let extentSize: UInt32
     private let collector: ExtentCollector
     private let pipeline: ExtentPipeline
-    private var file: (source: SourceFile, cutter: ExtentCutter)?
+    private let parent: ParentSnapshot?
+    private let parentReader: BlobReader
+    private var file: (source: SourceFile, cutter: ExtentCutter, parent: ParentFile?)?
     private var batch: ExtentPipeline.Batch?
+    /// Where in the file the extent being filled begins.
+    private var extentOffset: UInt64 = 0
     private var bytesDone: UInt64 = 0
     private var bytesTotal: UInt64?
 
     init(
-        writer: RepositoryWriter, cancellation: Cancellation, progress: @escaping @Sendable (Progress) -> Void
+        writer: RepositoryWriter, parent: ParentSnapshot?, cancellation: Cancellation,
+        progress: @escaping @Sendable (Progress) -> Void
     ) {
+        self.parent = parent
         self.cancellation = cancellation
         self.progress = progress
         let parameters = writer.repository.description.parameters
         extentSize = parameters.extentSize
         let collector = ExtentCollector(writer: writer, level: parameters.compressionLevel)
         self.collector = collector
-        let index = writer.index
+        let storage = writer.repository.storage
+        parentReader = BlobReader(index: writer.index, storage: storage)
         pipeline = ExtentPipeline(
-            extentSize: Int(extentSize), level: parameters.compressionLevel, workers: Host.processors,
-            contains: { index.find($0) != nil }, collect: { try collector.collect($0) })
+            .init(
+                extentSize: Int(extentSize), level: parameters.compressionLevel, index: writer.index,
+                storage: storage),
+            workers: Host.processors, collect: { try collector.collect($0) })
     }
 
     func expect(totalBytes: UInt64) { bytesTotal = totalBytes }
@@ -85,7 +98,10 @@ private final class ArchiveSession: CaptureSink {
             throw VarveError(
                 .invalid, "\(source.path) has pages of \(source.unit) bytes, which no extent can hold")
         }
-        file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit))
+        // A parent that can't be read costs space, not the backup.
+        let before = parent?.file(source.path).flatMap { try? ParentFile($0, reader: parentReader) }
+        file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit), before)
+        extentOffset = 0
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
     }
 
@@ -104,11 +120,12 @@ private final class ArchiveSession: CaptureSink {
         guard let source = file?.source, var cutter = file?.cutter else {
             preconditionFailure("end without begin")
         }
-        file = nil
         let rest = try cutter.finish(size: facts.size, buffer: buffer, full: extentIsFull)
         let last = try batch ?? pipeline.acquire()
         batch = nil
+        if rest > 0 { noteParent(last, at: facts.size - UInt64(rest)) }
         last.rest = rest
+        file = nil
         let collector = collector
         last.atEnd = { try collector.endFile(source, facts) }
         try pipeline.submit(last)
@@ -123,10 +140,22 @@ private final class ArchiveSession: CaptureSink {
 
     private func extentIsFull() throws {
         guard let current = batch else { preconditionFailure("no extent was begun") }
+        noteParent(current, at: extentOffset)
+        extentOffset += UInt64(extentSize)
         current.fullCount += 1
         guard current.isFull else { return }
         batch = nil
         try pipeline.submit(current)
+    }
+
+    /// Before the extent is counted.
+    private func noteParent(_ batch: ExtentPipeline.Batch, at offset: UInt64) {
+        do {
+            batch.parents.append(try file?.parent?.extent(at: offset))
+        } catch {
+            file?.parent = nil
+            batch.parents.append(nil)
+        }
     }
 
     func finish() throws -> ([Manifest.File], Manifest.Statistics) {
@@ -166,6 +195,11 @@ private final class ExtentCollector: @unchecked Sendable {
                 statistics.newExtents += 1
                 statistics.newBytes += UInt64(length)
                 statistics.storedBytes += UInt64(header.totalLength)
+                if header.encoding == .delta {
+                    statistics.deltaExtents += 1
+                    statistics.deltaBytes += UInt64(header.totalLength)
+                    statistics.deepestChain = max(statistics.deepestChain, UInt64(result.depth))
+                }
             }
             try map.append(result.id, length: UInt64(length)) { try store($0) }
         }

@@ -2,6 +2,7 @@ import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveStorage
 
 /// Hashes and compresses extents on all processors; gives them back in the order in which they came.
 ///
@@ -23,8 +24,9 @@ final class ExtentPipeline: Sendable {
         var rest = 0
         /// Runs on the collecting thread after the extents: the end of the file.
         var atEnd: (() throws -> Void)?
-        /// One for each extent; `header` is nil for zeros, and for what is stored already.
-        fileprivate(set) var results: [(id: ContentID, header: Pack.BlobHeader?)] = []
+        /// What the parent snapshot has at the place of each extent.
+        var parents: [ContentID?] = []
+        fileprivate(set) var results: [ExtentWorker.Outcome] = []
 
         init(extentSize: Int) {
             self.extentSize = extentSize
@@ -65,6 +67,7 @@ final class ExtentPipeline: Sendable {
             fullCount = 0
             rest = 0
             atEnd = nil
+            parents.removeAll(keepingCapacity: true)
             results.removeAll(keepingCapacity: true)
         }
     }
@@ -83,17 +86,21 @@ final class ExtentPipeline: Sendable {
     private let batchCount: Int
     private let threads: [WorkerThread]
 
-    /// - Parameters:
-    ///   - contains: whether a blob is stored already; called from the workers.
-    ///   - collect: called in order, on one thread.
-    init(
-        extentSize: Int, level: Int32, workers: Int, contains: @escaping @Sendable (ContentID) -> Bool,
-        collect: @escaping @Sendable (Batch) throws -> Void
-    ) {
+    /// What the workers go by.
+    struct Context: Sendable {
+        var extentSize: Int
+        var level: Int32
+        var index: RepositoryIndex
+        var storage: any Storage
+        var policy = DeltaPolicy()
+    }
+
+    /// - Parameter collect: called in order, on one thread.
+    init(_ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws -> Void) {
         batchCount = 2 * workers + 2
-        let state = Monitor(State(free: (0..<batchCount).map { _ in Batch(extentSize: extentSize) }))
+        let state = Monitor(State(free: (0..<batchCount).map { _ in Batch(extentSize: context.extentSize) }))
         self.state = state
-        let encode = { @Sendable in Self.encode(state, level: level, contains: contains) }
+        let encode = { @Sendable in Self.encode(state, context) }
         threads =
             (0..<workers).map { _ in WorkerThread(encode) } + [WorkerThread { Self.collect(state, collect) }]
     }
@@ -122,14 +129,14 @@ final class ExtentPipeline: Sendable {
         }
     }
 
-    /// Ends the threads. Batchs not collected yet are dropped.
+    /// Ends the threads. Batches not collected yet are dropped.
     func close() {
         state.change { $0.isClosed = true }
         for thread in threads { thread.join() }
     }
 
-    private static func encode(_ state: Monitor<State>, level: Int32, contains: (ContentID) -> Bool) {
-        let encoder = BlobEncoder(level: level)
+    private static func encode(_ state: Monitor<State>, _ context: Context) {
+        let worker = ExtentWorker(context)
         while true {
             let next = state.wait { state -> Batch?? in
                 if state.isClosed || state.error != nil { return .some(nil) }
@@ -137,7 +144,7 @@ final class ExtentPipeline: Sendable {
             }
             guard let batch = next else { return }
             do {
-                try encode(batch, encoder, contains)
+                try encode(batch, worker)
                 state.change { _ = $0.finished.insert(ObjectIdentifier(batch)) }
             } catch {
                 state.change { if $0.error == nil { $0.error = error } }
@@ -146,18 +153,17 @@ final class ExtentPipeline: Sendable {
         }
     }
 
-    private static func encode(_ batch: Batch, _ encoder: BlobEncoder, _ contains: (ContentID) -> Bool) throws
-    {
+    private static func encode(_ batch: Batch, _ worker: ExtentWorker) throws {
         for index in 0..<batch.count {
             let extent = batch.extent(index)
             if isZero(extent) {
-                batch.results.append((.zero, nil))
+                batch.results.append(ExtentWorker.Outcome(id: .zero))
                 continue
             }
-            let id = Hasher.id(of: extent, .data)
-            let header =
-                contains(id) ? nil : try encoder.encode(extent, id: id, type: .data, into: batch.room(index))
-            batch.results.append((id, header))
+            batch.results.append(
+                try worker.encode(
+                    extent, id: Hasher.id(of: extent, .data), parent: batch.parents[index],
+                    into: batch.room(index)))
         }
     }
 

@@ -70,6 +70,10 @@ public protocol CaptureSink: AnyObject {
 
 /// Something that can be backed up.
 public protocol CaptureSource {
+    /// Which environment it is, as the manifest will say: its files are stored against those of the newest
+    /// snapshot of the same one. Nil for none.
+    var home: String? { get }
+
     /// Delivers everything in the order of the contract (databases, then logs ascending), checks what it can,
     /// and throws before the first `begin` if the source must be refused.
     func capture(into sink: any CaptureSink) throws -> CaptureSummary

@@ -272,6 +272,11 @@ extension Manifest {
         public var storedBytes: UInt64 = 0
         /// Of `storedBytes`, what is not source data: maps.
         public var metadataBytes: UInt64 = 0
+        /// Of the new extents, those stored against an earlier version, and what they take of `storedBytes`.
+        public var deltaExtents: UInt64 = 0
+        public var deltaBytes: UInt64 = 0
+        /// The most deltas that one of them needs to be decoded.
+        public var deepestChain: UInt64 = 0
         public init() {}
     }
 }

@@ -4,9 +4,13 @@ import VarveFormat
 
 /// Turns bytes into a blob, ready to be appended to a pack. One per thread.
 public final class BlobEncoder {
-    private let compressor: Compressor
-    private let decompressor = Decompressor()
+    let compressor: Compressor
+    let decoder = BlobDecoder()
     private var scratch: [UInt8] = []
+    // Reused by deltas: the changed bytes, the base's bytes at the same places, and the decoded result.
+    var changed: [UInt8] = []
+    var prefix: [UInt8] = []
+    var version: [UInt8] = []
 
     public init(level: Int32) { compressor = Compressor(level: level) }
 
@@ -33,7 +37,7 @@ public final class BlobEncoder {
         if let length = try compressor.compress(bytes, into: room) {
             header = Pack.BlobHeader(
                 id: id, type: type, encoding: .zstd, storedLength: length, decodedLength: bytes.count)
-            try check(UnsafeRawBufferPointer(rebasing: payload.prefix(length)), against: bytes)
+            try check(header, UnsafeRawBufferPointer(rebasing: payload.prefix(length)), against: bytes)
         } else {
             payload.copyMemory(from: bytes)
         }
@@ -41,18 +45,25 @@ public final class BlobEncoder {
         return header
     }
 
-    private func check(_ payload: UnsafeRawBufferPointer, against bytes: UnsafeRawBufferPointer) throws {
+    private func check(
+        _ header: Pack.BlobHeader, _ payload: UnsafeRawBufferPointer, against bytes: UnsafeRawBufferPointer
+    ) throws {
         if scratch.count < bytes.count { scratch = [UInt8](repeating: 0, count: bytes.count) }
         try scratch.withUnsafeMutableBytes { scratch in
             let decoded = UnsafeMutableRawBufferPointer(rebasing: scratch.prefix(bytes.count))
-            try decompressor.decompress(payload, into: decoded)
-            guard memcmp(decoded.baseAddress!, bytes.baseAddress!, bytes.count) == 0 else {
-                throw VarveError(
-                    .corrupt, "what zstd compressed does not decompress to the same bytes",
-                    hint:
-                        "this machine's memory or its zstd library is faulty: test both before you trust a backup"
-                )
-            }
+            try decoder.decode(header, payload: payload, into: decoded)
+            try Self.requireEqual(UnsafeRawBufferPointer(decoded), bytes)
+        }
+    }
+
+    static func requireEqual(_ decoded: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) throws {
+        guard decoded.count == bytes.count, memcmp(decoded.baseAddress!, bytes.baseAddress!, bytes.count) == 0
+        else {
+            throw VarveError(
+                .corrupt, "what was compressed does not decompress to the same bytes",
+                hint:
+                    "this machine's memory or its zstd library is faulty: test both before you trust a backup"
+            )
         }
     }
 }

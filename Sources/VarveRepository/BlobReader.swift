@@ -1,3 +1,4 @@
+import VarveCodec
 import VarveFormat
 import VarveStorage
 
@@ -6,10 +7,17 @@ public final class BlobReader {
     /// Deltas against deltas beyond this are damage or malice: a writer bounds the work of a restore far below.
     static let maximumChainLength = 4096
 
+    /// What it took to decode a blob.
+    public struct Chain: Hashable, Sendable {
+        /// Deltas applied; 0 for a blob that stands alone.
+        public var depth = 0
+        /// Bytes decoded, of the whole blob at the bottom and of every delta on it.
+        public var work = 0
+    }
+
     private let index: RepositoryIndex
     private let storage: any Storage
     private let decoder = BlobDecoder()
-    private var stored: [UInt8] = []
 
     public init(index: RepositoryIndex, storage: any Storage) {
         self.index = index
@@ -18,76 +26,124 @@ public final class BlobReader {
 
     /// The decoded bytes of a blob, checked against its id.
     public func read(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
-        do {
-            return try read(id, type, depth: 0)
-        } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
-            // The table may be at fault and not the pack.
-            guard try index.rebuild() else { throw error }
-            return try read(id, type, depth: 0)
+        try trustingIndexOnce {
+            var bytes: [UInt8] = []
+            try decode(id, type, into: &bytes)
+            try Self.check(bytes, id, type)
+            return bytes
         }
     }
 
-    private func read(_ id: ContentID, _ type: BlobType, depth: Int) throws -> [UInt8] {
-        guard depth <= Self.maximumChainLength else {
-            throw VarveError(.corrupt, "blob \(id.short) is at the end of an endless chain of deltas")
+    /// Like `read`, but the caller checks the id, together with others: hashing several at once is much faster.
+    ///
+    /// - Parameter bytes: its memory is reused.
+    public func readUnchecked(_ id: ContentID, _ type: BlobType, into bytes: inout [UInt8]) throws -> Chain {
+        try trustingIndexOnce { try decode(id, type, into: &bytes) }
+    }
+
+    static func check(_ bytes: [UInt8], _ id: ContentID, _ type: BlobType) throws {
+        guard bytes.withUnsafeBytes({ Hasher.id(of: $0, type) }) == id else {
+            throw VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
         }
+    }
+
+    /// The table may be at fault and not the pack: then the packs themselves are asked, once.
+    private func trustingIndexOnce<R>(_ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
+            guard try index.rebuild() else { throw error }
+            return try body()
+        }
+    }
+
+    /// Down to the blob that stands alone, then up again, delta by delta, in the one buffer.
+    @discardableResult
+    private func decode(_ id: ContentID, _ type: BlobType, into bytes: inout [UInt8]) throws -> Chain {
+        var links = [try load(id, type)]
+        while let base = links[links.count - 1].header.base {
+            guard links.count <= Self.maximumChainLength else {
+                throw VarveError(.corrupt, "blob \(id.short) is at the end of an endless chain of deltas")
+            }
+            links.append(try load(base, type))
+        }
+        let whole = links.removeLast()
+        let length = Int(whole.header.decodedLength)
+        if bytes.count > length { bytes.removeLast(bytes.count - length) }
+        if bytes.count < length { bytes.append(contentsOf: repeatElement(0, count: length - bytes.count)) }
+        var chain = Chain(depth: links.count, work: length)
+        try whole.locatingErrors {
+            try whole.withPayload { payload in
+                try bytes.withUnsafeMutableBytes {
+                    try decoder.decode(whole.header, payload: payload, into: $0)
+                }
+            }
+        }
+        for link in links.reversed() {
+            chain.work += try link.locatingErrors {
+                try link.withPayload { try decoder.apply(link.header, payload: $0, to: &bytes) }
+            }
+        }
+        return chain
+    }
+
+    /// A stored blob as it was read, header first.
+    private struct Stored {
+        var header: Pack.BlobHeader
+        var bytes: [UInt8]
+        var location: IndexTable.Location
+        var storage: any Storage
+
+        func withPayload<R>(_ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+            try bytes.withUnsafeBytes { bytes in
+                try body(UnsafeRawBufferPointer(rebasing: bytes[header.length..<header.totalLength]))
+            }
+        }
+
+        func locatingErrors<R>(_ body: () throws -> R) throws -> R {
+            do {
+                return try body()
+            } catch var error as VarveError where error.code == .corrupt && error.location == nil {
+                error.location = location.describe(in: storage)
+                throw error
+            }
+        }
+    }
+
+    private func load(_ id: ContentID, _ type: BlobType) throws -> Stored {
         guard let location = index.find(id) else {
             throw VarveError(
                 .missing, "blob \(id.short) is in no pack", location: storage.location,
                 hint: "run 'varve verify --content' to see which snapshots need it")
         }
         do {
-            let header = try load(location)
+            var bytes = try read(location, count: location.readLength)
+            let header = try bytes.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
+            if header.totalLength > bytes.count { bytes = try read(location, count: header.totalLength) }
+            guard header.totalLength <= bytes.count else {
+                throw VarveError(.corrupt, "the pack ends in the middle of blob \(id.short)")
+            }
             guard header.id == id, header.type == type else {
                 throw VarveError(.corrupt, "another blob is where \(id.short) should be")
             }
-            let base = try header.base.map { base -> [UInt8] in
-                // The recursion reuses `stored`: keep this payload.
-                let payload = stored
-                defer { stored = payload }
-                return try read(base, type, depth: depth + 1)
-            }
-            return try decode(header, base: base)
+            return Stored(header: header, bytes: bytes, location: location, storage: storage)
         } catch var error as VarveError where error.code == .corrupt && error.location == nil {
-            error.location =
-                "\(storage.location)/\(ObjectName(.pack, location.pack)), offset \(location.offset)"
+            error.location = location.describe(in: storage)
             throw error
         }
     }
 
-    /// Reads header and payload into `stored`.
-    private func load(_ location: IndexTable.Location) throws -> Pack.BlobHeader {
-        try load(location, count: location.readLength)
-        let header = try stored.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
-        if header.totalLength > stored.count { try load(location, count: header.totalLength) }
-        guard header.totalLength <= stored.count else {
-            throw VarveError(.corrupt, "the pack ends in the middle of blob \(header.id.short)")
-        }
-        return header
-    }
-
-    private func load(_ location: IndexTable.Location, count: Int) throws {
-        stored = try [UInt8](unsafeUninitializedCapacity: count) { buffer, read in
+    private func read(_ location: IndexTable.Location, count: Int) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { buffer, read in
             let room = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
             read = try storage.read(ObjectName(.pack, location.pack), at: UInt64(location.offset), into: room)
         }
     }
+}
 
-    private func decode(_ header: Pack.BlobHeader, base: [UInt8]?) throws -> [UInt8] {
-        let length = Int(header.decodedLength)
-        return try [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-            let target = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: length)
-            try stored.withUnsafeBytes { stored in
-                let payload = UnsafeRawBufferPointer(rebasing: stored[header.length..<header.totalLength])
-                if let base {
-                    try base.withUnsafeBytes {
-                        try decoder.decode(header, payload: payload, base: $0, into: target)
-                    }
-                } else {
-                    try decoder.decode(header, payload: payload, into: target)
-                }
-            }
-            count = length
-        }
+extension IndexTable.Location {
+    /// For messages.
+    fileprivate func describe(in storage: any Storage) -> String {
+        "\(storage.location)/\(ObjectName(.pack, pack)), offset \(offset)"
     }
 }

@@ -94,17 +94,17 @@ extension Verifier {
                 throw VarveError(.corrupt, "a blob's header is not what the directory says")
             }
             let payload = UnsafeRawBufferPointer(rebasing: blob[entry.header.length...])
-            let base = try entry.header.base.map { try bases.read($0, entry.header.type) }
-            let target = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: Int(entry.header.decodedLength), alignment: 64)
-            defer { target.deallocate() }
-            if let base {
-                try base.withUnsafeBytes {
-                    try decoder.decode(entry.header, payload: payload, base: $0, into: target)
-                }
+            var decoded: [UInt8] = []
+            if let base = entry.header.base {
+                _ = try bases.readUnchecked(base, entry.header.type, into: &decoded)
+                try decoder.apply(entry.header, payload: payload, to: &decoded)
             } else {
-                try decoder.decode(entry.header, payload: payload, into: target)
+                decoded = [UInt8](repeating: 0, count: Int(entry.header.decodedLength))
+                try decoded.withUnsafeMutableBytes {
+                    try decoder.decode(entry.header, payload: payload, into: $0)
+                }
             }
+            try BlobReader.check(decoded, entry.header.id, entry.header.type)
         } catch {
             bad.insert(entry.header.id)
             note("\(object)", error, range: UInt64(start)..<UInt64(end))

@@ -1,3 +1,5 @@
+import VarveFiles
+
 /// Which environment to capture, and what only its application's code knows of it.
 public struct EnvironmentOptions: Sendable, Hashable {
     /// The environment's home directory (`DB_HOME`).
@@ -11,6 +13,9 @@ public struct EnvironmentOptions: Sendable, Hashable {
     public var only: [String]
     /// Every log file that is there, also those that recovery of this backup does not need.
     public var allLogs: Bool
+
+    /// As manifests name it: absolute, without symbolic links; nil if it is not there.
+    var resolvedHome: String? { try? Path.resolve(home) }
 
     public init(
         home: String, dataDirectories: [String] = [], logDirectory: String? = nil, only: [String] = [],

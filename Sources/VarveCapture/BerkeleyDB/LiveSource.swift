@@ -31,6 +31,8 @@ public final class LiveSource: CaptureSource {
         self.helper = helper
     }
 
+    public var home: String? { options.resolvedHome }
+
     public func capture(into sink: any CaptureSink) throws -> CaptureSummary {
         try LiveCapture(options, helper: helper, reading: .library, into: sink).run()
     }
@@ -49,6 +51,8 @@ public final class DirectSource: CaptureSource {
         self.options = options
         self.helper = helper
     }
+
+    public var home: String? { options.resolvedHome }
 
     public func capture(into sink: any CaptureSink) throws -> CaptureSummary {
         let layout = try EnvironmentLayout.find(options)

@@ -18,6 +18,8 @@ public final class OfflineSource: CaptureSource {
 
     public init(_ options: EnvironmentOptions) { self.options = options }
 
+    public var home: String? { options.resolvedHome }
+
     public func capture(into sink: any CaptureSink) throws -> CaptureSummary {
         let layout = try EnvironmentLayout.find(options)
         // Before the lock: a directory that is no environment stays untouched.

@@ -1,0 +1,53 @@
+import VarveFormat
+
+/// The version of a file that an earlier snapshot holds, looked at from front to back: what its new version is
+/// compared with, place by place.
+public struct ParentFile {
+    private var map: ExtentMapReader
+    private var next: MappedExtent?
+
+    /// - Throws: what reading the map throws; a writer then goes on without a parent.
+    public init(_ file: Manifest.File, reader: BlobReader) throws {
+        map = try ExtentMapReader(file, reader: reader)
+        next = try map.next()
+    }
+
+    /// The extent that was at this offset, nil if there was none or only zeros.
+    ///
+    /// - Precondition: offsets ascend from call to call.
+    public mutating func extent(at offset: UInt64) throws -> ContentID? {
+        while let extent = next, extent.offset < offset { next = try map.next() }
+        guard let extent = next, extent.offset == offset else { return nil }
+        return extent.id
+    }
+}
+
+/// An earlier snapshot of the same source.
+public struct ParentSnapshot: Sendable {
+    public var reference: SnapshotReference
+    private var files: [String: Manifest.File]
+
+    public init(reference: SnapshotReference, manifest: Manifest) {
+        self.reference = reference
+        files = Dictionary(manifest.files.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    public func file(_ path: String) -> Manifest.File? { files[path] }
+
+    /// How many of the newest manifests are looked at: beyond, a source counts as new.
+    private static let searchLimit = 1000
+
+    /// The newest snapshot of the environment at `home` on `host`; nil if there is none that can be read.
+    public static func newest(of home: String, on host: String, in repository: Repository) throws
+        -> ParentSnapshot?
+    {
+        for reference in try repository.manifests.list().suffix(searchLimit).reversed() {
+            // One that is damaged is verification's business; an older one serves as well.
+            guard let manifest = try? repository.manifests.read(reference) else { continue }
+            if manifest.environment?.home == home && manifest.host == host {
+                return ParentSnapshot(reference: reference, manifest: manifest)
+            }
+        }
+        return nil
+    }
+}
