@@ -67,7 +67,8 @@ public struct ExtentMapNode: Hashable, Sendable {
             (1...Self.fanOut).contains(count), count * ContentID.byteCount == reader.remaining
         else { throw VarveError(.corrupt, "the extent map has impossible lengths") }
         let span = Self.span(level: level, extentSize: extentSize)
-        guard length > UInt64(count - 1) * span, length <= UInt64(count) * span else {
+        // Divided, not multiplied: 256 entries of level 4 with the largest extents are 2^64 bytes.
+        guard length > 0, (length - 1) / span == UInt64(count - 1) else {
             throw VarveError(
                 .corrupt, "the extent map covers \(length) bytes with \(count) entries of \(span)")
         }
