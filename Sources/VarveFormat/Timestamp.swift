@@ -57,6 +57,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             fraction = (digits.count..<9).reduce(value) { scaled, _ in scaled * 10 }
         }
         let days = Self.days(fromYear: Int64(year), month: month, day: day)
+        // 30 February is a day of March by another name.
+        guard Self.civil(fromDays: days).day == day else { return nil }
         self.init(
             seconds: days * 86400 + Int64(hour * 3600 + minute * 60 + second), nanoseconds: UInt32(fraction))
     }
