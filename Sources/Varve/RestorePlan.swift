@@ -69,8 +69,15 @@ public struct RestorePlan: Sendable, Codable, Hashable {
 
     private static func checkFiles(_ files: [Manifest.File]) throws {
         var seen: Set<String> = []
+        var total: UInt64 = 0
         for file in files {
             try checkPath(file.path)
+            let (sum, overflow) = total.addingReportingOverflow(file.size)
+            guard !overflow, sum <= UInt64(Int64.max) else {
+                throw VarveError(
+                    .corrupt, "the manifest gives \(file.path) \(file.size) bytes: more than can be")
+            }
+            total = sum
             guard seen.insert(file.path).inserted else {
                 throw VarveError(.corrupt, "the manifest lists \(file.path) twice")
             }
@@ -91,11 +98,17 @@ public struct RestorePlan: Sendable, Codable, Hashable {
     /// Recovery of a gap can succeed and give stale data: coverage is proved here, not left to the database.
     private static func checkLogs(_ manifest: Manifest) throws {
         guard let recovery = manifest.recovery else { return }
-        let numbers = manifest.files.compactMap { $0.log?.number }.sorted()
-        let needed = recovery.firstLog <= recovery.lastLog ? Array(recovery.firstLog...recovery.lastLog) : []
-        let missing = Set(needed).subtracting(numbers).sorted()
-        guard missing.isEmpty, !needed.isEmpty else {
-            let list = missing.prefix(5).map(String.init).joined(separator: ", ")
+        let numbers = Set(manifest.files.compactMap { $0.log?.number })
+        guard recovery.firstLog <= recovery.lastLog else {
+            throw VarveError(
+                .corrupt,
+                "the snapshot's recovery needs the logs from \(recovery.firstLog) to \(recovery.lastLog), which are none",
+                hint: "restore another snapshot")
+        }
+        // Lazily: a hostile manifest may need four billion logs.
+        let missing = (recovery.firstLog...recovery.lastLog).lazy.filter { !numbers.contains($0) }.prefix(5)
+        guard missing.isEmpty else {
+            let list = missing.map(String.init).joined(separator: ", ")
             throw VarveError(
                 .corrupt, "the snapshot lacks log \(list), which its recovery needs",
                 hint: "recovery without it could end well and give stale data: restore another snapshot")
