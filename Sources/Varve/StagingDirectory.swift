@@ -60,16 +60,25 @@ final class StagingDirectory {
 
     /// Gives the whole its final name.
     func publish() throws {
+        // Taking the marker away changes the time that the restored home has by now.
+        let attributes = try File.open(reading: path, followLinks: false).status().attributes
         try Directory.removeFile(Path.join(path, Self.marker))
         if isInside {
             for name in try Directory.list(path) {
                 try Directory.rename(Path.join(path, name), to: Path.join(target, name))
             }
             try Directory.removeEmpty(path)
-            return try Directory.sync(target)
+            return try Self.finish(target, attributes)
         }
+        try Self.finish(path, attributes)
         // Replaces an empty directory, and nothing else.
         try Directory.rename(path, to: target)
         try Directory.sync(Path.parent(target))
+    }
+
+    private static func finish(_ path: String, _ attributes: Manifest.Attributes) throws {
+        let directory = try File.open(reading: path, followLinks: false)
+        try directory.apply(attributes)
+        try directory.sync()
     }
 }
