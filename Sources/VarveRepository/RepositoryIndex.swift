@@ -58,7 +58,14 @@ public final class RepositoryIndex: Sendable {
     }
 
     private static func addUnlisted(_ pack: ContentID, _ storage: any Storage, _ state: inout State) throws {
-        for entry in try PackReader.contents(of: pack, in: storage).entries {
+        let contents: PackContents
+        do {
+            contents = try PackReader.contents(of: pack, in: storage)
+        } catch let error as VarveError where error.code == .missing {
+            // Listed and not where its name says, or gone since: no blob of it can be read.
+            return
+        }
+        for entry in contents.entries {
             state.unlisted[entry.header.id] = IndexTable.Location(
                 pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
         }
