@@ -48,6 +48,8 @@ extension Verifier {
             let header = try Pack.Header(UnsafeRawBufferPointer(rebasing: bytes.prefix(Pack.headerLength)))
             if header.repository != repository.id {
                 note("\(object)", "it belongs to repository \(header.repository)")
+            } else if header != Pack.Header(repository: repository.id) {
+                note("\(object)", "its header is that of an encrypted pack, which this varve does not read")
             }
         } catch {
             note("\(object)", error)
