@@ -95,9 +95,22 @@ public final class Repository: Sendable {
                 "\(path) is a repository of format \(description.format); this varve knows "
                     + "\(RepositoryDescription.currentFormat)", hint: "use a newer varve")
         }
+        try checkStored(description.parameters, file)
         let copy = try SealedDocument.read(
             CopyDescription.self, from: Path.join(path, CopyDescription.fileName))
         return try Repository(path: path, description: description, copy: copy)
+    }
+
+    /// Wider than what `create` offers, and narrow enough that no writer divides by zero or runs out of memory.
+    private static func checkStored(_ parameters: RepositoryDescription.Parameters, _ file: String) throws {
+        let extent = Int(parameters.extentSize)
+        guard extent >= 512, extent <= Pack.maximumBlobLength, extent.nonzeroBitCount == 1,
+            parameters.packSize <= 256 << 20, (1...19).contains(parameters.compressionLevel)
+        else {
+            throw VarveError(
+                .corrupt, "varve.json holds parameters that can't be", location: file,
+                hint: "restore it from another copy of the repository")
+        }
     }
 
     private static func notThere(_ path: String) throws -> VarveError {
