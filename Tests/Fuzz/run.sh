@@ -15,14 +15,21 @@ case $target in
     DatabasePage) modules="VarveFormat VarveDatabase" seeds="*.db __dbq.* __dbp.*" ;;
     LogFile) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
     Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
-    *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration" >&2; exit 64 ;;
+    PackFile) modules="VarveFormat VarveStorage/Storage VarveRepository/PackReader" seeds="" ;;
+    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames) modules="VarveFormat" seeds="" ;;
+    *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration, PackFile, BlobHeader," \
+        "Delta, ExtentMap, Index, Documents, CaptureFrames" >&2; exit 64 ;;
 esac
 
 mkdir "$work/sources" "$work/corpus"
 for module in $modules; do
-    for source in "$root/Sources/$module"/*.swift; do
+    case $module in
+        */*) sources="$root/Sources/$module.swift" ;;
+        *) sources="$root/Sources/$module/*.swift" ;;
+    esac
+    for source in $sources; do
         # In one module they need not, and can't, import one another.
-        sed -E '/^(@testable )?import Varve/d' "$source" > "$work/sources/$module-$(basename "$source")"
+        sed -E '/^(@testable )?import Varve/d' "$source" > "$work/sources/${module%/*}-$(basename "$source")"
     done
 done
 cp "$here/$target.swift" "$work/sources/Fuzz-$target.swift"
@@ -40,6 +47,23 @@ done
 [ "$target" != Configuration ] || printf '%s\n' 'set_data_dir data' 'set_lg_dir /logs' \
     'set_flags DB_LOG_AUTOREMOVE on' 'log_set_config db_log_in_memory off' 'log.0000000001' '__db.001' \
     '__dbq.q.db.3' '__dbp.p.db.001' > "$work/corpus/seed"
+golden="$root/Fixtures/repositories/format-1"
+case $target in
+    PackFile) cp "$golden"/packs/*/* "$work/corpus/" ;;
+    # Behind the 64 bytes of the pack's header stands the first blob's.
+    BlobHeader) for pack in "$golden"/packs/*/*; do tail -c +65 "$pack" | head -c 84 > "$work/corpus/seed"; done ;;
+    Index) cp "$golden"/indexes/* "$work/corpus/" ;;
+    Documents)
+        cp "$golden"/*.json "$work/corpus/"
+        for manifest in "$golden"/manifests/*; do zstd -dcq "$manifest" > "$work/corpus/${manifest##*/}"; done
+        printf 2026-05-04T03:02:01.5Z > "$work/corpus/time" ;;
+    # A blob of 4096 bytes against a base of 4096: granules of 512, the ranges 0..<512 and 1024..<1536.
+    Delta) printf '\0\20\0\0\200\40\11\2\0\1\1\1' > "$work/corpus/seed" ;;
+    # One entry of level 0; 256 of level 4 with the largest extents.
+    ExtentMap)
+        printf 'VMAP\1\0\0\0\0\2\0\0\1\0\0\0\0\2\0\0\0\0\0\0%032d' 0 > "$work/corpus/small"
+        printf 'VMAP\1\4\0\0\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\0%08192d' 0 > "$work/corpus/large" ;;
+esac
 
 SWIFT_BACKTRACE=enable=no "$work/fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
     -max_len=20000 -print_final_stats=1 "$work/corpus"
