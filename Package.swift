@@ -74,6 +74,14 @@ let package = Package(
             // C sources do not take the library from the module map.
             linkerSettings: [.linkedLibrary("db-5.3"), .linkedLibrary("pthread")]),
 
+        // Test support: seeded randomness, temporary directories, small repositories, a source made of arrays.
+        .target(
+            name: "VarveTestSupport",
+            dependencies: [
+                "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
+            ],
+            path: "Tests/VarveTestSupport", swiftSettings: swiftSettings),
+
         .testTarget(
             name: "VarveCaptureTests",
             dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
@@ -82,6 +90,25 @@ let package = Package(
             name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
+            name: "VarveFormatTests", dependencies: ["VarveFormat", "VarveTestSupport"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveStorageTests",
+            dependencies: ["VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveRepositoryTests",
+            dependencies: [
+                "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "CBlake2",
+                "VarveTestSupport",
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveTests",
+            dependencies: [
+                "Varve", "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
+                "VarveTestSupport",
+            ],
+            swiftSettings: swiftSettings),
     ]
 )

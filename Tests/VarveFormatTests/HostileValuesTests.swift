@@ -1,0 +1,187 @@
+import Testing
+import VarveFormat
+
+/// Values whose checksums and magic numbers are right, and that still can't be.
+@Suite struct HostileValuesTests {
+    static let id = Parser.id
+
+    @Test(
+        "Deltas whose ranges make no sense: base, granule, then gaps and lengths",
+        arguments: [
+            // Touching, empty, beyond the blob, and bytes that the base does not have.
+            (4096, 0, [(0, 512), (0, 100)]), (4096, 0, [(100, 0)]), (4096, 0, [(4000, 97)]),
+            (4096, 0, [(4096, 1)]),
+            (4096, 0, [(.max, .max)]), (4096, 16, [(.max, .max)]), (4096, 9, [(0, 9)]), (4096, 12, [(1, 1)]),
+            (100, 0, [(0, 512)]), (100, 0, []), (511, 0, [(512, 3584)]), (4096, 17, [(0, 1)]),
+            (UInt32(Pack.maximumBlobLength + 1), 0, [(0, 4096)]),
+        ] as [(UInt32, UInt8, [(UInt32, UInt32)])])
+    func deltas(_ baseLength: UInt32, _ granule: UInt8, _ ranges: [(UInt32, UInt32)]) {
+        var writer = ByteWriter()
+        writer.varint(baseLength)
+        writer.integer(granule)
+        writer.varint(UInt32(ranges.count))
+        for range in ranges {
+            writer.varint(range.0)
+            writer.varint(range.1)
+        }
+        let error = #expect(throws: VarveError.self) { try readDelta(writer.bytes) }
+        #expect(error?.code == .corrupt)
+    }
+
+    /// A control for the cases above, and the last range of a blob that ends within a granule.
+    @Test func deltasThatMakeSense() throws {
+        for (length, shift, ranges) in [
+            (4096, 9, [0..<512, 1024..<4096]), (4096, 0, [0..<1]), (4000, 9, [3584..<4000]), (4096, 0, []),
+        ] as [(Int, UInt8, [Range<Int>])] {
+            let delta = DeltaPayload(baseLength: 4096, granuleShift: shift, ranges: ranges)
+            let read = try delta.encoded.withUnsafeBytes {
+                try DeltaPayload(prefixOf: $0, decodedLength: length)
+            }
+            #expect(read == delta)
+        }
+    }
+
+    @Test func deltaCountsAreBounded() {
+        var writer = ByteWriter()
+        writer.varint(4096)
+        writer.integer(UInt8(0))
+        writer.varint(.max)
+        writer.zeros(64)
+        #expect(throws: VarveError.self) { try readDelta(writer.bytes) }
+    }
+
+    @Test func numbersHaveOneSpelling() throws {
+        for value in [0, 1, 127, 128, 16_383, 16_384, 1 << 28, .max] as [UInt32] {
+            var writer = ByteWriter()
+            writer.varint(value)
+            #expect(try readNumber(writer.bytes) == value)
+            #expect(throws: VarveError.self) { try readNumber(Array(writer.bytes.dropLast())) }
+        }
+        for bytes in [
+            [0x80, 0], [0x81, 0x80, 0], [255, 255, 255, 255, 31], [255, 255, 255, 255, 255, 1], [128],
+        ]
+            as [[UInt8]]
+        {
+            #expect(throws: VarveError.self) { try readNumber(bytes) }
+        }
+    }
+
+    private func readNumber(_ bytes: [UInt8]) throws -> UInt32 {
+        try bytes.withUnsafeBytes {
+            var reader = ByteReader($0, what: "the number")
+            return try reader.varint()
+        }
+    }
+
+    private func readDelta(_ bytes: [UInt8]) throws -> DeltaPayload {
+        try bytes.withUnsafeBytes { try DeltaPayload(prefixOf: $0, decodedLength: 4096) }
+    }
+
+    /// 256 entries of 2^56 bytes are 2^64: the product must not overflow.
+    @Test(arguments: [0, 1, .max, 1 << 63, (255 << 56) + 1] as [UInt64])
+    func theLargestExtentMapDoesNotOverflow(_ length: UInt64) throws {
+        let node = ExtentMapNode(
+            level: 4, extentSize: 16 << 20, length: length,
+            children: Array(repeating: .zero, count: ExtentMapNode.fanOut))
+        if length > 255 << 56 {
+            let read = try node.encoded.withUnsafeBytes { try ExtentMapNode($0) }
+            #expect(read == node)
+            #expect(read.childLength(255) == length - 255 << 56)
+        } else {
+            #expect(throws: VarveError.self) { try node.encoded.withUnsafeBytes { try ExtentMapNode($0) } }
+        }
+    }
+
+    @Test(
+        arguments: [
+            // Level, extent size, length, entries.
+            (5, 512, 512, 1), (0, 0, 1, 1), (0, 32 << 20, 1, 1), (0, 512, 0, 1), (0, 512, 513, 1),
+            (0, 512, 512, 2),
+            (0, 512, 512 * 257, 257), (0, 512, 0, 0), (1, 512, 512 * 256 * 2 + 1, 2),
+        ] as [(Int, UInt32, UInt64, Int)])
+    func extentMaps(_ level: Int, _ extentSize: UInt32, _ length: UInt64, _ count: Int) {
+        let node = ExtentMapNode(
+            level: level, extentSize: extentSize, length: length,
+            children: Array(repeating: Self.id, count: count))
+        let error = #expect(throws: VarveError.self) {
+            try node.encoded.withUnsafeBytes { try ExtentMapNode($0) }
+        }
+        #expect(error?.code == .corrupt)
+    }
+
+    @Test func versionsFromLaterAreRefusedAsSuch() {
+        var pack = Pack.Header(repository: Parser.repository).encoded
+        pack[8] = 2
+        var map = Parser.node.encoded
+        map[4] = 2
+        var index = Parser.index
+        index[8] = 2
+        let errors = [
+            #expect(throws: VarveError.self) { try pack.withUnsafeBytes { _ = try Pack.Header($0) } },
+            #expect(throws: VarveError.self) { try map.withUnsafeBytes { _ = try ExtentMapNode($0) } },
+            #expect(throws: VarveError.self) { try index.withUnsafeBytes { _ = try IndexTable($0) } },
+        ]
+        for error in errors { #expect(error?.code == .unsupported) }
+    }
+
+    @Test func aBlobOutsideOfItsPlaceInTheDirectoryIsRefused() {
+        for offset in [UInt32(0), 63, 65, .max] {
+            let directory = PackDirectory(entries: [Pack.Entry(offset: offset, header: Parser.whole)])
+            let end = Pack.headerLength + Parser.whole.totalLength
+            let encoded = directory.encoded(at: end)
+            #expect(throws: VarveError.self) {
+                try encoded.withUnsafeBytes { bytes in
+                    let trailer = try PackDirectory.Trailer(
+                        UnsafeRawBufferPointer(rebasing: bytes.suffix(32)), packLength: end + bytes.count)
+                    _ = try PackDirectory(
+                        UnsafeRawBufferPointer(rebasing: bytes.dropLast(32)), trailer: trailer)
+                }
+            }
+        }
+    }
+
+    /// A damaged table leads nowhere or to a wrong place; it never reads beyond itself.
+    @Test func anIndexWhoseFanOutLiesNeverTraps() throws {
+        var builder = IndexTableBuilder(repository: Parser.repository)
+        for number in 0..<200 as Range<UInt8> {
+            let id = [UInt8](repeating: number, count: 32).withUnsafeBytes { ContentID($0) }
+            builder.add(id, IndexTable.Location(pack: Parser.id, offset: UInt32(number), readLength: 64))
+        }
+        let good = builder.encoded()
+        let start = IndexTable.headerLength + ContentID.byteCount
+        for value in [0, 0x7F, 0xFF] as [UInt8] {
+            for at in start..<start + 9 * 4 {
+                var damaged = good
+                damaged[at] = value
+                try damaged.withUnsafeBytes { bytes in
+                    let table = try IndexTable(bytes)
+                    for number in 0..<200 as Range<UInt8> {
+                        _ = table.find(
+                            [UInt8](repeating: number, count: 32).withUnsafeBytes { ContentID($0) })
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func anIndexFindsWhatWasAdded() throws {
+        var builder = IndexTableBuilder(repository: Parser.repository)
+        let lengths = [1, 64, 1024, 1025, 2048, 5000, 131_156, 1 << 20, Pack.maximumBlobLength + 84]
+        for (number, length) in lengths.enumerated() {
+            let id = [UInt8](repeating: UInt8(number), count: 32).withUnsafeBytes { ContentID($0) }
+            builder.add(id, IndexTable.Location(pack: Parser.id, offset: UInt32(number), readLength: length))
+        }
+        try builder.encoded().withUnsafeBytes { bytes in
+            let table = try IndexTable(bytes)
+            for (number, length) in lengths.enumerated() {
+                let id = [UInt8](repeating: UInt8(number), count: 32).withUnsafeBytes { ContentID($0) }
+                let found = try #require(table.find(id))
+                #expect(found.offset == UInt32(number) && found.pack == Parser.id)
+                // A sixteenth more at most, and no less.
+                #expect(
+                    found.readLength >= length && found.readLength <= max(1024, length + length / 16 + 64))
+            }
+            #expect(table.find(Parser.other) == nil)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Foundation
+import Testing
+import VarveFiles
+import VarveFormat
+import VarveStorage
+import VarveTestSupport
+
+/// A file system of its own, for faults; unmounted when it goes.
+final class SmallFileSystem {
+    let directory: TemporaryDirectory
+
+    /// Nil, with the reason printed, where nobody may mount.
+    init?(options: String) throws {
+        directory = try TemporaryDirectory()
+        guard try Self.run("mount", "-t", "tmpfs", "-o", options, "varve-test", directory.path) else {
+            print(
+                "skipped: 'mount -t tmpfs -o \(options)' failed; this test needs root and the right to mount")
+            return nil
+        }
+    }
+
+    deinit { _ = try? Self.run("umount", directory.path) }
+
+    func remount(_ options: String) throws -> Bool {
+        try Self.run("mount", "-o", "remount,\(options)", directory.path)
+    }
+
+    private static func run(_ arguments: String...) throws -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = arguments
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+}
+
+@Suite struct StorageFaultTests {
+    private let name = ObjectName(.pack, String(repeating: "a", count: 64))
+
+    private func publish(_ bytes: [UInt8], _ storage: DirectoryStorage) throws {
+        try bytes.withUnsafeBytes { try storage.publish(name, [$0]) }
+    }
+
+    @Test(arguments: ["size=2m", "size=64m,nr_inodes=280"])
+    func aFullFileSystemLeavesNothing(_ options: String) throws {
+        guard let fileSystem = try SmallFileSystem(options: options) else { return }
+        let path = fileSystem.directory.path
+        try DirectoryStorage.create(at: path)
+        let storage = DirectoryStorage(path)
+        if options.contains("nr_inodes") {
+            var number = 0
+            while (try? Bytes.write([], to: Path.join(path, "filler-\(number)"))) != nil { number += 1 }
+        }
+        let error = #expect(throws: VarveError.self) {
+            try publish([UInt8](repeating: 1, count: 4 << 20), storage)
+        }
+        #expect(error?.code == .system && error?.isNoSpace == true && error?.hint != nil)
+        #expect(try storage.size(of: name) == nil)
+        #expect(try Directory.list(Path.join(path, "tmp")).isEmpty)
+        // Room again: the same call goes through.
+        if options.contains("nr_inodes") { try Directory.removeFile(Path.join(path, "filler-0")) }
+        try publish([1, 2, 3], storage)
+        #expect(try storage.readAll(name, limit: 3) == [1, 2, 3])
+    }
+
+    @Test func aReadOnlyFileSystem() throws {
+        guard let fileSystem = try SmallFileSystem(options: "size=8m") else { return }
+        let storage = DirectoryStorage(fileSystem.directory.path)
+        try DirectoryStorage.create(at: fileSystem.directory.path)
+        try #require(try fileSystem.remount("ro"))
+        let error = #expect(throws: VarveError.self) { try publish([1], storage) }
+        #expect(error?.errno == EROFS && error?.hint != nil)
+    }
+
+    @Test func anUnwritableDirectory() throws {
+        let directory = try TemporaryDirectory()
+        try DirectoryStorage.create(at: directory.path)
+        guard !Host.isRoot else {
+            print("skipped: root may write everywhere")
+            return
+        }
+        chmod(directory.join("tmp"), 0o500)
+        defer { chmod(directory.join("tmp"), 0o700) }
+        let error = #expect(throws: VarveError.self) { try publish([1], DirectoryStorage(directory.path)) }
+        #expect(error?.errno == EACCES && error?.hint != nil)
+    }
+
+    @Test func aMissingDirectory() throws {
+        let directory = try TemporaryDirectory()
+        try DirectoryStorage.create(at: directory.path)
+        try Directory.removeTree(directory.join("packs/aa"))
+        let storage = DirectoryStorage(directory.path)
+        #expect(throws: VarveError.self) { try publish([1], storage) }
+        #expect(try Directory.list(directory.join("tmp")).isEmpty)
+    }
+
+    @Test func publicationNeverReplaces() throws {
+        let directory = try TemporaryDirectory()
+        try Bytes.write([7], to: directory.join("there"))
+        let isNew = try [1, 2].withUnsafeBytes {
+            try Publication.publish([$0], name: "there", in: directory.path, temporary: directory.path)
+        }
+        #expect(!isNew)
+        #expect(try Bytes.read(directory.join("there")) == [7])
+        #expect(try Directory.list(directory.path) == ["there"])
+    }
+
+    @Test func publishedFilesAreReadOnly() throws {
+        let directory = try TemporaryDirectory()
+        try DirectoryStorage.create(at: directory.path)
+        let storage = DirectoryStorage(directory.path)
+        try publish([1], storage)
+        #expect(try FileStatus.of(storage.path(of: name))?.mode == 0o400)
+    }
+
+    /// A shard is chosen by the name; a pack that lies in another is no pack of this storage.
+    @Test func aSymbolicLinkIsNotWrittenThrough() throws {
+        let directory = try TemporaryDirectory()
+        try DirectoryStorage.create(at: directory.path)
+        try Bytes.write([9], to: directory.join("outside"))
+        symlink(directory.join("outside"), directory.join("packs/aa/\(name.name)"))
+        try publish([1, 2], DirectoryStorage(directory.path))
+        #expect(try Bytes.read(directory.join("outside")) == [9])
+        #expect(try DirectoryStorage(directory.path).readAll(name, limit: 2) == [1, 2])
+    }
+}
