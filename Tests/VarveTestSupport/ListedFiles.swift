@@ -43,6 +43,8 @@ package struct ListedFile: Sendable {
 /// A source that delivers what it was given.
 package struct ListedFiles: CaptureSource {
     package var files: [ListedFile]
+    /// Nil: every extent is stored whole.
+    package var home: String?
     package var summary = CaptureSummary(environment: nil, recovery: nil, warnings: [])
     /// Called before each write, to disturb the timing.
     package var pause: @Sendable () -> Void = {}
