@@ -23,6 +23,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CBerkeleyDB", providers: [.apt(["libdb5.3-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CBlake2Lanes", cSettings: cSettings),
 
         // The house, from the ground up: every arrow points down.
         .target(name: "VarveFormat", swiftSettings: swiftSettings),
@@ -33,7 +34,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .target(
-            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CZstd"],
+            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CBlake2Lanes", "CZstd"],
             swiftSettings: swiftSettings),
         .target(name: "VarveChunking", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
         .target(
@@ -81,10 +82,17 @@ let package = Package(
                 "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
             ],
             path: "Tests/VarveTestSupport", swiftSettings: swiftSettings),
+        // How fast the hash kernels are on this machine: `swift run -c release bench-kernels`.
+        .executableTarget(
+            name: "bench-kernels", dependencies: ["VarveCodec", "VarveFormat"], path: "Tests/bench-kernels",
+            swiftSettings: swiftSettings),
 
         .testTarget(
             name: "VarveCaptureTests",
             dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveCodecTests", dependencies: ["VarveCodec", "VarveFormat"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],

@@ -3,7 +3,7 @@ import VarveFormat
 
 /// BLAKE2b-256 (RFC 7693), the only hash on disk.
 public struct Hasher {
-    private var state = blake2b_state()
+    private(set) var state = blake2b_state()
 
     /// Unkeyed and without personalisation: the name of a stored object, as `b2sum -l 256` prints it.
     public init() {
