@@ -187,7 +187,7 @@ private final class ExtentCollector: @unchecked Sendable {
     }
 
     func collect(_ batch: ExtentPipeline.Batch) throws {
-        for (index, result) in batch.results.enumerated() {
+        for (index, result) in batch.outcomes.enumerated() {
             let length = batch.extent(index).count
             statistics.extents += 1
             statistics.sourceBytes += UInt64(length)

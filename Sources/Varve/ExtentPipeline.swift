@@ -14,7 +14,7 @@ final class ExtentPipeline: Sendable {
         // Sendable: a batch has one owner at a time (source, worker, collector); the monitor hands it over.
 
         /// As many as the widest hash kernel takes at once.
-        static let capacity = 8
+        static let capacity = Hasher.batchSize
 
         let extentSize: Int
         private let input: UnsafeMutableRawBufferPointer
@@ -26,7 +26,8 @@ final class ExtentPipeline: Sendable {
         var atEnd: (() throws -> Void)?
         /// What the parent snapshot has at the place of each extent.
         var parents: [ContentID?] = []
-        fileprivate(set) var results: [ExtentWorker.Outcome] = []
+        /// One for each extent, once it went through a worker.
+        var outcomes: [ExtentWorker.Outcome] = []
 
         init(extentSize: Int) {
             self.extentSize = extentSize
@@ -53,7 +54,8 @@ final class ExtentPipeline: Sendable {
             return UnsafeRawBufferPointer(rebasing: input[index * extentSize..<index * extentSize + length])
         }
 
-        fileprivate func room(_ index: Int) -> UnsafeMutableRawBufferPointer {
+        /// Where the blob of an extent goes.
+        func room(_ index: Int) -> UnsafeMutableRawBufferPointer {
             let length = BlobEncoder.bound(extentSize)
             return UnsafeMutableRawBufferPointer(rebasing: output[index * length..<(index + 1) * length])
         }
@@ -68,7 +70,7 @@ final class ExtentPipeline: Sendable {
             rest = 0
             atEnd = nil
             parents.removeAll(keepingCapacity: true)
-            results.removeAll(keepingCapacity: true)
+            outcomes.removeAll(keepingCapacity: true)
         }
     }
 
@@ -144,26 +146,12 @@ final class ExtentPipeline: Sendable {
             }
             guard let batch = next else { return }
             do {
-                try encode(batch, worker)
+                try worker.encode(batch)
                 state.change { _ = $0.finished.insert(ObjectIdentifier(batch)) }
             } catch {
                 state.change { if $0.error == nil { $0.error = error } }
                 return
             }
-        }
-    }
-
-    private static func encode(_ batch: Batch, _ worker: ExtentWorker) throws {
-        for index in 0..<batch.count {
-            let extent = batch.extent(index)
-            if isZero(extent) {
-                batch.results.append(ExtentWorker.Outcome(id: .zero))
-                continue
-            }
-            batch.results.append(
-                try worker.encode(
-                    extent, id: Hasher.id(of: extent, .data), parent: batch.parents[index],
-                    into: batch.room(index)))
         }
     }
 
@@ -190,14 +178,4 @@ final class ExtentPipeline: Sendable {
             }
         }
     }
-}
-
-/// Whether all bytes are zero; eight at a time.
-func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    var offset = 0
-    while offset + 8 <= bytes.count {
-        if bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) != 0 { return false }
-        offset += 8
-    }
-    return bytes[offset...].allSatisfy { $0 == 0 }
 }

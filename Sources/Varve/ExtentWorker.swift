@@ -1,8 +1,11 @@
+import Glibc
 import VarveCodec
 import VarveFormat
 import VarveRepository
 
 /// One thread's tools for turning extents into blobs.
+///
+/// Hashing goes by the batch, extents and the bases of deltas alike: that is where a core does several at once.
 final class ExtentWorker {
     /// What became of an extent.
     struct Outcome {
@@ -13,11 +16,18 @@ final class ExtentWorker {
         var depth = 0
     }
 
+    /// The version of an extent that an earlier snapshot has.
+    private struct Base {
+        let buffer = BlobBuffer()
+        /// Nil if there is none that can be used.
+        var chain: BlobReader.Chain?
+    }
+
     private let encoder: BlobEncoder
     private let reader: BlobReader
     private let index: RepositoryIndex
     private let policy: DeltaPolicy
-    private var base: [UInt8] = []
+    private var bases: [Base]
     private var whole: [UInt8]
 
     init(_ context: ExtentPipeline.Context) {
@@ -25,47 +35,69 @@ final class ExtentWorker {
         reader = BlobReader(index: context.index, storage: context.storage)
         index = context.index
         policy = context.policy
+        bases = (0..<ExtentPipeline.Batch.capacity).map { _ in Base() }
         whole = [UInt8](repeating: 0, count: BlobEncoder.bound(context.extentSize))
     }
 
-    /// - Parameters:
-    ///   - parent: what an earlier snapshot has at the same place.
-    ///   - room: for the blob, `BlobEncoder.bound` of the extent.
-    func encode(
-        _ extent: UnsafeRawBufferPointer, id: ContentID, parent: ContentID?,
+    func encode(_ batch: ExtentPipeline.Batch) throws {
+        let extents = (0..<batch.count).map { batch.extent($0) }
+        var ids = Array(repeating: ContentID.zero, count: extents.count)
+        let filled = extents.indices.filter { !isZero(extents[$0]) }
+        var filledIDs = Array(repeating: ContentID.zero, count: filled.count)
+        Hasher.ids(of: filled.map { extents[$0] }, .data, into: &filledIDs)
+        for (index, id) in zip(filled, filledIDs) { ids[index] = id }
+
+        let new = filled.filter { index.find(ids[$0]) == nil }
+        readBases(new, batch)
+        var outcomes = ids.map { Outcome(id: $0) }
+        for index in new {
+            outcomes[index] = try encode(
+                extents[index], id: ids[index], parent: batch.parents[index], base: index,
+                into: batch.room(index))
+        }
+        batch.outcomes = outcomes
+    }
+
+    /// Fetches what the new extents are compared with. A base that can't be read, or is not what it should be, must
+    /// not end the backup that makes up for it: there the extent is stored whole.
+    private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) {
+        var read: [Int] = []
+        for index in new {
+            bases[index].chain = nil
+            guard let parent = batch.parents[index] else { continue }
+            bases[index].chain = try? reader.readUnchecked(parent, .data, into: bases[index].buffer)
+            if bases[index].chain != nil { read.append(index) }
+        }
+        var ids = Array(repeating: ContentID.zero, count: read.count)
+        Hasher.ids(of: read.map { bases[$0].buffer.bytes }, .data, into: &ids)
+        for (index, id) in zip(read, ids) where id != batch.parents[index] { bases[index].chain = nil }
+    }
+
+    private func encode(
+        _ extent: UnsafeRawBufferPointer, id: ContentID, parent: ContentID?, base: Int,
         into room: UnsafeMutableRawBufferPointer
     ) throws -> Outcome {
-        if index.find(id) != nil { return Outcome(id: id) }
-        guard let parent, let delta = try encodeDelta(extent, id, parent, room) else {
-            return Outcome(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room))
-        }
-        if Double(delta.header.totalLength) > policy.doubtfulShare * Double(extent.count) {
+        guard let parent, let chain = bases[base].chain,
+            let delta = try encoder.encodeDelta(
+                extent, id: id, type: .data,
+                base: .init(id: parent, bytes: bases[base].buffer.bytes, chain: chain), policy: policy,
+                into: room)
+        else { return Outcome(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room)) }
+        if Double(delta.totalLength) > policy.doubtfulShare * Double(extent.count) {
             let alternative = try whole.withUnsafeMutableBytes {
                 try encoder.encode(extent, id: id, type: .data, into: $0)
             }
-            if alternative.totalLength <= delta.header.totalLength {
+            if alternative.totalLength <= delta.totalLength {
                 room.copyBytes(from: whole.prefix(alternative.totalLength))
                 return Outcome(id: id, header: alternative)
             }
         }
-        return Outcome(id: id, header: delta.header, depth: delta.depth)
+        return Outcome(id: id, header: delta, depth: chain.depth + 1)
     }
+}
 
-    private func encodeDelta(
-        _ extent: UnsafeRawBufferPointer, _ id: ContentID, _ parent: ContentID,
-        _ room: UnsafeMutableRawBufferPointer
-    ) throws -> (header: Pack.BlobHeader, depth: Int)? {
-        // A base that can't be read, or is not what it should be, must not end the backup that makes up for it:
-        // the extent is stored whole.
-        guard let chain = try? reader.readUnchecked(parent, .data, into: &base),
-            base.withUnsafeBytes({ Hasher.id(of: $0, .data) }) == parent
-        else { return nil }
-        let header = try base.withUnsafeBytes { bytes in
-            try encoder.encodeDelta(
-                extent, id: id, type: .data, base: .init(id: parent, bytes: bytes, chain: chain),
-                policy: policy,
-                into: room)
-        }
-        return header.map { ($0, chain.depth + 1) }
-    }
+/// Whether all bytes are zero: each equals the one before it, and the first is zero.
+func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard let first = bytes.first else { return true }
+    return first == 0 && memcmp(bytes.baseAddress!, bytes.baseAddress! + 1, bytes.count - 1) == 0
 }

@@ -1,24 +1,23 @@
-import Synchronization
+import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 
-/// Writes one file after another from its extents, several extents at a time.
+/// Writes one file after another from its extents, several batches of extents at a time.
 final class RestoreWriters {
     /// Extents looked up and sorted by place at once: 512 MiB of the file, 300 KiB of memory.
     private static let window = 4096
 
     private let index: RepositoryIndex
-    private let storage: any Storage
     private let cancellation: Cancellation
     private let mapReader: BlobReader
     private let work: BoundedQueue<Item>
     private let threads: [WorkerThread]
 
-    /// One extent to fetch and write.
+    /// Extents to fetch and write.
     private struct Item: Sendable {
-        var extent: MappedExtent
+        var extents: [MappedExtent]
         var output: Output
     }
 
@@ -35,33 +34,41 @@ final class RestoreWriters {
 
     init(index: RepositoryIndex, storage: any Storage, cancellation: Cancellation) {
         self.index = index
-        self.storage = storage
         self.cancellation = cancellation
         mapReader = BlobReader(index: index, storage: storage)
-        let work = BoundedQueue<Item>(capacity: 64)
+        let work = BoundedQueue<Item>(capacity: 2 * Host.processors)
         self.work = work
         threads = (0..<Host.processors).map { _ in
             WorkerThread {
                 let reader = BlobReader(index: index, storage: storage)
-                while let item = work.pop() { Self.carryOut(item, reader) }
+                let buffers = (0..<Hasher.batchSize).map { _ in BlobBuffer() }
+                while let item = work.pop() { Self.carryOut(item, reader, buffers) }
             }
         }
     }
 
-    private static func carryOut(_ item: Item, _ reader: BlobReader) {
-        let result = Result {
-            let bytes = try reader.read(item.extent.id, .data)
-            guard bytes.count == item.extent.length else {
-                throw VarveError(
-                    .corrupt,
-                    "extent \(item.extent.id.short) has \(bytes.count) bytes, not \(item.extent.length)")
-            }
-            try bytes.withUnsafeBytes { try item.output.file.write($0, at: item.extent.offset) }
-        }
+    private static func carryOut(_ item: Item, _ reader: BlobReader, _ buffers: [BlobBuffer]) {
+        let result = Result { try write(item, reader, buffers) }
         item.output.state.change { state in
             state.pending -= 1
-            state.bytes += UInt64(item.extent.length)
+            state.bytes += item.extents.reduce(0) { $0 + UInt64($1.length) }
             if case .failure(let error) = result, state.error == nil { state.error = error }
+        }
+    }
+
+    private static func write(_ item: Item, _ reader: BlobReader, _ buffers: [BlobBuffer]) throws {
+        for (extent, buffer) in zip(item.extents, buffers) {
+            try reader.readUnchecked(extent.id, .data, into: buffer)
+        }
+        var ids = item.extents.map { _ in ContentID.zero }
+        Hasher.ids(of: buffers.prefix(ids.count).map(\.bytes), .data, into: &ids)
+        for (extent, (buffer, id)) in zip(item.extents, zip(buffers, ids)) {
+            guard id == extent.id else { throw BlobReader.mismatch(extent.id) }
+            guard buffer.count == extent.length else {
+                throw VarveError(
+                    .corrupt, "extent \(id.short) has \(buffer.count) bytes, not \(extent.length)")
+            }
+            try item.output.file.write(buffer.bytes, at: extent.offset)
         }
     }
 
@@ -88,14 +95,16 @@ final class RestoreWriters {
             var window: [MappedExtent] = []
             while window.count < Self.window, let extent = try map.next() { window.append(extent) }
             if window.isEmpty { break }
-            for extent in sortedByPlace(window) {
+            var rest = sortedByPlace(window)[...]
+            while !rest.isEmpty {
                 try cancellation.check()
                 let bytes = try output.state.change { state in
                     if let error = state.error { throw error }
                     state.pending += 1
                     return state.bytes
                 }
-                _ = work.push(Item(extent: extent, output: output))
+                _ = work.push(Item(extents: Array(rest.prefix(Hasher.batchSize)), output: output))
+                rest = rest.dropFirst(Hasher.batchSize)
                 progress(bytes)
             }
         }

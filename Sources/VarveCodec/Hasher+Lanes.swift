@@ -35,6 +35,9 @@ extension Hasher {
     /// How many buffers of one length make `ids(of:_:into:)` fastest; 1 if it hashes them one by one.
     public static var lanes: Int { kernel == .portable ? 1 : Int(VARVE_LANES) }
 
+    /// How many buffers to bring together where they can be had: enough for the widest kernel.
+    public static let batchSize = Int(VARVE_LANES)
+
     /// The ids of many blobs of one type: `ids[i]` becomes what `id(of: extents[i], type)` returns.
     ///
     /// Buffers of the same length are hashed together, up to `lanes` at once, wherever they stand among the

@@ -6,8 +6,8 @@ import VarveFormat
 /// What it gives is as good as what it was given: whoever asked for an id checks the result against it.
 public final class BlobDecoder {
     private let decompressor = Decompressor()
-    private var prefix: [UInt8] = []
-    private var changed: [UInt8] = []
+    private let prefix = BlobBuffer()
+    private let changed = BlobBuffer()
 
     public init() {}
 
@@ -32,7 +32,7 @@ public final class BlobDecoder {
     /// - Returns: how many bytes were decoded.
     @discardableResult
     public func apply(
-        _ header: Pack.BlobHeader, payload: UnsafeRawBufferPointer, to version: inout [UInt8]
+        _ header: Pack.BlobHeader, payload: UnsafeRawBufferPointer, to version: BlobBuffer
     ) throws -> Int {
         let length = Int(header.decodedLength)
         let delta = try DeltaPayload(prefixOf: payload, decodedLength: length)
@@ -44,21 +44,16 @@ public final class BlobDecoder {
             throw VarveError(
                 .corrupt, "blob \(header.id.short) has changes and no bytes, or bytes and no changes")
         }
-        prefix.removeAll(keepingCapacity: true)
-        for range in delta.prefixRanges() { prefix.append(contentsOf: version[range]) }
-        if version.count > length { version.removeLast(version.count - length) }
-        if version.count < length {
-            version.append(contentsOf: repeatElement(0, count: length - version.count))
+        prefix.resize(to: 0)
+        for range in delta.prefixRanges() {
+            prefix.append(UnsafeRawBufferPointer(rebasing: version.bytes[range]))
         }
+        version.resize(to: length)
         if frame.isEmpty { return 0 }
-        let changedLength = delta.changedLength
-        if changed.count < changedLength { changed = [UInt8](repeating: 0, count: changedLength) }
-        try changed.withUnsafeMutableBytes { changed in
-            let target = UnsafeMutableRawBufferPointer(rebasing: changed.prefix(changedLength))
-            try prefix.withUnsafeBytes { try decompressor.decompress(frame, prefix: $0, into: target) }
-            version.withUnsafeMutableBytes { Self.scatter(UnsafeRawBufferPointer(target), delta.ranges, $0) }
-        }
-        return changedLength
+        changed.resize(to: delta.changedLength)
+        try decompressor.decompress(frame, prefix: prefix.bytes, into: changed.mutableBytes)
+        Self.scatter(changed.bytes, delta.ranges, version.mutableBytes)
+        return changed.count
     }
 
     private static func scatter(

@@ -79,13 +79,11 @@ extension BlobEncoder {
         into room: UnsafeMutableRawBufferPointer
     ) throws -> Int? {
         if delta.ranges.isEmpty { return 0 }
-        changed.removeAll(keepingCapacity: true)
-        prefix.removeAll(keepingCapacity: true)
-        for range in delta.ranges { changed.append(contentsOf: bytes[range]) }
-        for range in delta.prefixRanges() { prefix.append(contentsOf: base[range]) }
-        return try changed.withUnsafeBytes { changed in
-            try prefix.withUnsafeBytes { try compressor.compress(changed, prefix: $0, into: room) }
-        }
+        changed.resize(to: 0)
+        prefix.resize(to: 0)
+        for range in delta.ranges { changed.append(UnsafeRawBufferPointer(rebasing: bytes[range])) }
+        for range in delta.prefixRanges() { prefix.append(UnsafeRawBufferPointer(rebasing: base[range])) }
+        return try compressor.compress(changed.bytes, prefix: prefix.bytes, into: room)
     }
 
     private func checkDelta(
@@ -93,10 +91,9 @@ extension BlobEncoder {
         against bytes: UnsafeRawBufferPointer,
         base: UnsafeRawBufferPointer
     ) throws {
-        version.removeAll(keepingCapacity: true)
-        version.append(contentsOf: base)
+        decoded.replace(with: base)
         let payload = UnsafeRawBufferPointer(rebasing: blob[header.length..<header.totalLength])
-        try decoder.apply(header, payload: payload, to: &version)
-        try version.withUnsafeBytes { try Self.requireEqual($0, bytes) }
+        try decoder.apply(header, payload: payload, to: decoded)
+        try Self.requireEqual(decoded.bytes, bytes)
     }
 }

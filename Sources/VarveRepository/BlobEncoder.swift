@@ -6,11 +6,10 @@ import VarveFormat
 public final class BlobEncoder {
     let compressor: Compressor
     let decoder = BlobDecoder()
-    private var scratch: [UInt8] = []
-    // Reused by deltas: the changed bytes, the base's bytes at the same places, and the decoded result.
-    var changed: [UInt8] = []
-    var prefix: [UInt8] = []
-    var version: [UInt8] = []
+    // Reused: the decoded result, and for deltas the changed bytes and the base's bytes at the same places.
+    let decoded = BlobBuffer()
+    let changed = BlobBuffer()
+    let prefix = BlobBuffer()
 
     public init(level: Int32) { compressor = Compressor(level: level) }
 
@@ -48,12 +47,9 @@ public final class BlobEncoder {
     private func check(
         _ header: Pack.BlobHeader, _ payload: UnsafeRawBufferPointer, against bytes: UnsafeRawBufferPointer
     ) throws {
-        if scratch.count < bytes.count { scratch = [UInt8](repeating: 0, count: bytes.count) }
-        try scratch.withUnsafeMutableBytes { scratch in
-            let decoded = UnsafeMutableRawBufferPointer(rebasing: scratch.prefix(bytes.count))
-            try decoder.decode(header, payload: payload, into: decoded)
-            try Self.requireEqual(UnsafeRawBufferPointer(decoded), bytes)
-        }
+        decoded.resize(to: bytes.count)
+        try decoder.decode(header, payload: payload, into: decoded.mutableBytes)
+        try Self.requireEqual(decoded.bytes, bytes)
     }
 
     static func requireEqual(_ decoded: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) throws {

@@ -18,6 +18,7 @@ public final class BlobReader {
     private let index: RepositoryIndex
     private let storage: any Storage
     private let decoder = BlobDecoder()
+    private let buffer = BlobBuffer()
 
     public init(index: RepositoryIndex, storage: any Storage) {
         self.index = index
@@ -27,24 +28,25 @@ public final class BlobReader {
     /// The decoded bytes of a blob, checked against its id.
     public func read(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
         try trustingIndexOnce {
-            var bytes: [UInt8] = []
-            try decode(id, type, into: &bytes)
-            try Self.check(bytes, id, type)
-            return bytes
+            try decode(id, type, into: buffer)
+            try Self.check(buffer.bytes, id, type)
+            return Array(buffer.bytes)
         }
     }
 
     /// Like `read`, but the caller checks the id, together with others: hashing several at once is much faster.
-    ///
-    /// - Parameter bytes: its memory is reused.
-    public func readUnchecked(_ id: ContentID, _ type: BlobType, into bytes: inout [UInt8]) throws -> Chain {
-        try trustingIndexOnce { try decode(id, type, into: &bytes) }
+    @discardableResult
+    public func readUnchecked(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
+        try trustingIndexOnce { try decode(id, type, into: buffer) }
     }
 
-    static func check(_ bytes: [UInt8], _ id: ContentID, _ type: BlobType) throws {
-        guard bytes.withUnsafeBytes({ Hasher.id(of: $0, type) }) == id else {
-            throw VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
-        }
+    static func check(_ bytes: UnsafeRawBufferPointer, _ id: ContentID, _ type: BlobType) throws {
+        if Hasher.id(of: bytes, type) != id { throw mismatch(id) }
+    }
+
+    /// What to throw where bytes are not what their id promises.
+    public static func mismatch(_ id: ContentID) -> VarveError {
+        VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
     }
 
     /// The table may be at fault and not the pack: then the packs themselves are asked, once.
@@ -59,29 +61,25 @@ public final class BlobReader {
 
     /// Down to the blob that stands alone, then up again, delta by delta, in the one buffer.
     @discardableResult
-    private func decode(_ id: ContentID, _ type: BlobType, into bytes: inout [UInt8]) throws -> Chain {
+    private func decode(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
         var links = [try load(id, type)]
+        var seen: Set<ContentID> = [id]
         while let base = links[links.count - 1].header.base {
-            guard links.count <= Self.maximumChainLength else {
+            guard links.count <= Self.maximumChainLength, seen.insert(base).inserted else {
                 throw VarveError(.corrupt, "blob \(id.short) is at the end of an endless chain of deltas")
             }
             links.append(try load(base, type))
         }
         let whole = links.removeLast()
         let length = Int(whole.header.decodedLength)
-        if bytes.count > length { bytes.removeLast(bytes.count - length) }
-        if bytes.count < length { bytes.append(contentsOf: repeatElement(0, count: length - bytes.count)) }
+        buffer.resize(to: length)
         var chain = Chain(depth: links.count, work: length)
         try whole.locatingErrors {
-            try whole.withPayload { payload in
-                try bytes.withUnsafeMutableBytes {
-                    try decoder.decode(whole.header, payload: payload, into: $0)
-                }
-            }
+            try whole.withPayload { try decoder.decode(whole.header, payload: $0, into: buffer.mutableBytes) }
         }
         for link in links.reversed() {
             chain.work += try link.locatingErrors {
-                try link.withPayload { try decoder.apply(link.header, payload: $0, to: &bytes) }
+                try link.withPayload { try decoder.apply(link.header, payload: $0, to: buffer) }
             }
         }
         return chain

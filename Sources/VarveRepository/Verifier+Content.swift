@@ -96,17 +96,15 @@ extension Verifier {
                 throw VarveError(.corrupt, "a blob's header is not what the directory says")
             }
             let payload = UnsafeRawBufferPointer(rebasing: blob[entry.header.length...])
-            var decoded: [UInt8] = []
+            let decoded = BlobBuffer()
             if let base = entry.header.base {
-                _ = try bases.readUnchecked(base, entry.header.type, into: &decoded)
-                try decoder.apply(entry.header, payload: payload, to: &decoded)
+                try bases.readUnchecked(base, entry.header.type, into: decoded)
+                try decoder.apply(entry.header, payload: payload, to: decoded)
             } else {
-                decoded = [UInt8](repeating: 0, count: Int(entry.header.decodedLength))
-                try decoded.withUnsafeMutableBytes {
-                    try decoder.decode(entry.header, payload: payload, into: $0)
-                }
+                decoded.resize(to: Int(entry.header.decodedLength))
+                try decoder.decode(entry.header, payload: payload, into: decoded.mutableBytes)
             }
-            try BlobReader.check(decoded, entry.header.id, entry.header.type)
+            try BlobReader.check(decoded.bytes, entry.header.id, entry.header.type)
         } catch {
             bad.insert(entry.header.id)
             note("\(object)", error, range: UInt64(start)..<UInt64(end))
