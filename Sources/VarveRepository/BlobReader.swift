@@ -40,6 +40,18 @@ public final class BlobReader {
         try trustingIndexOnce { try decode(id, type, into: buffer) }
     }
 
+    /// Every version on the way to a blob, the one that stands alone first, none of them checked.
+    func readVersions(
+        of id: ContentID, _ type: BlobType, visit: (ContentID, UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        try decode(id, type, into: buffer, visit: visit)
+    }
+
+    /// The ids on the way to a blob, its own first, from the blob headers alone.
+    func chain(of id: ContentID, _ type: BlobType) throws -> [ContentID] {
+        try links(of: id, type).map(\.header.id)
+    }
+
     static func check(_ bytes: UnsafeRawBufferPointer, _ id: ContentID, _ type: BlobType) throws {
         if Hasher.id(of: bytes, type) != id { throw mismatch(id) }
     }
@@ -61,7 +73,30 @@ public final class BlobReader {
 
     /// Down to the blob that stands alone, then up again, delta by delta, in the one buffer.
     @discardableResult
-    private func decode(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
+    private func decode(
+        _ id: ContentID, _ type: BlobType, into buffer: BlobBuffer,
+        visit: (ContentID, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+    ) throws -> Chain {
+        var links = try self.links(of: id, type)
+        let whole = links.removeLast()
+        let length = Int(whole.header.decodedLength)
+        buffer.resize(to: length)
+        var chain = Chain(depth: links.count, work: length)
+        try whole.locatingErrors {
+            try whole.withPayload { try decoder.decode(whole.header, payload: $0, into: buffer.mutableBytes) }
+        }
+        try visit(whole.header.id, buffer.bytes)
+        for link in links.reversed() {
+            chain.work += try link.locatingErrors {
+                try link.withPayload { try decoder.apply(link.header, payload: $0, to: buffer) }
+            }
+            try visit(link.header.id, buffer.bytes)
+        }
+        return chain
+    }
+
+    /// The stored blobs from this one down to the one that stands alone.
+    private func links(of id: ContentID, _ type: BlobType) throws -> [Stored] {
         var links = [try load(id, type)]
         var seen: Set<ContentID> = [id]
         while let base = links[links.count - 1].header.base {
@@ -70,19 +105,7 @@ public final class BlobReader {
             }
             links.append(try load(base, type))
         }
-        let whole = links.removeLast()
-        let length = Int(whole.header.decodedLength)
-        buffer.resize(to: length)
-        var chain = Chain(depth: links.count, work: length)
-        try whole.locatingErrors {
-            try whole.withPayload { try decoder.decode(whole.header, payload: $0, into: buffer.mutableBytes) }
-        }
-        for link in links.reversed() {
-            chain.work += try link.locatingErrors {
-                try link.withPayload { try decoder.apply(link.header, payload: $0, to: buffer) }
-            }
-        }
-        return chain
+        return links
     }
 
     /// A stored blob as it was read, header first.

@@ -52,19 +52,15 @@ public final class RepositoryIndex: Sendable {
         for name in try storage.list(.pack) {
             guard let pack = ContentID(hex: name) else { continue }
             state.packs.insert(pack)
-            if !listed.contains(pack) { try addUnlisted(pack, storage, &state) }
+            if !listed.contains(pack) { addUnlisted(pack, storage, &state) }
         }
         return state
     }
 
-    private static func addUnlisted(_ pack: ContentID, _ storage: any Storage, _ state: inout State) throws {
-        let contents: PackContents
-        do {
-            contents = try PackReader.contents(of: pack, in: storage)
-        } catch let error as VarveError where error.code == .missing {
-            // Listed and not where its name says, or gone since: no blob of it can be read.
-            return
-        }
+    /// A pack that can't be read must not keep the others from being used: its blobs count as not there, and
+    /// verification names it.
+    private static func addUnlisted(_ pack: ContentID, _ storage: any Storage, _ state: inout State) {
+        guard let contents = try? PackReader.contents(of: pack, in: storage) else { return }
         for entry in contents.entries {
             state.unlisted[entry.header.id] = IndexTable.Location(
                 pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
@@ -90,7 +86,7 @@ public final class RepositoryIndex: Sendable {
             state.damaged += state.tables.map(\.name)
             state.tables = []
             state.unlisted = [:]
-            for pack in state.packs { try Self.addUnlisted(pack, storage, &state) }
+            for pack in state.packs { Self.addUnlisted(pack, storage, &state) }
             state.isRebuilt = true
             return true
         }

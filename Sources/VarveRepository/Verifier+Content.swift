@@ -11,29 +11,22 @@ extension Verifier {
         let index = try repository.openIndex()
         // What the packs themselves say, not the tables: those are a cache, and may be the thing that is damaged.
         _ = try index.rebuild()
-        let bad = BadBlobs()
-        try forEach(objects.filter { $0.object.kind == .pack }) { [self] object, size in
-            verifyPack(object, size, index, bad)
-        }
+        let blobs = BlobVerification(index: index, storage: repository.storage)
+        let packs = objects.filter { $0.object.kind == .pack }
+        try forEach(packs) { [self] object, size in verifyPack(object, size, blobs) }
+        try verifyDeltas(packs, blobs)
         for object in objects where object.object.kind == .index { verifyIndex(object.object) }
-        try verifyManifests(index, bad)
+        try verifyManifests(blobs)
         report.withLock { $0.objects = objects.count }
         return result()
     }
 
-    /// Ids whose bytes are lost, as far as this verification has seen.
-    private final class BadBlobs: Sendable {
-        private let ids = Mutex<Set<ContentID>>([])
-        func insert(_ id: ContentID) { ids.withLock { _ = $0.insert(id) } }
-        func contains(_ id: ContentID) -> Bool { ids.withLock { $0.contains(id) } }
-    }
-
-    private func verifyPack(_ object: ObjectName, _ size: UInt64, _ index: RepositoryIndex, _ bad: BadBlobs) {
+    private func verifyPack(_ object: ObjectName, _ size: UInt64, _ blobs: BlobVerification) {
         do {
             guard let pack = ContentID(hex: object.name) else { return }
             // Read and not mapped: an unreadable sector must be an error here, not a signal.
             let stored = try repository.storage.readAll(object, limit: Pack.maximumLength)
-            try stored.withUnsafeBytes { try verifyPack(object, pack, $0, index, bad) }
+            try stored.withUnsafeBytes { try verifyPack(object, pack, $0, blobs) }
             report.withLock { $0.bytes += size }
         } catch {
             note("\(object)", error)
@@ -41,9 +34,24 @@ extension Verifier {
     }
 
     private func verifyPack(
-        _ object: ObjectName, _ pack: ContentID, _ bytes: UnsafeRawBufferPointer, _ index: RepositoryIndex,
-        _ bad: BadBlobs
+        _ object: ObjectName, _ pack: ContentID, _ bytes: UnsafeRawBufferPointer, _ blobs: BlobVerification
     ) throws {
+        checkHeader(object, bytes)
+        checkDirectory(object, pack, bytes)
+        let contents = try PackReader.contents(of: pack, in: repository.storage)
+        for range in contents.damaged {
+            note(
+                "\(object)", "no blob can be read here",
+                range: UInt64(range.lowerBound)..<UInt64(range.upperBound))
+        }
+        let decoder = BlobDecoder()
+        let checker = IdentityChecker()
+        for entry in contents.entries { verifyBlob(object, entry, bytes, decoder, checker, blobs) }
+        checker.flush()
+        report.withLock { $0.blobs += contents.entries.count }
+    }
+
+    private func checkHeader(_ object: ObjectName, _ bytes: UnsafeRawBufferPointer) {
         do {
             let header = try Pack.Header(UnsafeRawBufferPointer(rebasing: bytes.prefix(Pack.headerLength)))
             if header.repository != repository.id {
@@ -54,17 +62,6 @@ extension Verifier {
         } catch {
             note("\(object)", error)
         }
-        checkDirectory(object, pack, bytes)
-        let contents = try PackReader.contents(of: pack, in: repository.storage)
-        for range in contents.damaged {
-            note(
-                "\(object)", "no blob can be read here",
-                range: UInt64(range.lowerBound)..<UInt64(range.upperBound))
-        }
-        let decoder = BlobDecoder()
-        let bases = BlobReader(index: index, storage: repository.storage)
-        for entry in contents.entries { verifyBlob(object, entry, bytes, decoder, bases, bad) }
-        report.withLock { $0.blobs += contents.entries.count }
     }
 
     /// A pack whose directory is damaged still gives its blobs, but it is damaged.
@@ -81,12 +78,17 @@ extension Verifier {
         }
     }
 
+    /// A blob that stands alone is decoded and checked here; a delta has its turn in `verifyDeltas`.
     private func verifyBlob(
         _ object: ObjectName, _ entry: Pack.Entry, _ bytes: UnsafeRawBufferPointer, _ decoder: BlobDecoder,
-        _ bases: BlobReader, _ bad: BadBlobs
+        _ checker: IdentityChecker, _ blobs: BlobVerification
     ) {
         let start = Int(entry.offset)
         let end = start + entry.header.totalLength
+        let (id, type) = (entry.header.id, entry.header.type)
+        let fail = { [self] (error: any Error) in
+            if blobs.markBad(id) { note("\(object)", error, range: UInt64(start)..<UInt64(end)) }
+        }
         do {
             guard end <= bytes.count else {
                 throw VarveError(.corrupt, "the pack ends in the middle of a blob")
@@ -95,19 +97,14 @@ extension Verifier {
             guard try Pack.BlobHeader(prefixOf: blob) == entry.header else {
                 throw VarveError(.corrupt, "a blob's header is not what the directory says")
             }
+            if let base = entry.header.base { return blobs.noteDelta(id, base: base) }
+            let slot = checker.slot(type)
+            slot.resize(to: Int(entry.header.decodedLength))
             let payload = UnsafeRawBufferPointer(rebasing: blob[entry.header.length...])
-            let decoded = BlobBuffer()
-            if let base = entry.header.base {
-                try bases.readUnchecked(base, entry.header.type, into: decoded)
-                try decoder.apply(entry.header, payload: payload, to: decoded)
-            } else {
-                decoded.resize(to: Int(entry.header.decodedLength))
-                try decoder.decode(entry.header, payload: payload, into: decoded.mutableBytes)
-            }
-            try BlobReader.check(decoded.bytes, entry.header.id, entry.header.type)
+            try decoder.decode(entry.header, payload: payload, into: slot.mutableBytes)
+            checker.add(id) { fail(BlobReader.mismatch(id)) }
         } catch {
-            bad.insert(entry.header.id)
-            note("\(object)", error, range: UInt64(start)..<UInt64(end))
+            fail(error)
         }
     }
 
@@ -124,16 +121,21 @@ extension Verifier {
         }
     }
 
-    private func verifyManifests(_ index: RepositoryIndex, _ bad: BadBlobs) throws {
-        let reader = BlobReader(index: index, storage: repository.storage)
-        var goodNodes: Set<ContentID> = []
-        for reference in try repository.manifests.list() {
+    private func verifyManifests(_ blobs: BlobVerification) throws {
+        let reader = BlobReader(index: blobs.index, storage: repository.storage)
+        var goodFiles: Set<ContentID> = []
+        let references = try repository.manifests.list()
+        let names = Set(references.map(\.name))
+        for reference in references {
             report.withLock { $0.snapshots += 1 }
             do {
                 let manifest = try repository.manifests.read(reference)
-                for file in manifest.files {
-                    verifyFile(file, reference, reader, index, bad, &goodNodes)
+                if let previous = manifest.previous, !names.contains(previous) {
+                    note(
+                        "\(ObjectName(.manifest, previous))",
+                        "it is missing: snapshot \(reference) says that it comes after it")
                 }
+                for file in manifest.files { verifyFile(file, reference, reader, blobs, &goodFiles) }
             } catch {
                 note("\(ObjectName(.manifest, reference.name))", error)
             }
@@ -141,8 +143,8 @@ extension Verifier {
     }
 
     private func verifyFile(
-        _ file: Manifest.File, _ reference: SnapshotReference, _ reader: BlobReader, _ index: RepositoryIndex,
-        _ bad: BadBlobs, _ goodFiles: inout Set<ContentID>
+        _ file: Manifest.File, _ reference: SnapshotReference, _ reader: BlobReader,
+        _ blobs: BlobVerification, _ goodFiles: inout Set<ContentID>
     ) {
         // The same root was followed for an earlier snapshot and everything beneath it was there.
         if let map = file.map.flatMap({ ContentID(hex: $0) }), goodFiles.contains(map) { return }
@@ -150,7 +152,7 @@ extension Verifier {
         do {
             var map = try ExtentMapReader(file, reader: reader)
             while let extent = try map.next() {
-                if index.find(extent.id) != nil && !bad.contains(extent.id) { continue }
+                if blobs.index.find(extent.id) != nil && !blobs.isBad(extent.id) { continue }
                 isWhole = false
                 lose(reference, file, extent.offset..<extent.offset + UInt64(extent.length))
             }

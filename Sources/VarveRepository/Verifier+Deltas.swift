@@ -1,0 +1,117 @@
+import Synchronization
+import VarveFormat
+import VarveStorage
+
+/// What a content verification knows of blobs so far; shared by its threads.
+final class BlobVerification: Sendable {
+    private struct State {
+        /// Ids whose bytes are lost.
+        var bad: Set<ContentID> = []
+        /// Deltas not yet decoded, and whatever deltas are against. The first 8 bytes of the ids: a chance match
+        /// would make a delta be looked at alone and not in its chain, no more.
+        var deltas: Set<UInt64> = []
+        var bases: Set<UInt64> = []
+    }
+
+    let index: RepositoryIndex
+    let storage: any Storage
+    private let state = Mutex(State())
+
+    init(index: RepositoryIndex, storage: any Storage) {
+        self.index = index
+        self.storage = storage
+    }
+
+    /// - Returns: false if it was known.
+    func markBad(_ id: ContentID) -> Bool { state.withLock { $0.bad.insert(id).inserted } }
+    func isBad(_ id: ContentID) -> Bool { state.withLock { $0.bad.contains(id) } }
+
+    func noteDelta(_ id: ContentID, base: ContentID) {
+        state.withLock { state in
+            state.deltas.insert(id.prefix.0)
+            state.bases.insert(base.prefix.0)
+        }
+    }
+
+    func isBase(_ id: ContentID) -> Bool { state.withLock { $0.bases.contains(id.prefix.0) } }
+    func isWaiting(_ id: ContentID) -> Bool { state.withLock { $0.deltas.contains(id.prefix.0) } }
+    func markDecoded(_ ids: [ContentID]) {
+        state.withLock { state in for id in ids { state.deltas.remove(id.prefix.0) } }
+    }
+    var isAnyWaiting: Bool { state.withLock { !$0.deltas.isEmpty } }
+}
+
+extension Verifier {
+    /// Every delta, each decoded once: a chain is walked from the end that nothing is against, and every version on
+    /// the way is checked.
+    func verifyDeltas(_ packs: [(object: ObjectName, size: UInt64)], _ blobs: BlobVerification) throws {
+        guard blobs.isAnyWaiting else { return }
+        try forEach(packs) { [self] object, _ in verifyDeltas(of: object, blobs) { !blobs.isBase($0) } }
+        // In a ring of deltas each one is somebody's base; and see `BlobVerification.State`.
+        if blobs.isAnyWaiting {
+            try forEach(packs) { [self] object, _ in verifyDeltas(of: object, blobs) { _ in true } }
+        }
+    }
+
+    private func verifyDeltas(
+        of object: ObjectName, _ blobs: BlobVerification, where isDue: (ContentID) -> Bool
+    ) {
+        // A pack that can't be read was noted before.
+        guard let pack = ContentID(hex: object.name),
+            let contents = try? PackReader.contents(of: pack, in: repository.storage)
+        else { return }
+        let reader = BlobReader(index: blobs.index, storage: blobs.storage)
+        let checker = IdentityChecker()
+        var failed: [(ContentID, BlobType)] = []
+        for entry in contents.entries where entry.header.base != nil && isDue(entry.header.id) {
+            let (id, type) = (entry.header.id, entry.header.type)
+            guard blobs.isWaiting(id) else { continue }
+            var isRoot = true
+            var versions: [ContentID] = []
+            do {
+                try reader.readVersions(of: id, type) { version, bytes in
+                    versions.append(version)
+                    defer { isRoot = false }
+                    // What stands alone was checked with its pack.
+                    if isRoot { return }
+                    checker.slot(type).replace(with: bytes)
+                    checker.add(version) { failed.append((id, type)) }
+                }
+            } catch {
+                failed.append((id, type))
+            }
+            blobs.markDecoded(versions + [id])
+        }
+        checker.flush()
+        for (id, type) in failed { locateDamage(id, type, reader, blobs) }
+    }
+
+    /// The first version of a chain that can't be had is damaged; those behind it are lost with it.
+    private func locateDamage(
+        _ id: ContentID, _ type: BlobType, _ reader: BlobReader, _ blobs: BlobVerification
+    ) {
+        let chain = (try? reader.chain(of: id, type)) ?? [id]
+        var isBroken = false
+        for version in chain.reversed() {
+            do {
+                if isBroken || blobs.isBad(version) {
+                    isBroken = true
+                    _ = blobs.markBad(version)
+                } else {
+                    _ = try reader.read(version, type)
+                }
+            } catch {
+                isBroken = true
+                guard blobs.markBad(version) else { continue }
+                guard let place = blobs.index.find(version) else {
+                    note("blob \(version.short)", error)
+                    continue
+                }
+                let start = UInt64(place.offset)
+                note(
+                    "\(ObjectName(.pack, place.pack))", error, range: start..<start + UInt64(place.readLength)
+                )
+            }
+        }
+    }
+}
