@@ -118,7 +118,10 @@ struct LogCapture {
                 "recovery begins in log file \(need.first), but files \(chain.firstNumber) to"
                     + " \(chain.lastNumber) were stored", hint: "back up again")
         }
-        guard chain.covers(need.largestPageLSN) else { throw beyondTheEnd(need) }
+        // Pages that were last written before the first stored log ask nothing of it.
+        guard need.largestPageLSN.file < chain.firstNumber || chain.covers(need.largestPageLSN) else {
+            throw beyondTheEnd(need)
+        }
         guard let checkpoint = need.checkpoint else { return }
         guard chain.covers(checkpoint.lsn) && chain.covers(checkpoint.checkpointLSN) else {
             throw VarveError(
