@@ -9,7 +9,7 @@ struct InitCommand: ParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
 
-    @Option(help: "A name for this copy of the repository, shown where copies are listed.")
+    @Option(help: "A name for this copy of the repository, kept in its copy.json.")
     var label = "primary"
 
     @Option(help: "zstd's level, 1 to 19.")

@@ -58,6 +58,7 @@ struct ShowCommand: ParsableCommand {
     }
 
     private static func describe(_ directory: Manifest.Environment.Directory) -> String {
+        if directory.restored == "." { return "the home" }
         let place = directory.original == directory.restored ? "" : ", restored as \(directory.restored)"
         return directory.original + place + (directory.configured ? "" : " (not in DB_CONFIG)")
     }

@@ -8,12 +8,12 @@ import VarveFormat
 struct VarveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "varve",
-        abstract: "Backups of live Berkeley DB environments: every change stored once, every copy provable.",
+        abstract: "Back up Berkeley DB environments that applications write to; verify, restore, recover.",
         discussion: """
             The repository is named by -r/--repository or by VARVE_REPOSITORY.
 
-            Exit codes: 0 done, 1 failed, 3 done but incomplete or tainted, 10 no repository there (or not this one), \
-            11 locked, 12 wrong key, 64 usage, 130 interrupted.
+            Exit codes: 0 done, 1 failed, 3 done, but pages were damaged at the source already, 10 no repository there, \
+            11 locked, 12 wrong or missing password of the environment, 64 usage, 130 interrupted.
             """,
         version: Tool.version,
         subcommands: [
