@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Checks every byte of a repository against Documentation/format.md, without any of Varve's code.
+
+    scripts/check-format.py REPOSITORY
+
+Needs Python 3 and the command zstd. Slow: for small repositories, to show that the document and the program say the
+same. Exits with 1 at the first difference.
+"""
+import hashlib, json, os, struct, subprocess, sys, tempfile
+
+PERSON = {1: b"varve.data", 2: b"varve.map", 3: b"varve.metadata"}
+ZERO = bytes(32)
+
+
+def name(data):
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def unzstd(frame, prefix=None):
+    with tempfile.NamedTemporaryFile() as source, tempfile.NamedTemporaryFile() as base:
+        source.write(frame), source.flush()
+        base.write(prefix or b""), base.flush()
+        # zstd takes no empty prefix.
+        patch = ["--patch-from=" + base.name] if prefix else []
+        return subprocess.run(["zstd", "-dcq", *patch, source.name], check=True, stdout=subprocess.PIPE).stdout
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def apply_delta(payload, base, length):
+    base_length, at = varint(payload, 0)
+    granule, at = payload[at], at + 1
+    count, at = varint(payload, at)
+    assert base_length == len(base)
+    ranges, end = [], 0
+    for _ in range(count):
+        gap, at = varint(payload, at)
+        size, at = varint(payload, at)
+        assert size > 0 and (gap > 0 or not ranges)
+        start, end = end + gap, end + gap + size
+        ranges.append((start << granule, min(end << granule, length)))
+    result = bytearray(base[:length].ljust(length, b"\0"))
+    if ranges:
+        changed = unzstd(payload[at:], b"".join(base[a:b] for a, b in ranges))
+        for a, b in ranges:
+            result[a:b], changed = changed[: b - a], changed[b - a :]
+        assert not changed
+    else:
+        assert at == len(payload)
+    return bytes(result)
+
+
+def read_pack(pack, data, repository):
+    """Yields (offset, total length, type, encoding, id, base, decoded length, payload)."""
+    magic, version, suite, reserved, owner, salt = struct.unpack("<8sHHI16s32s", data[:64])
+    assert (magic, version, suite, reserved, owner.hex(), salt) == (b"VARVEPCK", 1, 0, 0, repository, ZERO)
+    magic, start, length, count, crc, total, own = struct.unpack("<8sIIIIII", data[-32:])
+    directory = data[start : start + length]
+    assert magic == b"VARVEEND" and total == len(data) == start + length + 32
+    assert own == crc32c(data[-32:-4]) and crc == crc32c(directory) and directory[:8] == b"VARVEDIR"
+    at, end = 8, 64
+    for _ in range(count):
+        offset, kind, encoding, reserved, stored, decoded = struct.unpack("<IBBHII", directory[at : at + 16])
+        fields = 44 + (32 if encoding == 2 else 0)
+        header = data[offset : offset + fields + 8]
+        assert offset == end and reserved == 0 and header[:4] == bytes.fromhex("f676421a")
+        assert header[4:-4] == directory[at + 4 : at + 4 + fields]
+        assert struct.unpack("<I", header[-4:])[0] == crc32c(header[:-4])
+        at, end = at + 4 + fields, offset + len(header) + stored
+        payload = data[offset + len(header) : end]
+        yield offset, end - offset, kind, encoding, header[16:48], header[48:-4], decoded, payload
+    assert at == length and end == start
+
+
+def check_index(data, repository, blobs):
+    magic, version, bits, packs, count, owner, reserved = struct.unpack("<8sHHIQ16s24s", data[:64])
+    assert (magic, version, owner.hex(), reserved) == (b"VARVEIDX", 1, repository, bytes(24))
+    names = [data[64 + 32 * i : 96 + 32 * i].hex() for i in range(packs)]
+    start = 64 + 32 * packs
+    fan_out = struct.unpack(f"<{2**bits + 1}I", data[start : start + 4 * (2**bits + 1)])
+    start += 4 * (2**bits + 1)
+    assert len(data) == start + 24 * count and fan_out[-1] == count
+    keys = {blob[:16]: place for blob, place in blobs.items()}
+    before = b""
+    for i in range(count):
+        entry = data[start + 24 * i : start + 24 * i + 24]
+        key, packed, offset = struct.unpack("<16sII", entry)
+        bucket = int.from_bytes(key, "big") >> (128 - bits)
+        size_class = packed >> 24
+        pack, at, length = keys[key][:3]
+        assert before < key and fan_out[bucket] <= i < fan_out[bucket + 1]
+        assert (names[packed & 0xFFFFFF], offset) == (pack, at)
+        assert length <= ((16 + (size_class & 15)) << (size_class >> 4)) * 64 < max(1025, length * 17 / 16 + 128)
+        before = key
+    return count
+
+
+def check_map(node, length, blobs, level=None):
+    data = blobs[node][3]
+    magic, version, own, reserved, extent, count, covers = struct.unpack("<4sBBHIIQ", data[:24])
+    assert (magic, version, reserved, covers) == (b"VMAP", 1, 0, length) and len(data) == 24 + 32 * count
+    assert level is None or own == level
+    span = extent << 8 * own
+    for i in range(count):
+        child, rest = data[24 + 32 * i : 56 + 32 * i], min(span, length - i * span)
+        if child == ZERO:
+            continue
+        if own > 0:
+            check_map(child, rest, blobs, own - 1)
+        else:
+            assert len(blobs[child][3]) == rest
+
+
+def check_sealed(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    value = json.loads(data)
+    compact = json.dumps(value["document"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert name(compact.encode()) == value["seal"]
+    spelled = json.dumps(value, sort_keys=True, indent=2, separators=(",", " : "), ensure_ascii=False) + "\n"
+    assert spelled.encode() == data
+    return value["document"]
+
+
+def objects(root, kind):
+    for directory, _, files in sorted(os.walk(os.path.join(root, kind))):
+        for file in sorted(files):
+            with open(os.path.join(directory, file), "rb") as opened:
+                data = opened.read()
+            assert name(data) == file.split("-")[-1], f"{kind}/{file}: not the bytes that it is named by"
+            if kind == "packs":
+                assert os.path.basename(directory) == file[:2]
+            yield file, data
+
+
+def main(root):
+    repository = check_sealed(os.path.join(root, "varve.json"))["repository"]
+    assert check_sealed(os.path.join(root, "copy.json"))["repository"] == repository
+    stored = {}
+    for pack, data in objects(root, "packs"):
+        for offset, total, kind, encoding, blob, base, length, payload in read_pack(pack, data, repository):
+            stored[blob] = (pack, offset, total, kind, encoding, base, length, payload)
+    decoded = {}
+
+    def decode(blob):
+        if blob not in decoded:
+            kind, encoding, base, length, payload = stored[blob][3:]
+            data = payload if encoding == 0 else unzstd(payload) if encoding == 1 else None
+            if encoding == 2:
+                data = apply_delta(payload, decode(base), length)
+            assert len(data) == length
+            assert hashlib.blake2b(data, digest_size=32, person=PERSON[kind]).digest() == blob
+            decoded[blob] = data
+        return decoded[blob]
+
+    blobs = {blob: place[:3] + (decode(blob),) for blob, place in stored.items()}
+    entries = sum(check_index(data, repository, blobs) for _, data in objects(root, "indexes"))
+    previous, snapshots = None, 0
+    for file, data in objects(root, "manifests"):
+        manifest = json.loads(unzstd(data))
+        assert manifest["format"] == 1 and manifest["repository"] == repository
+        assert file.split("-")[0] == "%010d" % manifest["sequence"] and manifest.get("previous") == previous
+        for entry in manifest["files"]:
+            if entry.get("map", ZERO.hex()) != ZERO.hex():
+                check_map(bytes.fromhex(entry["map"]), entry["size"], blobs)
+        previous, snapshots = file, snapshots + 1
+    deltas = sum(place[4] == 2 for place in stored.values())
+    print(f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {snapshots} snapshots: as documented")
+
+
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+main(sys.argv[1])
