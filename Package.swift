@@ -87,6 +87,11 @@ let package = Package(
             name: "bench-kernels", dependencies: ["VarveCodec", "VarveFormat"], path: "Tests/bench-kernels",
             swiftSettings: swiftSettings),
 
+        // Test support: processes with time limits, temporary directories, the executables under test.
+        .target(
+            name: "ProcessSupport", dependencies: ["VarveFiles", "VarveFormat"], path: "Tests/ProcessSupport",
+            swiftSettings: swiftSettings),
+
         .testTarget(
             name: "VarveCaptureTests",
             dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
@@ -114,9 +119,14 @@ let package = Package(
         .testTarget(
             name: "VarveTests",
             dependencies: [
-                "Varve", "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
+                "Varve", "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles",
+                "VarveFormat",
                 "VarveTestSupport",
             ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveProcessTests",
+            dependencies: ["ProcessSupport", "VarveDatabase", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
     ]
 )
