@@ -42,7 +42,7 @@ final class LiveEnvironment {
 
     /// Restores and recovers a snapshot; the path.
     func restore(_ snapshot: String, recover: Bool = true) throws -> String {
-        let target = directory["restored-\(snapshot)"]
+        let target = directory[(recover ? "recovered-" : "restored-") + snapshot]
         let arguments = ["restore", "--json", snapshot, "--target", target] + (recover ? ["--recover"] : [])
         _ = try withPassword(arguments).require(0)
         return target

@@ -43,3 +43,11 @@ extension Workload {
         }
     }
 }
+
+extension VarveCommand {
+    /// The names of the snapshots, oldest first.
+    func snapshots() throws -> [String] {
+        struct Row: Decodable { var snapshot: String }
+        return try run(["snapshots", "--json"]).require(0).decode([Row].self).map(\.snapshot)
+    }
+}

@@ -1,0 +1,111 @@
+import ProcessSupport
+import Testing
+import VarveFiles
+
+extension ProcessTests {
+    /// Without libdb: an environment that nobody has open, and one on XFS that somebody has.
+    @Suite struct OfflineTests {
+        @Test(
+            arguments: [
+                "plain", "1024, queues in extents", "encrypted queue, password command",
+                "partitions, automatic log removal", "directories in DB_CONFIG", "directories in code",
+                "several in one file, subdirectory, DB_REGISTER", "512, heap, checksums",
+            ])
+        func aClosedEnvironmentComesBackWhole(_ name: String) throws {
+            let configuration = try #require(EnvironmentConfiguration.all.first { $0.name == name })
+            let environment = try LiveEnvironment(configuration)
+            try environment.workload.advance(1000)
+            // While it is open it is refused, and nothing is stored.
+            let refused = try environment.backup(["--offline"]).require(1)
+            #expect(refused.errors.contains("in use"), "\(refused)")
+            #expect(try environment.varve.snapshots().isEmpty)
+            let last = try environment.workload.stop()
+
+            let backup = try environment.backup(["--offline"]).require(0).decode(BackupOutput.self)
+            #expect(!backup.tainted)
+            let seq = try environment.workload.check(environment.restore(backup.snapshot))
+            #expect(seq == last)
+        }
+
+        @Test func directReadsOfALiveEnvironmentAreRefusedElsewhere() throws {
+            let environment = try LiveEnvironment(.init("direct", "btree,hash", options: "--records 500"))
+            guard try FileSystemType.of(environment.home) != .xfs else {
+                return print("directReadsOfALiveEnvironmentAreRefusedElsewhere: skipped, this is XFS")
+            }
+            let refused = try environment.backup(["--direct"]).require(1)
+            #expect(refused.errors.contains("XFS"), "\(refused)")
+            #expect(try environment.varve.snapshots().isEmpty)
+            try environment.requireFlagsAsBefore()
+            try environment.workload.stop()
+        }
+
+        @Test(
+            arguments: [
+                EnvironmentConfiguration(
+                    "XFS, 65536", "btree,hash",
+                    options: "--records 2000 --page-size 65536 --checksum --cache 2000000"),
+                EnvironmentConfiguration(
+                    "XFS, queues in extents", "queue,btree,queue",
+                    options: "--records 2000 --page-size 4096 --queue-extent 16 --checksum"),
+                EnvironmentConfiguration(
+                    "XFS, partitions", "btree,btree", place: "--partition",
+                    options: "--records 2000 --checksum"),
+            ])
+        func directReadsOnXFS(_ configuration: EnvironmentConfiguration) throws {
+            let directory = try TemporaryDirectory()
+            let mounted: LoopMount
+            switch try LoopMount.xfs(in: directory) {
+            case .success(let mount): mounted = mount
+            case .failure(let reason): return print("directReadsOnXFS: skipped, \(reason)")
+            }
+            defer { mounted.unmount() }
+            try takeDirectBackups(configuration, in: mounted.path)
+        }
+
+        /// A scope of its own: everything on the file system is closed and removed at its end.
+        private func takeDirectBackups(_ configuration: EnvironmentConfiguration, in directory: String) throws
+        {
+            let environment = try LiveEnvironment(configuration, in: directory)
+            for _ in 0..<3 {
+                try environment.workload.advance(200)
+                let backup = try environment.goodBackup(["--direct"])
+                let recovery = try #require(backup.recovery)
+                let committed = try environment.workload.committed(at: recovery.recoverableTo)
+                let restored = try environment.restore(backup.snapshot)
+                #expect(try environment.workload.check(restored) >= committed)
+                #expect(committed > 0)
+                try Directory.removeTree(restored)
+            }
+            try environment.requireFlagsAsBefore()
+            try environment.workload.stop()
+        }
+    }
+}
+
+/// A file system in a file.
+private struct LoopMount {
+    let path: String
+
+    enum Result {
+        case success(LoopMount)
+        case failure(String)
+    }
+
+    static func xfs(in directory: TemporaryDirectory) throws -> Result {
+        guard Host.isRoot else { return .failure("only root can mount") }
+        guard Executable.inPath("mkfs.xfs") != nil else { return .failure("there is no mkfs.xfs") }
+        let image = directory["image"]
+        try run("truncate", ["-s", "3G", image]).require(0)
+        try run("mkfs.xfs", ["-q", image]).require(0)
+        let path = directory["mounted"]
+        try Directory.create(path)
+        let mounted = try run("mount", ["-t", "xfs", "-o", "loop", image, path])
+        guard mounted.code == 0 else { return .failure("XFS can't be mounted: \(mounted.errors)") }
+        return .success(LoopMount(path: path))
+    }
+
+    func unmount() {
+        // Lazily if it must be: nothing of a test stays mounted.
+        if (try? run("umount", [path]).code) != 0 { _ = try? run("umount", ["-l", path]) }
+    }
+}
