@@ -10,6 +10,8 @@ BENCH =
 SOAK =
 TEST =
 
+FUZZERS = $(filter-out run,$(basename $(notdir $(wildcard Tests/Fuzz/*.swift))))
+
 # Two builds at once would wait for each other's lock.
 .NOTPARALLEL:
 .PHONY: help demo release test bench soak lint format install clean fresh-root
@@ -48,6 +50,7 @@ soak:
 	@scripts/packages.sh toolchain test
 	@$(MAKE) --no-print-directory release
 	VARVE_SOAK=1 VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test $(SOAK)
+	for target in $(FUZZERS); do Tests/Fuzz/run.sh $$target 60; done
 
 lint:
 	$(SWIFT) format lint --strict -r $(SOURCES)

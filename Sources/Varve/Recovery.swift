@@ -50,7 +50,9 @@ public struct Recovery {
         if environment.encrypted && password == nil {
             throw VarveError(
                 .wrongKey, "the environment is encrypted: recovery needs its password", location: plan.target,
-                hint: "the files are restored; pass --password-file and recover with 'db_recover -c -P'")
+                hint:
+                    "the files are restored: recover them with 'db5.3_recover -c -P PASSWORD -h \(plan.target)', or "
+                    + "restore again with --password-file")
         }
         // What DB_CONFIG says libdb reads itself; saying it twice would search a directory twice.
         let unknown = environment.dataDirectories.filter { !$0.configured }.map(\.restored)

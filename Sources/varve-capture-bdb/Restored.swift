@@ -21,6 +21,14 @@ enum Restored {
         let code = varve_env_open(handle, environment.home, UInt32(flags))
         let closed = varve_env_close(handle)
         guard code == 0 else {
+            // The check of the first log against the key fails with -1 (`__log_valid`, log.c; [BDB2527]).
+            if password != nil, LibraryWords.contains("BDB2527") {
+                throw VarveError(
+                    .wrongKey, "the password does not fit the environment's logs", location: environment.home,
+                    hint:
+                        "the files are restored and untouched: give the right password and recover them with "
+                        + "'db5.3_recover -c -P PASSWORD -h \(environment.home)', or restore again")
+            }
             throw Library.error(code, "catastrophic recovery failed", environment.home)
         }
         try Library.check(closed, "close the recovered environment", environment.home)

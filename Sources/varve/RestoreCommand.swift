@@ -11,7 +11,7 @@ struct RestoreCommand: ParsableCommand {
         discussion: """
             The target takes its name only when everything is there; until then the work lies beside it, in \
             TARGET.varve-incomplete. With --recover, catastrophic recovery brings the databases to the end of the \
-            logs, and every database is verified. Without it, run 'db_recover -c' before you use the environment: \
+            logs, and every database is verified. Without it, run 'db5.3_recover -c' before you use the environment: \
             never normal recovery, which can lose committed data of a hot backup.
             """)
 
@@ -66,7 +66,8 @@ struct RestoreCommand: ParsableCommand {
         let report = recover ? try Recovery(plan, password: secret).run() : nil
         report?.lines.forEach(Terminal.say)
         if recover == false, plan.environment != nil {
-            Terminal.say("next: recover it with 'db_recover -c -h \(target)', or restore with --recover")
+            Terminal.say(
+                "next: recover it, with 'db5.3_recover -c -h \(target)' if DB_CONFIG knows its directories")
         }
         if options.json {
             try printJSON(

@@ -50,8 +50,9 @@ struct ShowCommand: ParsableCommand {
         rows.append(["files", "\(manifest.files.count), \(ByteCount(total))"])
         rows.append([
             "added",
-            "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of "
-                + "\(statistics.extents) extents, \(ByteCount(statistics.metadataBytes)) of it maps",
+            "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of \(statistics.extents) extents; "
+                + "\(statistics.deltaExtents) as deltas in \(ByteCount(statistics.deltaBytes)), "
+                + "\(ByteCount(statistics.metadataBytes)) of maps",
         ])
         if manifest.tainted { rows.append(["TAINTED", "the source was damaged; see the warnings"]) }
         return rows

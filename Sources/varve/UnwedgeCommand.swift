@@ -18,10 +18,17 @@ struct UnwedgeCommand: ParsableCommand {
     @Flag(help: "Print the result as JSON on standard output.")
     var json = false
 
+    /// What `--json` prints.
+    private struct Output: Codable {
+        /// The process that left something behind.
+        var helper: Int32?
+        var done: [String]
+    }
+
     func run() throws {
         let options = try environment.options()
         let report = try unwedge(options, password: try environment.password.read())
-        if json { return try printJSON(report.lines) }
+        if json { return try printJSON(Output(helper: report.helper, done: report.lines)) }
         for line in report.lines { print(line) }
     }
 }

@@ -101,7 +101,7 @@ import VarveFormat
         #expect(refused(.init(home: empty))?.message == "there is no environment: the directory is empty")
         _ = try scratch.make("java")
         try scratch.write("java/00000000.jdb", "x")
-        #expect(refused(.init(home: Path.join(scratch.path, "java")))?.hint?.contains("--je") == true)
+        #expect(refused(.init(home: Path.join(scratch.path, "java")))?.hint?.contains("C library") == true)
         _ = try scratch.make("other")
         try scratch.write("other/file", "x")
         #expect(refused(.init(home: Path.join(scratch.path, "other")))?.code == .noEnvironment)

@@ -15,7 +15,7 @@ enum EnvironmentCheck {
         if listing.javaLogs > 0 {
             throw refusal(
                 "\(listing.javaLogs) files *.jdb are one of Berkeley DB Java Edition",
-                hint: "use --je instead of --bdb")
+                hint: "this version backs up environments of the C library only")
         }
         let names = try Directory.list(layout.home).filter { $0 != EnvironmentLayout.ownDirectoryName }
         guard names.allSatisfy({ $0 == "lost+found" }) else {

@@ -159,7 +159,7 @@ struct QuietEnvironment {
         VarveError(
             .needsRecovery, "the environment needs recovery: \(why)", location: home,
             hint:
-                "run db_recover in the home (or start the application, if it recovers by itself), then back up again"
+                "run db5.3_recover in the home (or start the application, if it recovers by itself), then back up again"
         )
     }
 }
