@@ -61,7 +61,9 @@ public struct RegionState: Sendable, Hashable {
 public struct EnvironmentUse: Sendable, Hashable {
     /// Processes that have one of the files open or mapped, other than this one, and an example each.
     public var processes: [Holder]
-    /// Processes whose files this user may not see.
+    /// Processes whose descriptors this user may not see. Mappings alone, which a hardened kernel hides even from
+    /// root for some, do not count: who has an environment open has a log or a database open, too.
+    /// Nor does process 1 where it is hidden from its own user: that is a hardened init.
     public var hiddenProcesses: Int
 
     public struct Holder: Sendable, Hashable {
@@ -92,11 +94,11 @@ public struct EnvironmentUse: Sendable, Hashable {
         for name in try Directory.list("/proc") {
             guard let process = Int32(name), process != getpid() else { continue }
             do {
-                if let path = try heldDescriptor(process, nodes) ?? heldMapping(process, nodes) {
+                if let path = try heldDescriptor(process, nodes) ?? visibleMapping(process, nodes) {
                     use.processes.append(Holder(process: process, command: command(process), path: path))
                 }
             } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
-                use.hiddenProcesses += 1
+                if process != 1 || !isOurs(process) { use.hiddenProcesses += 1 }
             } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
@@ -112,6 +114,14 @@ public struct EnvironmentUse: Sendable, Hashable {
             if let path = nodes[Node(device: status.device, inode: status.inode)] { return path }
         }
         return nil
+    }
+
+    private static func visibleMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+        do {
+            return try heldMapping(process, nodes)
+        } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
+            return nil
+        }
     }
 
     private static func heldMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
@@ -140,6 +150,18 @@ public struct EnvironmentUse: Sendable, Hashable {
     private static func number(_ major: UInt32, _ minor: UInt32) -> UInt64 {
         let (major, minor) = (UInt64(major), UInt64(minor))
         return (major & 0xfff) << 8 | (major & ~0xfff) << 32 | minor & 0xff | (minor & ~0xff) << 12
+    }
+
+    /// Whether it runs as this user, by `/proc/<pid>/status`, which everybody may read.
+    private static func isOurs(_ process: Int32) -> Bool {
+        guard let file = try? File.open(reading: "/proc/\(process)/status"),
+            let bytes = try? file.readToEnd(limit: 1 << 16)
+        else { return false }
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first {
+            $0.hasPrefix("Uid:")
+        }
+        return line?.split(whereSeparator: \.isWhitespace).dropFirst(2).first.flatMap { UInt32($0) }
+            == geteuid()
     }
 
     private static func command(_ process: Int32) -> String {

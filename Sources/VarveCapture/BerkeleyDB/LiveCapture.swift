@@ -40,8 +40,9 @@ final class LiveCapture {
         into sink: any CaptureSink
     ) throws {
         let layout = try EnvironmentLayout.find(options)
-        try EnvironmentCheck.requireEnvironment(layout, layout.list())
-        if helperOptions != nil { try EnvironmentCheck.requireJoinable(layout) }
+        let listing = try layout.list()
+        try EnvironmentCheck.requireEnvironment(layout, listing)
+        if helperOptions != nil { try EnvironmentCheck.requireJoinable(layout, listing) }
         self.options = options
         self.layout = layout
         self.sink = sink

@@ -6,9 +6,9 @@ import VarveFormat
 extension EnvironmentCheck {
     /// What can be told before the helper tries: whether there are shared regions that this user may join.
     ///
-    /// Throws `.noEnvironment` for an environment that is closed or whose regions are private,
-    /// `.needsRecovery` for a panicked one or one in which a registered process died, and `.notOwner`.
-    static func requireJoinable(_ layout: EnvironmentLayout) throws {
+    /// Throws `.noEnvironment` for an environment that is closed or whose regions are private, `.needsRecovery` for
+    /// a panicked one or one that a process left without closing it, and `.notOwner`.
+    static func requireJoinable(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         guard let region = try RegionState.read(home: layout.home) else {
             let logs = try LogKeeper.numbers(in: layout.logDirectory.path).map {
                 Path.join(layout.logDirectory.path, EnvironmentFileKind.logName($0))
@@ -34,6 +34,7 @@ extension EnvironmentCheck {
                 location: layout.home,
                 hint: "restart the application: the next one that registers runs recovery")
         }
+        try requireLivingUsers(region, layout, listing)
         guard region.isTransactional else {
             throw VarveError(
                 .notTransactional, "the environment has no transactions or no logging", location: layout.home,
@@ -51,8 +52,24 @@ extension EnvironmentCheck {
         }
     }
 
-    /// The logs must be where libdb says that it would look for them. The helper has seen that they are
-    /// there.
+    /// A process that was killed may have held locks and mutexes in shared memory: to wait for one of them is to
+    /// wait for ever. Told only where every process can be seen; others' processes are hidden from most users.
+    private static func requireLivingUsers(
+        _ region: RegionState, _ layout: EnvironmentLayout, _ listing: EnvironmentListing
+    ) throws {
+        guard region.references > 0 else { return }
+        let use = try QuietEnvironment.use(layout, listing)
+        guard use.processes.isEmpty, use.hiddenProcesses == 0 else { return }
+        throw VarveError(
+            .needsRecovery,
+            "the environment needs recovery: its regions count \(region.references) open handles, but no process has"
+                + " them", location: layout.home,
+            hint:
+                "start the application with recovery, or run db5.3_recover and use --offline; if its processes run in a"
+                + " container, back up where they can be seen")
+    }
+
+    /// The logs must be where libdb says that it would look for them. The helper has seen that they are there.
     static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight) throws {
         let library =
             (try? Path.resolve(Path.join(layout.home, preflight.logDirectory))) ?? preflight.logDirectory

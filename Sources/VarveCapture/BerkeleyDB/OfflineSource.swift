@@ -120,10 +120,14 @@ struct QuietEnvironment {
         }
     }
 
+    /// Who has a file of the environment open.
+    static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> EnvironmentUse {
+        try EnvironmentUse.find(
+            listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout))
+    }
+
     private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        let paths = try listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout)
-        let use = try EnvironmentUse.find(paths)
-        if let holder = use.processes.first {
+        if let holder = try use(layout, listing).processes.first {
             throw inUse(
                 layout.home,
                 "process \(holder.process) (\(holder.command)) has \(Path.name(holder.path)) open")
