@@ -57,7 +57,10 @@ final class LiveEnvironment {
                 .wrongKey, "\(home) is not encrypted, but a password was given", hint: "leave it out")
         }
         if LibraryWords.contains("BDB0175") || (code == EPERM && withPassword) {
-            return VarveError(.wrongKey, "wrong password for \(home)")
+            return VarveError(
+                .wrongKey, "wrong password for \(home)",
+                hint:
+                    "the application's own is wanted: see --password-file, --password-fd, --password-command")
         }
         return Library.error(code, "the environment could not be joined", home)
     }
