@@ -103,6 +103,13 @@ public final class RepositoryIndex: Sendable {
         }
     }
 
+    /// Makes the packs durable that no table lists: whoever published them may have died before they were. To be
+    /// called by a writer before it refers to what they hold.
+    func confirmUnlisted() throws {
+        let packs = state.withLock { Set($0.unlisted.values.map(\.pack)) }
+        try storage.confirm(packs.map { ObjectName(.pack, $0) })
+    }
+
     public var packs: [ContentID] { state.withLock { $0.packs.sorted() } }
 
     /// Writes what no table covers as a new table, and merges tables of similar size into it, so that their number

@@ -30,6 +30,7 @@ public final class RepositoryWriter {
         self.lock = lock
         try repository.storage.removeTemporaryFiles()
         index = try repository.openIndex()
+        try index.confirmUnlisted()
         let parameters = repository.description.parameters
         packs = PackWriter(
             storage: repository.storage, repository: repository.id, packSize: Int(parameters.packSize),

@@ -38,6 +38,11 @@ public final class DirectoryStorage: Storage {
         }
     }
 
+    /// Their bytes were durable before they got their names (`Publication.publish`), so their directories are left.
+    public func confirm(_ objects: [ObjectName]) throws {
+        for path in Set(objects.map(directory(of:))).sorted() { try Directory.sync(path) }
+    }
+
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         try Publication.publish(
             parts, name: object.name, in: directory(of: object), temporary: Path.join(location, "tmp"))

@@ -14,6 +14,8 @@ public final class MemoryStorage: Storage {
         objects.withLock { $0[object] = bytes }
     }
 
+    public func confirm(_ objects: [ObjectName]) throws {}
+
     public func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {

@@ -52,6 +52,9 @@ public protocol Storage: Sendable {
     /// same bytes, that is fine; with other bytes (damaged), the old one is set aside and the new one takes its name.
     func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws
 
+    /// Makes durable that these objects are there: a run that was killed may have named them, and no more.
+    func confirm(_ objects: [ObjectName]) throws
+
     /// Reads up to `buffer.count` bytes at `offset`; short only at the object's end.
     func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
         -> Int
