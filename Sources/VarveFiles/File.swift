@@ -144,6 +144,17 @@ extension File {
         }
     }
 
+    /// Everything from the descriptor's own position on, of a pipe too; cut off at the limit.
+    public borrowing func readStream(limit: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let piece = try readSome(limit: limit - bytes.count)
+            if piece.isEmpty { break }
+            bytes += piece
+        }
+        return bytes
+    }
+
     /// Everything of a file whose size `stat` does not tell, as those in `/proc`; cut off at the limit.
     public borrowing func readToEnd(limit: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []

@@ -41,9 +41,10 @@ struct PasswordArguments: ParsableArguments {
     func read() throws -> [UInt8]? {
         var bytes: [UInt8]
         if let passwordFile {
-            bytes = try File.open(reading: passwordFile).readToEnd(limit: 4096)
+            bytes = try File.open(reading: passwordFile).readStream(limit: 4096)
         } else if let passwordFd {
-            bytes = try File(descriptor: passwordFd, path: "descriptor \(passwordFd)").readToEnd(limit: 4096)
+            bytes = try File(descriptor: passwordFd, path: "descriptor \(passwordFd)").readStream(
+                limit: 4096)
         } else if let passwordCommand {
             bytes = try ShellCommand.output(of: passwordCommand, limit: 4096)
         } else {
