@@ -19,7 +19,7 @@ struct LsCommand: ParsableCommand {
         let rows = manifest.files.map { file in
             [file.kind.rawValue, "\(ByteCount(file.size))", Self.facts(file), file.path]
         }
-        print(table([["KIND", "SIZE", "FACTS", "PATH"]] + rows, rightAligned: [1]))
+        try Terminal.output(table([["KIND", "SIZE", "FACTS", "PATH"]] + rows, rightAligned: [1]))
     }
 
     private static func facts(_ file: Manifest.File) -> String {

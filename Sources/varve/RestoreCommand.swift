@@ -85,18 +85,20 @@ struct RestoreCommand: ParsableCommand {
 
     private func printPlan(_ plan: RestorePlan) throws {
         if options.json { return try printJSON(plan) }
-        print(
+        try Terminal.output(
             "snapshot \(plan.snapshot) to \(plan.target): \(plan.files.count) files, \(ByteCount(plan.totalBytes))"
         )
         let rows = plan.files.enumerated().map { number, file in
             ["\(number + 1).", file.kind.rawValue, "\(ByteCount(file.size))", file.path]
         }
-        print(table(rows, rightAligned: [0, 2]))
+        try Terminal.output(table(rows, rightAligned: [0, 2]))
         if let recovery = plan.recovery {
-            print(
+            try Terminal.output(
                 "then catastrophic recovery, logs \(recovery.firstLog) to \(recovery.lastLog), "
                     + "to \(recovery.endOfLog) (\(recovery.recoverableTo))")
         }
-        for note in plan.notes + plan.absoluteNames.map({ "absolute name: \($0)" }) { print("note: \(note)") }
+        for note in plan.notes + plan.absoluteNames.map({ "absolute name: \($0)" }) {
+            try Terminal.output("note: \(note)")
+        }
     }
 }

@@ -18,8 +18,8 @@ struct ShowCommand: ParsableCommand {
         let reference = try repository.find(snapshot)
         let manifest = try repository.manifests.read(reference)
         if options.json { return try printJSON(manifest) }
-        print(table(rows(reference, manifest)))
-        for warning in manifest.warnings { print("warning: \(warning.message)") }
+        try Terminal.output(table(rows(reference, manifest)))
+        for warning in manifest.warnings { try Terminal.output("warning: \(warning.message)") }
     }
 
     private func rows(_ reference: SnapshotReference, _ manifest: Manifest) -> [[String]] {

@@ -39,7 +39,7 @@ struct SnapshotsCommand: ParsableCommand {
                 "\(row.host):\(row.home ?? "-")\(row.tainted ? " TAINTED" : "")",
             ]
         }
-        print(table([header] + lines, rightAligned: [2, 3, 4]))
+        try Terminal.output(table([header] + lines, rightAligned: [2, 3, 4]))
     }
 }
 

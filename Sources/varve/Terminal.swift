@@ -16,6 +16,19 @@ enum Terminal {
         _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 
+    /// Data, a line or several: what can't be delivered is an error.
+    static func output(_ text: String) throws {
+        let bytes = Array((text + "\n").utf8)
+        var done = 0
+        while done < bytes.count {
+            done += try bytes[done...].withUnsafeBytes { rest in
+                try systemCall("write", "standard output") {
+                    Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
+                }
+            }
+        }
+    }
+
     static func report(_ error: VarveError) {
         clearLine()
         say("varve: \(error)")
@@ -88,5 +101,5 @@ func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
 
 /// Prints a value as one JSON document on standard output.
 func printJSON(_ value: some Encodable) throws {
-    print(String(decoding: try JSON.encode(value, indented: true), as: UTF8.self))
+    try Terminal.output(String(decoding: try JSON.encode(value, indented: true), as: UTF8.self))
 }

@@ -29,6 +29,6 @@ struct UnwedgeCommand: ParsableCommand {
         let options = try environment.options()
         let report = try unwedge(options, password: try environment.password.read())
         if json { return try printJSON(Output(helper: report.helper, done: report.lines)) }
-        for line in report.lines { print(line) }
+        for line in report.lines { try Terminal.output(line) }
     }
 }
