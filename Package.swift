@@ -125,6 +125,10 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .testTarget(
+            name: "VarveFaultTests",
+            dependencies: ["ProcessSupport", "VarveRepository", "VarveFiles", "VarveFormat"],
+            swiftSettings: swiftSettings),
+        .testTarget(
             name: "VarveProcessTests",
             dependencies: ["ProcessSupport", "VarveDatabase", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
