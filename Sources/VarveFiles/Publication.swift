@@ -4,42 +4,46 @@ import VarveFormat
 
 /// Makes an immutable file appear under its final name all at once, durably, or not at all.
 public enum Publication {
-    /// Writes `parts` to `directory/name` by way of a new file in `temporary`, on the same file system:
-    /// write, `fsync`, `rename` without replacing, `fsync` of the directory. Returns only when all four are
-    /// done; on any error the temporary file is removed and nothing counts.
+    /// Writes an object to `directory` by way of a new file in `temporary`, on the same file system: write, `fsync`,
+    /// `rename` without replacing, `fsync` of the directory. Returns only when all four are done; on any error the
+    /// temporary file is removed and nothing counts.
     ///
-    /// - Returns: false if the name was there already; the caller decides whether what is there is good.
+    /// - Parameter write: writes the content and tells the name; called again, for a new file, if the disk lost what
+    ///   was written.
+    /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     public static func publish(
-        _ parts: [UnsafeRawBufferPointer], name: String, in directory: String, temporary: String,
-        mode: mode_t = 0o400
-    ) throws -> Bool {
-        let staged = Path.join(
-            temporary, "\(name.prefix(16)).\(String(UInt64.random(in: 0 ... .max), radix: 36))")
+        in directory: String, temporary: String, mode: mode_t = 0o400,
+        write: (borrowing File) throws -> String
+    ) throws -> (name: String, isNew: Bool) {
+        let staged = Path.join(temporary, String(UInt64.random(in: 0 ... .max), radix: 36))
+        let name: String
         do {
-            try stage(parts, at: staged, mode: mode)
+            name = try stage(at: staged, mode: mode, write)
         } catch let error as VarveError where error.errno == EIO {
             // A failed write-back loses the pages: write them again, to a new file, once.
-            try stage(parts, at: staged, mode: mode)
+            name = try stage(at: staged, mode: mode, write)
         }
-        let target = Path.join(directory, name)
         let isNew: Bool
         do {
-            isNew = try renameWithoutReplacing(staged, to: target)
+            isNew = try renameWithoutReplacing(staged, to: Path.join(directory, name))
             if !isNew { try Directory.removeFile(staged) }
         } catch {
             unlink(staged)
             throw error
         }
         try Directory.sync(directory)
-        return isNew
+        return (name, isNew)
     }
 
-    private static func stage(_ parts: [UnsafeRawBufferPointer], at path: String, mode: mode_t) throws {
+    private static func stage<R>(
+        at path: String, mode: mode_t, _ write: (borrowing File) throws -> R
+    ) throws -> R {
         let file = try File.create(path, mode: mode)
         do {
-            for part in parts { try file.write(part) }
+            let result = try write(file)
             try file.sync()
             try file.close()
+            return result
         } catch {
             unlink(path)
             throw error
@@ -69,7 +73,7 @@ public enum Publication {
     /// Replaces a small mutable file (a state file, never an object): new content or old content, never a mix.
     public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
         let staged = path + ".\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-        try bytes.withUnsafeBytes { try stage([$0], at: staged, mode: mode) }
+        try stage(at: staged, mode: mode) { file in try bytes.withUnsafeBytes { try file.write($0) } }
         do {
             try Directory.rename(staged, to: path)
         } catch {

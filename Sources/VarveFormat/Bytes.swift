@@ -77,6 +77,9 @@ public struct ByteWriter {
         bytes.reserveCapacity(capacity)
     }
 
+    /// Keeps the memory.
+    public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
     public mutating func integer<T: FixedWidthInteger>(_ value: T) {
         Swift.withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }

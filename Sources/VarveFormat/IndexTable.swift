@@ -78,12 +78,25 @@ public struct IndexTable: Sendable {
 
     /// The place that entry `index` tells; nil if the entry is damaged.
     public func location(_ index: Int) -> Location? {
+        guard let number = packNumber(index) else { return nil }
+        let raw = raw(index)
+        return Location(
+            pack: pack(number), offset: raw.offset, readLength: SizeClass.length(UInt8(raw.packed >> 24)))
+    }
+
+    /// The number, in this table's list, of the pack that entry `index` names; nil if there is no such pack.
+    func packNumber(_ index: Int) -> Int? {
+        let number = Int(raw(index).packed & 0xFF_FFFF)
+        return number < packCount ? number : nil
+    }
+
+    /// Size class and pack number, and offset, as they are stored.
+    func raw(_ index: Int) -> (packed: UInt32, offset: UInt32) {
         let at = index * Self.entryLength
-        let packed = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 16, as: UInt32.self))
-        let offset = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 20, as: UInt32.self))
-        let number = Int(packed & 0xFF_FFFF)
-        guard number < packCount else { return nil }
-        return Location(pack: pack(number), offset: offset, readLength: SizeClass.length(UInt8(packed >> 24)))
+        return (
+            UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 16, as: UInt32.self)),
+            UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 20, as: UInt32.self))
+        )
     }
 
     /// The first 16 bytes of entry `index`'s id, as `ContentID.prefix` gives them.
@@ -113,7 +126,36 @@ public struct IndexTable: Sendable {
     }
 }
 
-/// Collects entries and writes the table that `IndexTable` reads.
+extension IndexTable {
+    /// So that a bucket holds 16 to 32 entries, as far as ids are spread evenly.
+    static func fanOutBits(forCount count: Int) -> Int {
+        var bits = 0
+        while count >> bits > 32 && bits < 24 { bits += 1 }
+        return bits
+    }
+
+    static func writeHeader(
+        _ writer: inout ByteWriter, bits: Int, packs: Int, count: Int, repository: RepositoryID
+    ) {
+        writer.raw(magic)
+        writer.integer(version)
+        writer.integer(UInt16(bits))
+        writer.integer(UInt32(packs))
+        writer.integer(UInt64(count))
+        writer.raw(repository.bytes)
+        writer.zeros(24)
+    }
+
+    static func writeEntry(_ writer: inout ByteWriter, key: (UInt64, UInt64), packed: UInt32, offset: UInt32)
+    {
+        writer.integer(key.0.byteSwapped)
+        writer.integer(key.1.byteSwapped)
+        writer.integer(packed)
+        writer.integer(offset)
+    }
+}
+
+/// Collects entries in memory and writes the table that `IndexTable` reads.
 public struct IndexTableBuilder {
     struct Entry {
         var key: (UInt64, UInt64)
@@ -131,14 +173,6 @@ public struct IndexTableBuilder {
     public var count: Int { entries.count }
 
     public mutating func add(_ id: ContentID, _ location: IndexTable.Location) { add(id.prefix, location) }
-
-    /// Everything of another table that lies in a pack that is still there, to merge several into one.
-    public mutating func add(_ table: IndexTable, where isThere: (ContentID) -> Bool) {
-        for index in 0..<table.count {
-            guard let location = table.location(index), isThere(location.pack) else { continue }
-            add(table.key(index), location)
-        }
-    }
 
     private mutating func add(_ key: (UInt64, UInt64), _ location: IndexTable.Location) {
         let sizeClass = UInt32(IndexTable.SizeClass.of(location.readLength))
@@ -163,16 +197,10 @@ public struct IndexTableBuilder {
         var kept: [Entry] = []
         kept.reserveCapacity(entries.count)
         for entry in entries where kept.last.map({ $0.key != entry.key }) ?? true { kept.append(entry) }
-        var bits = 0
-        while kept.count >> bits > 32 && bits < 24 { bits += 1 }
+        let bits = IndexTable.fanOutBits(forCount: kept.count)
         var writer = ByteWriter(capacity: IndexTable.headerLength + kept.count * (IndexTable.entryLength + 1))
-        writer.raw(IndexTable.magic)
-        writer.integer(IndexTable.version)
-        writer.integer(UInt16(bits))
-        writer.integer(UInt32(packs.count))
-        writer.integer(UInt64(kept.count))
-        writer.raw(repository.bytes)
-        writer.zeros(24)
+        IndexTable.writeHeader(
+            &writer, bits: bits, packs: packs.count, count: kept.count, repository: repository)
         for pack in packs { writer.id(pack) }
         var next = 0
         for bucket in 0...(1 << bits) {
@@ -182,10 +210,7 @@ public struct IndexTableBuilder {
             writer.integer(UInt32(next))
         }
         for entry in kept {
-            writer.integer(entry.key.0.byteSwapped)
-            writer.integer(entry.key.1.byteSwapped)
-            writer.integer(entry.packed)
-            writer.integer(entry.offset)
+            IndexTable.writeEntry(&writer, key: entry.key, packed: entry.packed, offset: entry.offset)
         }
         return writer.bytes
     }

@@ -80,8 +80,8 @@ public final class RepositoryIndex: Sendable {
     }
 
     /// Reads every pack's own directory instead of the tables: after a lookup led nowhere. Once; then it is false.
-    public func rebuild() throws -> Bool {
-        try state.withLock { state in
+    public func rebuild() -> Bool {
+        state.withLock { state in
             if state.isRebuilt { return false }
             state.damaged += state.tables.map(\.name)
             state.tables = []
@@ -116,27 +116,58 @@ public final class RepositoryIndex: Sendable {
     /// grows with the logarithm of what they hold. A table is removed only when its successor is durable.
     public func flush() throws {
         try state.withLock { state in
+            if state.unlisted.isEmpty && state.damaged.isEmpty { return }
+            setAsideDamaged(&state)
             for name in state.damaged { try storage.setAside(ObjectName(.index, name)) }
             state.damaged = []
             if state.unlisted.isEmpty { return }
             var builder = IndexTableBuilder(repository: repository)
             for (id, location) in state.unlisted { builder.add(id, location) }
-            var merged: Set<String> = []
+            let recent = builder.encoded()
+            var merged: [Table] = []
+            var count = builder.count
             for table in state.tables.sorted(by: { $0.table.count < $1.table.count }) {
-                if table.table.count > 2 * builder.count { break }
-                builder.add(table.table) { state.packs.contains($0) }
-                merged.insert(table.name)
+                if table.table.count > 2 * count { break }
+                count += table.table.count
+                merged.append(table)
             }
-            let encoded = builder.encoded()
-            let name = encoded.withUnsafeBytes { Hasher.name(of: $0).hex }
-            try encoded.withUnsafeBytes { try storage.publish(ObjectName(.index, name), [$0]) }
-            merged.remove(name)
-            for name in merged { try storage.remove(ObjectName(.index, name)) }
+            let name = try recent.withUnsafeBytes { recent in
+                let tables = [try IndexTable(recent)] + merged.map(\.table)
+                return try publish(
+                    IndexTableMerge(tables, repository: repository) { state.packs.contains($0) })
+            }
+            for table in merged where table.name != name {
+                try storage.remove(ObjectName(.index, table.name))
+            }
             let stored = try storage.map(ObjectName(.index, name))
-            state.tables.removeAll { merged.contains($0.name) || $0.name == name }
+            let gone = Set(merged.map(\.name) + [name])
+            state.tables.removeAll { gone.contains($0.name) }
             state.tables.append(Table(name: name, table: try IndexTable(stored.bytes), storage: stored))
             state.unlisted = [:]
         }
+    }
+
+    /// Merging a damaged table would give its damage a valid name: those that are not what their name promises are
+    /// replaced by what their packs say.
+    private func setAsideDamaged(_ state: inout State) {
+        let damaged = state.tables.filter { Hasher.name(of: $0.storage.bytes).hex != $0.name }
+        if damaged.isEmpty { return }
+        let names = Set(damaged.map(\.name))
+        state.tables.removeAll { names.contains($0.name) }
+        state.damaged += names
+        let listed = Set(state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
+        for pack in state.packs where !listed.contains(pack) { Self.addUnlisted(pack, storage, &state) }
+    }
+
+    private func publish(_ merge: IndexTableMerge) throws -> String {
+        try storage.publish(.index) { append in
+            var hasher = Hasher()
+            try merge.write {
+                hasher.update($0)
+                try append($0)
+            }
+            return hasher.finish().hex
+        }.name
     }
 
     /// Blobs known in memory only: what a caller watches to flush before they become many.

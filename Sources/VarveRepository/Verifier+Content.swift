@@ -10,7 +10,7 @@ extension Verifier {
         let objects = try listObjects()
         let index = try repository.openIndex()
         // What the packs themselves say, not the tables: those are a cache, and may be the thing that is damaged.
-        _ = try index.rebuild()
+        _ = index.rebuild()
         let blobs = BlobVerification(index: index, storage: repository.storage)
         let packs = objects.filter { $0.object.kind == .pack }
         try forEach(packs) { [self] object, size in verifyPack(object, size, blobs) }

@@ -44,8 +44,23 @@ public final class DirectoryStorage: Storage {
     }
 
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
-        try Publication.publish(
-            parts, name: object.name, in: directory(of: object), temporary: Path.join(location, "tmp"))
+        try Publication.publish(in: directory(of: object), temporary: Path.join(location, "tmp")) { file in
+            for part in parts { try file.write(part) }
+            return object.name
+        }.isNew
+    }
+
+    /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
+    public func publish(
+        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
+    ) throws -> ObjectName {
+        precondition(kind != .pack)
+        let directory = Path.join(location, kind.rawValue)
+        let (name, _) = try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) {
+            file in
+            try write { try file.write($0) }
+        }
+        return ObjectName(kind, name)
     }
 
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {

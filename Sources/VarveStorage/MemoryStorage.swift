@@ -16,6 +16,15 @@ public final class MemoryStorage: Storage {
 
     public func confirm(_ objects: [ObjectName]) throws {}
 
+    public func publish(
+        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
+    ) throws -> ObjectName {
+        var bytes: [UInt8] = []
+        let object = ObjectName(kind, try write { bytes.append(contentsOf: $0) })
+        objects.withLock { $0[object] = bytes }
+        return object
+    }
+
     public func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {

@@ -55,6 +55,13 @@ public protocol Storage: Sendable {
     /// Makes durable that these objects are there: a run that was killed may have named them, and no more.
     func confirm(_ objects: [ObjectName]) throws
 
+    /// Publishes an object that is made piece by piece, and too large to be held in memory.
+    ///
+    /// - Parameter write: gives the bytes in order, then the name; it may be called twice, and must then do the same.
+    func publish(
+        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
+    ) throws -> ObjectName
+
     /// Reads up to `buffer.count` bytes at `offset`; short only at the object's end.
     func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
         -> Int

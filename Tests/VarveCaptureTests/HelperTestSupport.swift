@@ -115,6 +115,8 @@ final class Writer {
 
     /// Durations of the checkpoints that ended, and how long one has been running by now.
     func checkpointTimes() throws -> (ended: [Double], running: Double?) {
+        // The writer makes the file with its first checkpoint.
+        guard try FileStatus.of(checkpoints) != nil else { return ([], nil) }
         let text = String(
             decoding: try File.open(reading: checkpoints).readAll(limit: 1 << 24), as: UTF8.self)
         var ended: [Double] = []

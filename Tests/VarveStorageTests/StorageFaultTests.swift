@@ -99,10 +99,11 @@ final class SmallFileSystem {
     @Test func publicationNeverReplaces() throws {
         let directory = try TemporaryDirectory()
         try Bytes.write([7], to: directory.join("there"))
-        let isNew = try [1, 2].withUnsafeBytes {
-            try Publication.publish([$0], name: "there", in: directory.path, temporary: directory.path)
+        let published = try Publication.publish(in: directory.path, temporary: directory.path) { file in
+            try [1, 2].withUnsafeBytes { try file.write($0) }
+            return "there"
         }
-        #expect(!isNew)
+        #expect(!published.isNew)
         #expect(try Bytes.read(directory.join("there")) == [7])
         #expect(try Directory.list(directory.path) == ["there"])
     }
