@@ -44,6 +44,9 @@ final class CapturePass {
     private var pending: (name: String, offset: UInt64)?
     private var completed: Set<String> = []
 
+    /// The database's main file was copied, so the database is there.
+    var hasCompletedParts: Bool { !completed.isEmpty }
+
     init(file: String, slots: Slots, channel: Channel) {
         self.file = file
         self.slots = slots
