@@ -22,6 +22,17 @@ extension ProcessTests {
             }
         }
 
+        /// Of a queue that is appended to and consumed, the extent of the next record is often not there: libdb then
+        /// takes the queue for missing, and the backup has to try again.
+        @Test func aQueueWhoseLastExtentComesAndGoes() throws {
+            let environment = try LiveEnvironment(
+                .init("queue", "btree,hash,queue", options: "--records 500 --page-size 512 --queue-extent 4"))
+            for _ in 0..<25 { _ = try environment.goodBackup() }
+            try environment.requireFlagsAsBefore()
+            try environment.workload.stop()
+            _ = try environment.workload.check(environment.restore("latest"))
+        }
+
         private func backUpAndRestore(
             _ configuration: EnvironmentConfiguration, count: Int, _ random: inout SeededGenerator
         ) throws {
