@@ -36,7 +36,9 @@ struct LogCapture {
     ///   not commit then.
     func capture(_ need: Need) throws -> Manifest.Recovery {
         try awaitCoverage(need)
+        // The time first, then the list: what is durable by now may lie in a log that was begun since the last look.
         let recoverableTo = Clock.now()
+        try keeper.poll()
         let numbers = try wholeFiles()
         try requireContiguous(numbers, need)
         var summaries: [LogFileSummary] = []
