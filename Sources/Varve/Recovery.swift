@@ -37,9 +37,12 @@ public struct Recovery {
     private let plan: RestorePlan
     private let password: [UInt8]?
 
-    public init(_ plan: RestorePlan, password: [UInt8]?) {
+    private let cancellation: Cancellation
+
+    public init(_ plan: RestorePlan, password: [UInt8]?, cancellation: Cancellation = Cancellation()) {
         self.plan = plan
         self.password = password
+        self.cancellation = cancellation
     }
 
     /// - Throws: `.refused` if there is nothing to recover, `.wrongKey`, or what libdb says.
@@ -61,7 +64,7 @@ public struct Recovery {
             CaptureEnvironment(
                 home: try Path.resolve(plan.target), dataDirectories: unknown,
                 logDirectory: logs.configured || logs.restored == "." ? nil : logs.restored),
-            password: password, lock: nil)
+            password: password, lock: nil, isCancelled: { [cancellation] in cancellation.isRequested })
         try helper.recover()
         let owners = plan.files.filter { $0.kind == .database && $0.database?.uid != nil }
         let verified = try helper.verify(owners.map(\.path))

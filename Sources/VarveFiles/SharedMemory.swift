@@ -44,6 +44,12 @@ extension File {
         return File(descriptor: descriptor, path: name)
     }
 
+    /// Whether there is something to read, or nothing will come any more; false after `milliseconds`.
+    public borrowing func waitReadable(milliseconds: Int32) throws -> Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return try systemCall("poll", path) { Glibc.poll(&waiting, 1, milliseconds) } > 0
+    }
+
     /// What is there now, at least one byte unless the other end is gone; empty then.
     public borrowing func readSome(limit: Int = 1 << 16) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in

@@ -73,7 +73,9 @@ struct BackupCommand: ParsableCommand {
         environment.only = only
         environment.allLogs = allLogs
         if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name) }
-        let helper = HelperOptions(password: try self.environment.password.read())
+        let helper = HelperOptions(
+            password: try self.environment.password.read(),
+            isCancelled: { Interruption.cancellation.isRequested })
         if direct { return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name) }
         return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name)
     }

@@ -63,7 +63,9 @@ struct RestoreCommand: ParsableCommand {
             "snapshot \(plan.snapshot) restored to \(target): \(plan.files.count) files, "
                 + "\(ByteCount(plan.totalBytes)) in \(rate(plan.totalBytes, line.seconds))")
         for note in plan.notes { Terminal.say("note: \(note)") }
-        let report = recover ? try Recovery(plan, password: secret).run() : nil
+        let report =
+            recover
+            ? try Recovery(plan, password: secret, cancellation: Interruption.cancellation).run() : nil
         report?.lines.forEach(Terminal.say)
         if recover == false, plan.environment != nil {
             Terminal.say(

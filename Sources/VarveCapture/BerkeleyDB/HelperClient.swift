@@ -35,6 +35,7 @@ public final class BerkeleyDBHelper {
     private let password: [UInt8]?
     private let lock: EnvironmentLock?
     private let slots: Int
+    private let isCancelled: @Sendable () -> Bool
     private var helper: HelperProcess
     private var hasJoined = false
     private var hasBegun = false
@@ -47,11 +48,13 @@ public final class BerkeleyDBHelper {
     ///   - lock: kept by the helper too, so that the environment stays locked until an orphan has cleaned up. Only
     ///     `recover` and `verify` go without.
     ///   - slots: of 1 MiB; what the helper may be ahead of the consumer.
+    ///   - isCancelled: whether the user wants to stop; then a helper that does not answer is left behind.
     public init(
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
-        executable: String? = nil, slots: Int = 16
+        executable: String? = nil, slots: Int = 16, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         precondition(slots > 0)
+        self.isCancelled = isCancelled
         self.environment = environment
         self.password = password
         self.lock = lock
@@ -59,13 +62,15 @@ public final class BerkeleyDBHelper {
         // A helper that dies while we write to it must be an error, not the end of this process.
         signal(SIGPIPE, SIG_IGN)
         self.executable = try executable ?? HelperProcess.locate()
-        helper = try Self.start(self.executable, password, lock, slots)
+        helper = try Self.start(self.executable, password, lock, slots, isCancelled)
     }
 
     private static func start(
-        _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ slots: Int
+        _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ slots: Int,
+        _ isCancelled: @escaping @Sendable () -> Bool
     ) throws -> HelperProcess {
-        let helper = try HelperProcess(executable: executable, password: password, lock: lock, slots: slots)
+        let helper = try HelperProcess(
+            executable: executable, password: password, lock: lock, slots: slots, isCancelled: isCancelled)
         guard case .ready(let version, _) = try helper.nextEvent(), version == CaptureProtocol.version else {
             throw VarveError(
                 .unsupported, "\(executable) belongs to another version of varve",
@@ -224,6 +229,9 @@ public final class BerkeleyDBHelper {
                 event = try helper.nextEvent()
             } catch let error as VarveError where error.code == .helperDied {
                 throw clearUp(error)
+            } catch let error as VarveError where error.code == .interrupted {
+                isGone = true
+                throw error
             }
             if case .message(let text) = event {
                 messages.append(text)

@@ -11,6 +11,11 @@ final class HelperProcess {
     private let standardError: File
     private let child: ChildProcess
     private var incoming = CaptureFrameBuffer()
+    private let isCancelled: @Sendable () -> Bool
+
+    /// How long a helper may keep silent once the user wants to stop. It answers within a second, unless libdb waits
+    /// for a lock of the application.
+    private static let patience: UInt64 = 10_000_000_000
 
     var process: Int32 { child.process }
 
@@ -28,7 +33,11 @@ final class HelperProcess {
             hint: "install it there, or name it in VARVE_CAPTURE_BDB")
     }
 
-    init(executable: String, password: [UInt8]?, lock: EnvironmentLock?, slots: Int) throws {
+    init(
+        executable: String, password: [UInt8]?, lock: EnvironmentLock?, slots: Int,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) throws {
+        self.isCancelled = isCancelled
         let commands = try Pipe()
         let answers = try Pipe()
         let slab = try SharedMemory(count: slots * CaptureProtocol.slotSize)
@@ -63,10 +72,25 @@ final class HelperProcess {
         }
     }
 
-    /// Waits for the next event; throws `.helperDied` at the end of the stream.
+    /// Waits for the next event; throws `.helperDied` at the end of the stream, and `.interrupted` if none comes
+    /// although the user wants to stop. The helper then goes on alone: it cleans up as soon as libdb lets it.
     func nextEvent() throws -> CaptureEvent {
+        var cancelledSince: UInt64?
         while true {
             if let body = try incoming.next() { return try body.withUnsafeBytes { try CaptureEvent($0) } }
+            guard try events.waitReadable(milliseconds: 200) else {
+                let now = Clock.monotonic()
+                if isCancelled(), cancelledSince == nil { cancelledSince = now }
+                if let since = cancelledSince, now - since > Self.patience {
+                    throw VarveError(
+                        .interrupted,
+                        "interrupted; the helper (process \(process)) is still inside libdb",
+                        hint:
+                            "it undoes what it did to the environment as soon as libdb returns; if libdb waits for a"
+                            + " lock of an application that died, run recovery on the environment")
+                }
+                continue
+            }
             let bytes = try events.readSome()
             guard !bytes.isEmpty else { throw death() }
             bytes.withUnsafeBytes { incoming.append($0) }

@@ -64,7 +64,7 @@ final class LiveCapture {
                 home: layout.home, dataDirectories: options.dataDirectories,
                 logDirectory: options.logDirectory),
             password: helperOptions.password, lock: lock, executable: helperOptions.executable,
-            slots: helperOptions.slots)
+            slots: helperOptions.slots, isCancelled: helperOptions.isCancelled)
         do {
             try helper.join()
             if try EnvironmentJournal.pending(home: layout.home) != nil {
