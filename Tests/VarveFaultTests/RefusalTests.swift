@@ -62,14 +62,14 @@ extension FaultTests {
             let writer = try writer([])
             try writer.running.killGroup()
             try refused([], "needs recovery", hint: "recover")
-            try refused(["--offline"], "needs recovery", hint: "db_recover")
+            try refused(["--offline"], "needs recovery", hint: "db5.3_recover")
         }
 
         @Test func killedRegisteredWriter() throws {
             let writer = try writer(["--register"])
             try writer.running.killGroup()
             try refused([], "ended without closing it", hint: "recovery")
-            try refused(["--offline"], "ended without closing it", hint: "db_recover")
+            try refused(["--offline"], "ended without closing it", hint: "db5.3_recover")
         }
 
         @Test func panicked() throws {

@@ -163,9 +163,11 @@ import VarveTestSupport
         #expect(throws: VarveError.self) { _ = try bench.restore(to: "file") }
         #expect(throws: VarveError.self) { _ = try bench.restore(to: "no/parent") }
         // What is in the way and not of varve's making stays.
-        try Directory.create(bench.directory.join("new.varve-incomplete"))
+        let inTheWay = bench.directory.join("new.varve-incomplete")
+        try Directory.create(inTheWay)
+        try Bytes.write([7], to: Path.join(inTheWay, "somebody's"))
         #expect(throws: VarveError.self) { _ = try bench.restore(to: "new") }
-        #expect(try FileStatus.of(bench.directory.join("new.varve-incomplete")) != nil)
+        #expect(try Directory.list(inTheWay) == ["somebody's"])
     }
 
     /// The set-id bits of a hostile manifest do not come back.

@@ -34,7 +34,7 @@ extension EnvironmentCheck {
                 location: layout.home,
                 hint: "restart the application: the next one that registers runs recovery")
         }
-        try requireLivingUsers(region, layout, listing)
+        try requireLivingUsers(layout, listing)
         guard region.isTransactional else {
             throw VarveError(
                 .notTransactional, "the environment has no transactions or no logging", location: layout.home,
@@ -54,15 +54,21 @@ extension EnvironmentCheck {
 
     /// A process that was killed may have held locks and mutexes in shared memory: to wait for one of them is to
     /// wait for ever. Told only where every process can be seen; others' processes are hidden from most users.
-    private static func requireLivingUsers(
-        _ region: RegionState, _ layout: EnvironmentLayout, _ listing: EnvironmentListing
-    ) throws {
-        guard region.references > 0 else { return }
-        let use = try QuietEnvironment.use(layout, listing)
-        guard use.processes.isEmpty, use.hiddenProcesses == 0 else { return }
+    ///
+    /// Where short processes come and go, one may end between the two looks: what a dead one left stays for all of
+    /// them.
+    private static func requireLivingUsers(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+        var references: UInt32 = 0
+        for attempt in 0..<8 {
+            if attempt > 0 { usleep(100_000) }
+            guard let region = try RegionState.read(home: layout.home), region.references > 0 else { return }
+            references = region.references
+            let use = try QuietEnvironment.use(layout, listing)
+            guard use.processes.isEmpty, use.hiddenProcesses == 0 else { return }
+        }
         throw VarveError(
             .needsRecovery,
-            "the environment needs recovery: its regions count \(region.references) open handles, but no process has"
+            "the environment needs recovery: its regions count \(references) open handles, but no process has"
                 + " them", location: layout.home,
             hint:
                 "start the application with recovery, or run db5.3_recover and use --offline; if its processes run in a"
