@@ -57,7 +57,8 @@ extension EnvironmentCheck {
     ///
     /// Where short processes come and go, one may end between the two looks: what a dead one left stays for all of
     /// them.
-    private static func requireLivingUsers(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+    private static func requireLivingUsers(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws
+    {
         var references: UInt32 = 0
         for attempt in 0..<8 {
             if attempt > 0 { usleep(100_000) }
