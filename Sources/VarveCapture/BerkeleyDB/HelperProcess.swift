@@ -35,7 +35,7 @@ final class HelperProcess {
 
     init(
         executable: String, password: [UInt8]?, lock: EnvironmentLock?, slots: Int,
-        isCancelled: @escaping @Sendable () -> Bool
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         self.isCancelled = isCancelled
         let commands = try Pipe()
