@@ -12,7 +12,8 @@ public struct RestorePlan: Sendable, Codable, Hashable {
     public var files: [Manifest.File]
     public var recovery: Manifest.Recovery?
     public var environment: Manifest.Environment?
-    /// Names that would let a recovery of the copy reach the live files; empty, or allowed by the user.
+    /// Names, absolute or climbing (`../x`), that would let a recovery of the copy reach the live files; empty, or
+    /// allowed by the user.
     public var absoluteNames: [String]
     /// What the reader should know; nothing here stops the restore.
     public var notes: [String]
@@ -26,7 +27,7 @@ public struct RestorePlan: Sendable, Codable, Hashable {
         public init(allowAbsolute: Bool = false) { self.allowAbsolute = allowAbsolute }
     }
 
-    /// - Parameter configuration: absolute names that `DB_CONFIG` of the snapshot holds.
+    /// - Parameter configuration: names in the snapshot's `DB_CONFIG` that are absolute or climb out of the home.
     /// - Throws: `.corrupt` if the manifest names files outside of the target or a log is missing, `.refused` if
     ///   absolute names are in it and not allowed.
     public init(
@@ -39,6 +40,13 @@ public struct RestorePlan: Sendable, Codable, Hashable {
         recovery = manifest.recovery
         directories = manifest.directories
         for directory in directories where directory.path != "." { try Self.checkPath(directory.path) }
+        // Recovery is told these: they too must stay beneath the target.
+        if let environment {
+            for place in environment.dataDirectories + [environment.logDirectory] where place.restored != "."
+            {
+                try Self.checkPath(place.restored)
+            }
+        }
         try Self.checkFiles(manifest.files)
         try Self.checkLogs(manifest)
         let logs = manifest.files.filter { $0.kind == .log }.sorted {

@@ -29,11 +29,11 @@ public final class Restorer {
     ) throws -> RestorePlan {
         let manifest = try repository.manifests.read(reference)
         return try RestorePlan(
-            manifest, reference: reference, target: target, configuration: try absoluteNames(in: manifest),
+            manifest, reference: reference, target: target, configuration: try foreignNames(in: manifest),
             options: options)
     }
 
-    private func absoluteNames(in manifest: Manifest) throws -> [String] {
+    private func foreignNames(in manifest: Manifest) throws -> [String] {
         let configurations = manifest.files.filter {
             $0.kind == .configuration && Path.name($0.path) == "DB_CONFIG"
         }
@@ -46,7 +46,9 @@ public final class Restorer {
             var map = try ExtentMapReader(file, reader: reader)
             var bytes: [UInt8] = []
             while let extent = try map.next() { bytes += try reader.read(extent.id, .data) }
-            return bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0).absoluteNames }
+            let configuration = bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }
+            // `../data` leads from a copy beside the home to the live files.
+            return configuration.absoluteNames + configuration.climbingNames
         }
     }
 

@@ -231,7 +231,7 @@ extension Manifest {
         public var validLength: UInt64
         public var firstLSN: LSN
         public var lastLSN: LSN
-        /// Absolute file names in its records, at most 16: recovery would open them.
+        /// File names in its records that are absolute or climb (`../x`), at most 16: recovery would open them.
         public var absoluteNames: [String]
 
         public init(number: UInt32, validLength: UInt64, firstLSN: LSN, lastLSN: LSN, absoluteNames: [String])

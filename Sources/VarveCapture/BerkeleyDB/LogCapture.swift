@@ -180,7 +180,9 @@ struct LogCapture {
         return Manifest.Log(
             number: summary.number, validLength: summary.validLength, firstLSN: summary.firstLSN ?? header,
             lastLSN: summary.lastLSN ?? header,
-            absoluteNames: Array(summary.absoluteNames.names.prefix(absoluteNameLimit)))
+            // A name that climbs out of the home leads from a copy beside it to the live files as well.
+            absoluteNames: Array(
+                (summary.absoluteNames.names + summary.climbingNames.names).prefix(absoluteNameLimit)))
     }
 
     private static let absoluteNameLimit = 16
