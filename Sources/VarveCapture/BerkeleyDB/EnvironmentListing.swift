@@ -165,7 +165,15 @@ private struct FileSearch {
     /// - Returns: the entry if it is a directory to look into.
     private mutating func visit(_ entry: Entry, last name: String) throws -> Entry? {
         var entry = entry
-        guard var status = try FileStatus.of(entry.path, followLinks: false) else { return nil }
+        guard var status = try FileStatus.of(entry.path, followLinks: false) else {
+            // Not gone, but not to be named: leaving it out silently could leave out a database.
+            guard !name.unicodeScalars.contains("\u{FFFD}") else {
+                throw VarveError(
+                    .refused, "a file's name is not text in UTF-8: \(name)", location: entry.path,
+                    hint: "rename it, or move it out of the environment")
+            }
+            return nil
+        }
         if status.kind == .symbolicLink {
             entry.isLink = true
             guard let target = try FileStatus.of(entry.path) else { return nil }
@@ -316,6 +324,7 @@ extension FileSearch {
         }
         listing.databases = found.sorted { Self.key($0) < Self.key($1) }
         try refuseCopies()
+        try refuseEqualPaths()
         return listing
     }
 
@@ -324,6 +333,18 @@ extension FileSearch {
             return (file.owner ?? "", number + 1, file.restored)
         }
         return (file.restored, 0, file.restored)
+    }
+
+    /// Each file has a place of its own: names that differ only in how their accents are composed are two to Linux
+    /// and one to Swift's strings, and the second one would count as delivered.
+    private func refuseEqualPaths() throws {
+        var known: [String: EnvironmentFile] = [:]
+        for file in listing.databases + listing.configurations {
+            guard let other = known.updateValue(file, forKey: file.restored) else { continue }
+            throw VarveError(
+                .refused, "two files would be restored as \(file.restored): \(other.path) and \(file.path)",
+                location: file.path, hint: "rename one of them")
+        }
     }
 
     /// Two files with one uid are one file to libdb: its cache would give pages of one for the other.
