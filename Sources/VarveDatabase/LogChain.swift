@@ -41,6 +41,11 @@ public struct LogChain: Sendable, Hashable {
         return LSN(file: last.number, offset: UInt32(clamping: last.validLength))
     }
     public var isEncrypted: Bool { files[0].isEncrypted }
+    /// Something that is no record follows the last one.
+    public var isTorn: Bool {
+        if case .torn = files[files.count - 1].end { return true }
+        return false
+    }
     /// The newest checkpoint in these files; nil also if they are encrypted.
     public var lastCheckpoint: LogCheckpoint? { files.last { $0.lastCheckpoint != nil }?.lastCheckpoint }
 

@@ -116,7 +116,8 @@ final class LiveCapture {
         let recovery = try logs.capture(
             .init(
                 first: first, checkpoint: checkpoint, largestPageLSN: pages.largestLSN,
-                largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0))
+                largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0,
+                endOnDisk: helper.map { helper in { try helper.logStatus().diskLSN } }))
         let mode: Manifest.Environment.Mode = reading == .library ? .live : .direct
         return CaptureSummary(
             environment: layout.manifest(

@@ -17,6 +17,8 @@ struct LogCapture {
         /// Of a live environment: its id, which must stay the same. Nil for one that nobody has open.
         var environmentID: UInt32?
         var isLive: Bool { environmentID != nil }
+        /// Where the log that is on disk ends, as libdb says; nil where nobody can be asked.
+        var endOnDisk: (() throws -> LSN)?
     }
 
     let keeper: LogKeeper
@@ -38,6 +40,7 @@ struct LogCapture {
         try awaitCoverage(need)
         // The time first, then the list: what is durable by now may lie in a log that was begun since the last look.
         let recoverableTo = Clock.now()
+        let endOnDisk = try need.endOnDisk?()
         try keeper.poll()
         let numbers = try wholeFiles()
         try requireContiguous(numbers, need)
@@ -45,6 +48,7 @@ struct LogCapture {
         for number in numbers { summaries.append(try deliver(number)) }
         let chain = try LogChain.check(summaries)
         try Self.prove(chain, need)
+        if let endOnDisk { try Self.prove(chain, reaches: endOnDisk, keeper.logDirectory) }
         return Manifest.Recovery(
             firstLog: need.first, lastLog: chain.lastNumber, checkpoint: need.checkpoint?.lsn,
             checkpointLSN: need.checkpoint?.checkpointLSN,
@@ -90,7 +94,8 @@ struct LogCapture {
                 let head = try file.readStart(LogFileHeader.maximumByteCount)
                 return try head.withUnsafeBytes { try LogFileHeader.parse($0) } != nil
             }
-            if isBegun != true { numbers.removeLast() }
+            guard let isBegun else { throw noLongerThere(last) }
+            if !isBegun { numbers.removeLast() }
         }
         return numbers
     }
@@ -141,6 +146,19 @@ struct LogCapture {
         }
     }
 
+    /// A damaged record in the last file looks like the log's end: what libdb has on disk must all be there, or
+    /// transactions that were durable would be missing without a word.
+    ///
+    /// - Parameter end: the first byte that is not on disk. Offset 0: of a file that may not be there yet.
+    static func prove(_ chain: LogChain, reaches end: LSN, _ directory: String) throws {
+        if chain.end >= end { return }
+        if end.offset == 0, chain.lastNumber == end.file - 1, !chain.isTorn { return }
+        throw VarveError(
+            .refused, "the log can be read up to \(chain.end) only, but libdb has written it up to \(end)",
+            location: Path.join(directory, EnvironmentFileKind.logName(chain.lastNumber)),
+            hint: "a record is damaged: take a checkpoint and back up again, and look for the cause")
+    }
+
     private func deliver(_ number: UInt32) throws -> LogFileSummary {
         let name = EnvironmentFileKind.logName(number)
         let summary = try keeper.withFile(number) { file in
@@ -167,12 +185,14 @@ struct LogCapture {
                 throw error
             }
         }
-        guard let summary else {
-            throw VarveError(
-                .missingLog, "log file \(number) is no longer there", location: keeper.logDirectory,
-                hint: "back up again")
-        }
+        guard let summary else { throw noLongerThere(number) }
         return summary
+    }
+
+    private func noLongerThere(_ number: UInt32) -> VarveError {
+        VarveError(
+            .missingLog, "log file \(number) is no longer there", location: keeper.logDirectory,
+            hint: "back up again")
     }
 
     private static func facts(_ summary: LogFileSummary) -> Manifest.Log {

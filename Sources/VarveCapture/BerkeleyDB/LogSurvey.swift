@@ -65,6 +65,12 @@ public struct LogSurvey: Sendable, Hashable {
                 "recovery begins in log file \(firstNeeded), but the first one there is \(lowest)",
                 location: directory, hint: "a needed log file was removed: put it back, or take a checkpoint")
         }
+        guard firstNeeded <= highest else {
+            throw VarveError(
+                .missingLog,
+                "recovery begins in log file \(firstNeeded), but the last one there is \(highest)",
+                location: directory, hint: "newer log files were removed: put them back")
+        }
         let present = Set(numbers)
         if let missing = (max(lowest, firstNeeded)...highest).first(where: { !present.contains($0) }) {
             throw VarveError(
