@@ -6,7 +6,9 @@ extension LiveEnvironment {
     /// Raises the hot-backup counter (until then bulk loads skip the log, env_method.c:1035), stops automatic
     /// log removal, and only then reads the checkpoint that the backup's recovery starts from.
     func begin() throws -> CaptureCheckpoint? {
-        if let earlier = try journal.earlier(), earlier.process != journaled.process {
+        if let earlier = try journal.earlier(),
+            (earlier.process, earlier.processStart) != (journaled.process, journaled.processStart)
+        {
             throw VarveError(
                 .invalid, "an earlier capture of \(home) left its journal", hint: "undo it: varve unwedge")
         }
@@ -16,7 +18,13 @@ extension LiveEnvironment {
             try Library.check(
                 varve_env_set_flags(handle, UInt32(DB_HOTBACKUP_IN_PROGRESS), 1),
                 "raise the hot-backup counter", home)
-            try journal.announce { $0.counter = .raised }
+            do {
+                try journal.announce { $0.counter = .raised }
+            } catch {
+                // The journal would not tell `end` that it is up.
+                try lowerCounter()
+                throw error
+            }
         }
         if try autoRemove() {
             try journal.announce { $0.restoreAutoRemove = true }

@@ -31,8 +31,9 @@ final class Session {
     func run() {
         channel.send(.ready(version: CaptureProtocol.version, library: Library.version))
         while true {
+            // A parent that can't be understood is as good as gone.
+            guard let command = try? channel.nextCommandBlocking(), command != .quit else { break }
             do {
-                guard let command = try channel.nextCommandBlocking(), command != .quit else { break }
                 LibraryWords.lines = []
                 try carryOut(command)
             } catch {

@@ -40,6 +40,8 @@ public final class BerkeleyDBHelper {
     private var hasJoined = false
     private var hasBegun = false
     private var isGone = false
+    /// Whether a second helper undoes what this one leaves; not what that one leaves itself.
+    private var mayClearUp = true
 
     /// Starts the helper process.
     ///
@@ -261,11 +263,12 @@ public final class BerkeleyDBHelper {
     private func clearUp(_ death: VarveError) -> VarveError {
         isGone = true
         hasBegun = false
-        guard hasJoined else { return death }
+        guard hasJoined, mayClearUp else { return death }
         var error = death
         do {
             let second = try BerkeleyDBHelper(
                 environment, password: password, lock: lock, executable: executable, slots: 1)
+            second.mayClearUp = false
             try second.join()
             let repair = try second.repair()
             try second.close()
