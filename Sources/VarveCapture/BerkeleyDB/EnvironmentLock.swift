@@ -58,7 +58,9 @@ public final class EnvironmentLock {
         if try FileStatus.of(path, followLinks: false)?.kind == .directory { return }
         try Directory.create(path, mode: 0o700)
         let directory = File(
-            descriptor: try systemCall("open", path) { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) },
+            descriptor: try systemCall("open", path) {
+                open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            },
             path: path)
         try giveToOwner(directory, home: home)
         try Directory.sync(home)

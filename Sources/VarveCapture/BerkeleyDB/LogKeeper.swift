@@ -132,13 +132,19 @@ public final class LogKeeper: Sendable {
     /// As private as the logs may be; of the log directory's owner when root makes it, so that the
     /// application's own user can back up next time.
     private func prepareDirectory() throws {
-        if try FileStatus.of(directory)?.kind == .directory { return }
         guard let owner = try FileStatus.of(logDirectory) else { return }
         for path in [Path.parent(directory), directory] {
-            if try FileStatus.of(path, followLinks: false) != nil { continue }
+            if let there = try FileStatus.of(path, followLinks: false) {
+                // Root would write wherever the environment's owner has led a symbolic link.
+                guard there.kind == .directory else {
+                    throw VarveError(
+                        .refused, "\(path) is not a directory", hint: "remove it: varve makes its own")
+                }
+                continue
+            }
             try Directory.create(path)
             if geteuid() == 0 {
-                try systemCall("chown", path) { chown(path, owner.user, owner.group) }
+                try systemCall("lchown", path) { lchown(path, owner.user, owner.group) }
             }
         }
     }
