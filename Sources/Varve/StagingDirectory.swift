@@ -20,7 +20,9 @@ final class StagingDirectory {
     private let isInside: Bool
     private var lock: FileLock?
 
-    init(target: String) throws {
+    /// - Parameter given: as the user wrote it, perhaps with a "/" at its end, or ".".
+    init(target given: String) throws {
+        let target = try Self.named(given)
         let parent = Path.parent(target)
         guard let parentStatus = try FileStatus.of(parent), parentStatus.kind == .directory else {
             throw VarveError(
@@ -47,11 +49,18 @@ final class StagingDirectory {
         }
     }
 
+    /// The same place under a name that a suffix can be put to.
+    private static func named(_ target: String) throws -> String {
+        let last = Path.name(target)
+        if last == "." || last == ".." || last == "/" { return try Path.resolve(target) }
+        return Path.join(Path.parent(target), last)
+    }
+
     /// An empty staging directory; what an interrupted restore left there is removed.
     func prepare() throws {
-        if try FileStatus.of(staging, followLinks: false) != nil {
+        if let there = try FileStatus.of(staging, followLinks: false) {
             // Empty: killed before the marker was made, or after it was removed.
-            guard try isMarked() || Directory.list(staging).isEmpty else {
+            guard try there.kind == .directory && (isMarked() || Directory.list(staging).isEmpty) else {
                 throw VarveError(
                     .invalid, "\(staging) is in the way and was not made by varve",
                     hint: "move it away and try again")
@@ -74,7 +83,10 @@ final class StagingDirectory {
     /// Tells a restore that is at work from one that was killed; makes the marker.
     private func acquireLock() throws {
         lock = try FileLock.acquire(Path.join(staging, Self.marker), .exclusive)
-        if lock == nil { throw VarveError(.locked, "another restore into \(target) is running") }
+        if lock == nil {
+            throw VarveError(
+                .locked, "another restore into \(target) is running", hint: "wait for it to end")
+        }
     }
 
     private static func remove(_ path: String) throws {
