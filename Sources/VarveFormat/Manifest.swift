@@ -281,6 +281,16 @@ extension Manifest {
     }
 }
 
+extension Manifest {
+    /// Of all files; as much as can be told where hostile sizes add up to more.
+    public var totalBytes: UInt64 {
+        files.reduce(0) { sum, file in
+            let (total, overflow) = sum.addingReportingOverflow(file.size)
+            return overflow ? .max : total
+        }
+    }
+}
+
 extension LSN: Codable {
     /// `[file, offset]`
     public init(from decoder: any Decoder) throws {

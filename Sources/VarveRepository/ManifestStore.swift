@@ -12,10 +12,12 @@ public struct SnapshotReference: Hashable, Comparable, Sendable, CustomStringCon
         self.hash = hash
     }
 
-    /// Nil unless the name is spelled exactly as `name` spells it.
+    /// Nil unless the name is spelled exactly as `name` spells it, and another number can follow.
     public init?(name: String) {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let sequence = UInt64(parts[0]), let hash = ContentID(hex: parts[1]) else {
+        guard parts.count == 2, let sequence = UInt64(parts[0]), sequence < .max,
+            let hash = ContentID(hex: parts[1])
+        else {
             return nil
         }
         self.init(sequence: sequence, hash: hash)

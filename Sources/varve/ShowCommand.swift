@@ -45,9 +45,8 @@ struct ShowCommand: ParsableCommand {
             if let checkpoint = recovery.checkpoint { rows.append(["checkpoint", "\(checkpoint)"]) }
             if let largest = recovery.largestPageLSN { rows.append(["newest page", "\(largest)"]) }
         }
-        let total = manifest.files.reduce(0) { $0 + $1.size }
         let statistics = manifest.statistics
-        rows.append(["files", "\(manifest.files.count), \(ByteCount(total))"])
+        rows.append(["files", "\(manifest.files.count), \(ByteCount(manifest.totalBytes))"])
         rows.append([
             "added",
             "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of \(statistics.extents) extents; "

@@ -50,7 +50,7 @@ extension SnapshotsCommand.Row {
             recoverableTo: manifest.recovery?.recoverableTo, host: manifest.host,
             home: manifest.environment?.home,
             mode: manifest.environment?.mode.rawValue, files: manifest.files.count,
-            bytes: manifest.files.reduce(0) { $0 + $1.size }, storedBytes: manifest.statistics.storedBytes,
+            bytes: manifest.totalBytes, storedBytes: manifest.statistics.storedBytes,
             tainted: manifest.tainted)
     }
 }

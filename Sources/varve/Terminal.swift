@@ -60,7 +60,7 @@ final class ProgressLine: Sendable {
         if let total = progress.bytesTotal, total > 0 {
             text += " of \(ByteCount(total))"
             if rate > 0, total > progress.bytesDone, seconds > 1 {
-                text += ", \(Int(Double(total - progress.bytesDone) / rate)) s left"
+                text += ", \(Int(min(Double(total - progress.bytesDone) / rate, 1e9))) s left"
             }
         }
         text += ", \(ByteCount(UInt64(rate)))/s, \(progress.item)"
