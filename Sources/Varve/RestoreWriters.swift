@@ -36,9 +36,9 @@ final class RestoreWriters {
         self.index = index
         self.cancellation = cancellation
         mapReader = BlobReader(index: index, storage: storage)
-        let work = BoundedQueue<Item>(capacity: 2 * Host.processors)
+        let work = BoundedQueue<Item>(capacity: 2 * Host.workers)
         self.work = work
-        threads = (0..<Host.processors).map { _ in
+        threads = (0..<Host.workers).map { _ in
             WorkerThread {
                 let reader = BlobReader(index: index, storage: storage)
                 let buffers = (0..<Hasher.batchSize).map { _ in BlobBuffer() }
@@ -78,9 +78,9 @@ final class RestoreWriters {
         try output.file.truncate(to: file.size)
         do {
             try writeExtents(file, output, progress)
-        } catch let error as VarveError where error.location == nil {
-            throw VarveError(
-                error.code, error.message, location: file.path, hint: error.hint, cause: error.cause)
+        } catch var error as VarveError where error.location == nil {
+            error.location = file.path
+            throw error
         }
         try output.file.apply(file.attributes)
         try output.file.sync()
