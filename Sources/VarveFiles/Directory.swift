@@ -36,12 +36,13 @@ public enum Directory {
         }
     }
 
-    /// Creates what is missing of the path.
+    /// Creates what is missing of the path, each directory's name durably.
     public static func createAll(_ path: String, mode: mode_t = 0o700) throws {
         if try FileStatus.of(path)?.kind == .directory { return }
         let parent = Path.parent(path)
         if parent != path { try createAll(parent, mode: mode) }
         try create(path, mode: mode)
+        try sync(parent)
     }
 
     /// Makes the names in the directory durable.

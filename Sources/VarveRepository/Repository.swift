@@ -50,7 +50,6 @@ public final class Repository: Sendable {
             }
         } else {
             try Directory.createAll(path)
-            try Directory.sync(Path.parent(path))
         }
         try DirectoryStorage.create(at: path)
         let id = RepositoryID(Host.randomBytes(RepositoryID.byteCount))
