@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import VarveFiles
 import VarveFormat
@@ -66,7 +67,13 @@ public final class DirectoryStorage: Storage {
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         let length = parts.reduce(0) { $0 + $1.count }
         guard try size(of: object) == UInt64(length) else { return false }
-        let stored = try readAll(object, limit: length)
+        let stored: [UInt8]
+        do {
+            stored = try readAll(object, limit: length)
+        } catch let error as VarveError where error.errno == EIO {
+            // What the disk can't read any more is damaged, and its content is at hand.
+            return false
+        }
         var offset = 0
         for part in parts {
             guard stored[offset..<offset + part.count].elementsEqual(part) else { return false }
