@@ -87,7 +87,7 @@ private final class ArchiveSession: CaptureSink {
             .init(
                 extentSize: Int(extentSize), level: parameters.compressionLevel, index: writer.index,
                 storage: storage),
-            workers: Host.processors, collect: { try collector.collect($0) })
+            workers: Host.workers, collect: { try collector.collect($0) })
     }
 
     func expect(totalBytes: UInt64) { bytesTotal = totalBytes }

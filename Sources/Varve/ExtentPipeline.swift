@@ -4,7 +4,7 @@ import VarveFormat
 import VarveRepository
 import VarveStorage
 
-/// Hashes and compresses extents on all processors; gives them back in the order in which they came.
+/// Hashes and compresses extents on several processors; gives them back in the order in which they came.
 ///
 /// Memory is bounded by the fixed number of batches, each with its buffers. The first error ends everything: every
 /// later call throws it.

@@ -34,6 +34,9 @@ public enum Host {
         return max(1, mask.prefix(count).reduce(0) { $0 + $1.nonzeroBitCount })
     }
 
+    /// Threads for what takes buffers: each has some 8 MiB of them, or a pack.
+    public static var workers: Int { min(processors, 8) }
+
     public static func randomBytes(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }

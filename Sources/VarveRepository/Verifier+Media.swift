@@ -14,6 +14,8 @@ extension Verifier {
                     $0.objects += 1
                     $0.bytes += bytes
                 }
+            } catch let error as VarveError where error.code == .missing && object.kind == .index {
+                // A backup that is at work has merged it into another.
             } catch {
                 note("\(object)", error)
             }
@@ -22,7 +24,7 @@ extension Verifier {
         return result()
     }
 
-    private func hash(_ object: ObjectName) throws -> UInt64 {
+    func hash(_ object: ObjectName) throws -> UInt64 {
         var hasher = Hasher()
         var offset: UInt64 = 0
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)

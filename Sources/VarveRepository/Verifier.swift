@@ -69,10 +69,11 @@ public final class Verifier: Sendable {
         report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
     }
 
-    /// Every object, and every file that is where none should be.
+    /// Every object, and every file that is where none should be. Manifests before packs: a backup may be at work,
+    /// and what a snapshot needs is there before its manifest.
     func listObjects() throws -> [(object: ObjectName, size: UInt64)] {
         var objects: [(ObjectName, UInt64)] = []
-        for kind in ObjectKind.allCases {
+        for kind in [ObjectKind.manifest, .index, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
                 let isNamed =
@@ -87,14 +88,14 @@ public final class Verifier: Sendable {
         return objects
     }
 
-    /// Runs `body` for each object on all processors; reports progress in bytes.
+    /// Runs `body` for each object on several processors; reports progress in bytes.
     func forEach(
         _ objects: [(object: ObjectName, size: UInt64)],
         _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
     ) throws {
         let total = objects.reduce(0) { $0 + $1.size }
         let counters = Counters()
-        let workers = (0..<Host.processors).map { _ in
+        let workers = (0..<Host.workers).map { _ in
             WorkerThread { [self] in
                 while !isCancelled() {
                     let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
