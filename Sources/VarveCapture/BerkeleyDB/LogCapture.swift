@@ -48,6 +48,7 @@ struct LogCapture {
         for number in numbers { summaries.append(try deliver(number)) }
         let chain = try LogChain.check(summaries)
         try Self.prove(chain, need)
+        if need.isLive, let last = summaries.last { try requireGrowth(last) }
         if let endOnDisk { try Self.prove(chain, reaches: endOnDisk, keeper.logDirectory) }
         return Manifest.Recovery(
             firstLog: need.first, lastLog: chain.lastNumber, checkpoint: need.checkpoint?.lsn,
@@ -187,6 +188,24 @@ struct LogCapture {
         }
         guard let summary else { throw noLongerThere(number) }
         return summary
+    }
+
+    /// Bytes behind the last record that are no record are one that is being written: then it is whole a moment later.
+    /// What stays as it is is damaged, and hides all that follows.
+    private func requireGrowth(_ delivered: LogFileSummary) throws {
+        guard case .torn(let offset) = delivered.end else { return }
+        let deadline = Clock.monotonic() + Self.patience
+        while Clock.monotonic() < deadline {
+            let now = try keeper.withFile(delivered.number) { try LogSurvey.summarize(delivered.number, $0) }
+            guard let now else { throw noLongerThere(delivered.number) }
+            if now.validLength > delivered.validLength { return }
+            if case .torn = now.end {} else { return }
+            usleep(Self.pause)
+        }
+        throw VarveError(
+            .refused, "log file \(delivered.number) is damaged at offset \(offset)",
+            location: Path.join(keeper.logDirectory, EnvironmentFileKind.logName(delivered.number)),
+            hint: "recovery would end there: take a checkpoint, back up again, and look for the cause")
     }
 
     private func noLongerThere(_ number: UInt32) -> VarveError {
