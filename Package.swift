@@ -40,7 +40,7 @@ let package = Package(
         .target(
             name: "VarveStorage", dependencies: ["VarveFiles", "VarveFormat"], swiftSettings: swiftSettings),
         .target(
-            name: "VarveDatabase", dependencies: ["VarveFormat", "VarveFiles"], swiftSettings: swiftSettings),
+            name: "VarveDatabase", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
         .target(
             name: "VarveRepository",
             dependencies: ["VarveChunking", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
@@ -53,7 +53,7 @@ let package = Package(
             name: "Varve",
             dependencies: [
                 "VarveCapture", "VarveDatabase", "VarveRepository", "VarveChunking", "VarveCodec",
-                "VarveFiles", "VarveFormat",
+                "VarveStorage", "VarveFiles", "VarveFormat",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(

@@ -120,11 +120,6 @@ public struct File: ~Copyable, Sendable {
     /// Tells the kernel how the file will be read; it may ignore it, so there is nothing to throw.
     public borrowing func adviseSequential() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL) }
 
-    /// Lets the kernel forget cached pages, so that a backup does not push the application's out.
-    public borrowing func adviseDone(from offset: UInt64, count: UInt64) {
-        posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
-    }
-
     /// Closes and reports what only shows here (delayed write errors on network file systems).
     public consuming func close() throws {
         let closing = descriptor

@@ -27,11 +27,4 @@ public final class MappedFile: @unchecked Sendable {
     deinit {
         if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
     }
-
-    /// For tables that are probed at random: no read-ahead.
-    public func adviseRandom() {
-        if let address = bytes.baseAddress {
-            madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_RANDOM)
-        }
-    }
 }
