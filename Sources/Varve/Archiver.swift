@@ -48,7 +48,7 @@ public final class Archiver {
             tool: tool, host: Host.name, started: started, finished: Clock.now(),
             environment: summary.environment,
             recovery: summary.recovery, files: files, directories: summary.directories,
-            warnings: summary.warnings,
+            warnings: summary.warnings + session.warnings,
             statistics: statistics)
         return Result(snapshot: try writer.commit(manifest), manifest: manifest)
     }
@@ -69,6 +69,8 @@ private final class ArchiveSession: CaptureSink {
     private var extentOffset: UInt64 = 0
     private var bytesDone: UInt64 = 0
     private var bytesTotal: UInt64?
+    /// What was noticed of the repository itself.
+    private(set) var warnings: [Manifest.Warning] = []
 
     init(
         writer: RepositoryWriter, parent: ParentSnapshot?, cancellation: Cancellation,
@@ -98,11 +100,33 @@ private final class ArchiveSession: CaptureSink {
             throw VarveError(
                 .invalid, "\(source.path) has pages of \(source.unit) bytes, which no extent can hold")
         }
-        // A parent that can't be read costs space, not the backup.
-        let before = parent?.file(source.path).flatMap { try? ParentFile($0, reader: parentReader) }
+        let before = openParent(source.path)
         file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit), before)
         extentOffset = 0
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
+    }
+
+    /// A parent that can't be read costs space, not the backup. But what did not change since is not stored again, so
+    /// the new snapshot may need just what is damaged: that must be said.
+    private func openParent(_ path: String) -> ParentFile? {
+        guard let parent, let file = parent.file(path) else { return nil }
+        do {
+            return try ParentFile(file, reader: parentReader)
+        } catch {
+            noteDamage(path, parent, error)
+            return nil
+        }
+    }
+
+    private func noteDamage(_ path: String, _ parent: ParentSnapshot, _ error: any Error) {
+        // One is enough to make somebody look.
+        guard warnings.isEmpty else { return }
+        warnings.append(
+            Manifest.Warning(
+                code: "repository-damaged",
+                message:
+                    "\(path) of snapshot \(parent.reference) can't be read (\(error)), and this snapshot may share"
+                    + " what is damaged: run 'varve verify'", path: path, taints: false))
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
@@ -153,6 +177,7 @@ private final class ArchiveSession: CaptureSink {
         do {
             batch.parents.append(try file?.parent?.extent(at: offset))
         } catch {
+            if let parent, let path = file?.source.path { noteDamage(path, parent, error) }
             file?.parent = nil
             batch.parents.append(nil)
         }
