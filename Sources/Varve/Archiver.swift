@@ -126,7 +126,7 @@ private final class ArchiveSession: CaptureSink {
                 code: "repository-damaged",
                 message:
                     "\(path) of snapshot \(parent.reference) can't be read (\(error)), and this snapshot may share"
-                    + " what is damaged: run 'varve verify'", path: path, taints: false))
+                    + " what is damaged: run 'varve verify'", path: path, taints: true))
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {

@@ -60,18 +60,22 @@ public struct Recovery {
         // What DB_CONFIG says libdb reads itself; saying it twice would search a directory twice.
         let unknown = environment.dataDirectories.filter { !$0.configured }.map(\.restored)
         let logs = environment.logDirectory
+        let home = try Path.resolve(plan.target)
         let helper = try BerkeleyDBHelper(
             CaptureEnvironment(
-                home: try Path.resolve(plan.target), dataDirectories: unknown,
+                home: home, dataDirectories: unknown,
                 logDirectory: logs.configured || logs.restored == "." ? nil : logs.restored),
             password: password, lock: nil, isCancelled: { [cancellation] in cancellation.isRequested })
         try helper.recover()
         let owners = plan.files.filter { $0.kind == .database && $0.database?.uid != nil }
-        let verified = try helper.verify(owners.map(\.path))
+        // By absolute names: libdb would look for a relative one in every data directory, and take the first.
+        let verified = try helper.verify(owners.map { Path.join(home, $0.path) })
         try helper.close()
         return RecoveryReport(
             endOfLog: recovery.endOfLog, recoverableTo: recovery.recoverableTo,
-            databases: verified.map { .init(path: $0.file, isGood: $0.code == 0, messages: $0.messages) })
+            databases: zip(owners, verified).map { file, result in
+                .init(path: file.path, isGood: result.code == 0, messages: result.messages)
+            })
     }
 }
 

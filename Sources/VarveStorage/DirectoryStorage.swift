@@ -116,7 +116,14 @@ public final class DirectoryStorage: Storage {
     public func list(_ kind: ObjectKind) throws -> [String] {
         let root = Path.join(location, kind.rawValue)
         guard kind == .pack else { return try Directory.list(root) }
-        return try (0..<256).flatMap { try Directory.list(Path.join(root, Hex.encode([UInt8($0)]))) }
+        return try (0..<256).flatMap { shard in
+            do {
+                return try Directory.list(Path.join(root, Hex.encode([UInt8(shard)])))
+            } catch let error as VarveError where error.isNoEntry {
+                // Lost, with the packs in it: the others are still good, and verification names what is missing.
+                return []
+            }
+        }
     }
 
     public func map(_ object: ObjectName) throws -> ObjectBytes {

@@ -25,6 +25,8 @@ struct LogCapture {
     /// The log directory beneath a restored home.
     let restored: String
     let sink: any CaptureSink
+    /// Told the last log's number and the offset, where nobody writes to it and it ends in what is no record.
+    var noteTorn: (UInt32, UInt64) -> Void = { _, _ in }
 
     /// The pages were on disk before, and libdb flushes a log record before the page that it describes; only
     /// a network file system could show them the other way round for a moment.
@@ -48,7 +50,9 @@ struct LogCapture {
         for number in numbers { summaries.append(try deliver(number)) }
         let chain = try LogChain.check(summaries)
         try Self.prove(chain, need)
-        if need.isLive, let last = summaries.last { try requireGrowth(last) }
+        if let last = summaries.last, case .torn(let offset) = last.end {
+            if need.isLive { try requireGrowth(last) } else { noteTorn(last.number, offset) }
+        }
         if let endOnDisk { try Self.prove(chain, reaches: endOnDisk, keeper.logDirectory) }
         return Manifest.Recovery(
             firstLog: need.first, lastLog: chain.lastNumber, checkpoint: need.checkpoint?.lsn,

@@ -44,7 +44,14 @@ public final class OfflineSource: CaptureSource {
         var pages = PageCapture(sink: sink, warnings: warnings)
         for file in selected.configurations { try pages.copyPlain(file) }
         for file in selected.databases { try pages.readDirectly(file) }
-        let logs = LogCapture(keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink)
+        let logs = LogCapture(
+            keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink,
+            noteTorn: { number, offset in
+                warnings.add(
+                    "log-torn",
+                    "log file \(number) ends in something that is no record, at offset \(offset): a write that never"
+                        + " finished, or damage that hides what follows", taints: true)
+            })
         let recovery = try logs.capture(
             .init(
                 first: survey.firstNeeded, checkpoint: survey.checkpoint.map(CaptureCheckpoint.init),
