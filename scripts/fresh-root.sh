@@ -5,7 +5,7 @@
 #
 #   SWIFT_HOME        directory that holds the toolchain's usr/ (default: found from `swift` on PATH)
 #   SWIFT_PACKAGES    optional mirror of the package dependencies, laid out as github.com/<owner>/<name>
-#   DEBIAN_MIRROR     default http://deb.debian.org/debian
+#   DEBIAN_MIRROR     optional; debootstrap has a default of its own
 #   FRESH_ROOT        where to make the root (default: a temporary directory, removed afterwards). A
 #                     directory named here is kept, and its root is used again.
 set -eu
@@ -37,8 +37,7 @@ fi
 
 if [ ! -e "$root/etc/debian_version" ]; then
     echo "fresh-root: debootstrap" >&2
-    mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-    output=$(debootstrap --variant=minbase bookworm "$root" "$mirror" 2>&1) ||
+    output=$(debootstrap --variant=minbase bookworm "$root" ${DEBIAN_MIRROR:-} 2>&1) ||
         { printf '%s\n' "$output" | tail -n 5 >&2; fail "debootstrap failed"; }
 fi
 

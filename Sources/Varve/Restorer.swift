@@ -48,7 +48,9 @@ public final class Restorer {
             while let extent = try map.next() { bytes += try reader.read(extent.id, .data) }
             let configuration = bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }
             // `../data` leads from a copy beside the home to the live files.
+            // And what libdb may read otherwise than we do could be such a name.
             return configuration.absoluteNames + configuration.climbingNames
+                + configuration.problems.map { "what is wrong in DB_CONFIG: \($0)" }
         }
     }
 
