@@ -59,6 +59,36 @@ import VarveFormat
         #expect(summary.environment?.mode == .offline)
     }
 
+    /// A flipped byte in the last log looks like its end: what follows it must not be left out without a word.
+    @Test func aDamagedEndOfTheLogTaints() throws {
+        let scratch = try Scratch()
+        let environment = try TestEnvironment(scratch)
+        let (whole, before) = try capture(.init(home: environment.home))
+        #expect(!before.warnings.contains { $0.taints })
+        let log = try #require(whole.files.last?.file.path)
+        let end = try #require(before.recovery?.endOfLog)
+        let file = try File.open(updating: Path.join(environment.home, log))
+        var byte = [UInt8](repeating: 0, count: 1)
+        // In the last record's body, past every page's LSN: coverage alone would not show it.
+        let offset = UInt64(end.offset) - 4
+        _ = try byte.withUnsafeMutableBytes { try file.read(into: $0, at: offset) }
+        byte[0] ^= 0x40
+        try byte.withUnsafeBytes { try file.write($0, at: offset) }
+        let (_, summary) = try capture(.init(home: environment.home))
+        #expect(summary.warnings.contains { $0.code == "log-torn" && $0.taints })
+        #expect(try #require(summary.recovery).endOfLog < end)
+    }
+
+    /// Swift repairs such a name, and finds no file by it: the database must not be taken for vanished.
+    @Test func aNameThatIsNoTextIsRefused() throws {
+        let scratch = try Scratch()
+        let environment = try TestEnvironment(scratch)
+        let made = try Tool.run(
+            "/bin/sh", ["-c", "cp \"$1\"/btree1.db \"$1\"/\"$(printf 'b\\377d').db\"", "sh", environment.home])
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(refused(.init(home: environment.home)) != nil)
+    }
+
     @Test func onlySelectedDatabasesAndAllTheLogs() throws {
         let scratch = try Scratch()
         let environment = try TestEnvironment(scratch)
