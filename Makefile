@@ -52,7 +52,7 @@ bench:
 soak:
 	@scripts/packages.sh toolchain test
 	@$(MAKE) --no-print-directory release
-	VARVE_SOAK=1 VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test $(SOAK)
+	VARVE_SOAK=1 VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test --no-parallel $(SOAK)
 	for target in $(FUZZERS); do Tests/Fuzz/run.sh $$target 60; done
 
 lint:

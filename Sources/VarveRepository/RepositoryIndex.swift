@@ -116,21 +116,13 @@ public final class RepositoryIndex: Sendable {
     /// grows with the logarithm of what they hold. A table is removed only when its successor is durable.
     public func flush() throws {
         try state.withLock { state in
-            if state.unlisted.isEmpty && state.damaged.isEmpty { return }
-            setAsideDamaged(&state)
             for name in state.damaged { try storage.setAside(ObjectName(.index, name)) }
             state.damaged = []
             if state.unlisted.isEmpty { return }
+            let merged = try tablesToMerge(&state)
             var builder = IndexTableBuilder(repository: repository)
             for (id, location) in state.unlisted { builder.add(id, location) }
             let recent = builder.encoded()
-            var merged: [Table] = []
-            var count = builder.count
-            for table in state.tables.sorted(by: { $0.table.count < $1.table.count }) {
-                if table.table.count > 2 * count { break }
-                count += table.table.count
-                merged.append(table)
-            }
             let name = try recent.withUnsafeBytes { recent in
                 let tables = [try IndexTable(recent)] + merged.map(\.table)
                 return try publish(
@@ -147,16 +139,29 @@ public final class RepositoryIndex: Sendable {
         }
     }
 
-    /// Merging a damaged table would give its damage a valid name: those that are not what their name promises are
-    /// replaced by what their packs say.
-    private func setAsideDamaged(_ state: inout State) {
-        let damaged = state.tables.filter { Hasher.name(of: $0.storage.bytes).hex != $0.name }
-        if damaged.isEmpty { return }
-        let names = Set(damaged.map(\.name))
-        state.tables.removeAll { names.contains($0.name) }
-        state.damaged += names
-        let listed = Set(state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
-        for pack in state.packs where !listed.contains(pack) { Self.addUnlisted(pack, storage, &state) }
+    /// Those not much larger than what is merged into them, so that each entry is written O(log n) times.
+    ///
+    /// Merging a damaged table would give its damage a valid name: one that is not what its name promises is set
+    /// aside, and its packs are asked instead.
+    private func tablesToMerge(_ state: inout State) throws -> [Table] {
+        var merged: [Table] = []
+        var count = state.unlisted.count
+        for table in state.tables.sorted(by: { $0.table.count < $1.table.count }) {
+            if table.table.count > 2 * count { break }
+            guard Hasher.name(of: table.storage.bytes).hex == table.name else {
+                try storage.setAside(ObjectName(.index, table.name))
+                state.tables.removeAll { $0.name == table.name }
+                let listed = Set(
+                    state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
+                for pack in state.packs where !listed.contains(pack) {
+                    Self.addUnlisted(pack, storage, &state)
+                }
+                return try tablesToMerge(&state)
+            }
+            count += table.table.count
+            merged.append(table)
+        }
+        return merged
     }
 
     private func publish(_ merge: IndexTableMerge) throws -> String {

@@ -45,10 +45,21 @@ public final class DirectoryStorage: Storage {
     }
 
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
-        try Publication.publish(in: directory(of: object), temporary: Path.join(location, "tmp")) { file in
-            for part in parts { try file.write(part) }
-            return object.name
-        }.isNew
+        func publish() throws -> Bool {
+            try Publication.publish(in: directory(of: object), temporary: Path.join(location, "tmp")) {
+                file in
+                for part in parts { try file.write(part) }
+                return object.name
+            }.isNew
+        }
+        do {
+            return try publish()
+        } catch let error as VarveError where error.isNoEntry && object.kind == .pack {
+            // Its shard was lost: what was in it is missing, and what comes now need not be.
+            try Directory.create(directory(of: object))
+            try Directory.sync(Path.join(location, object.kind.rawValue))
+            return try publish()
+        }
     }
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.

@@ -13,7 +13,8 @@ struct BackupCommand: ParsableCommand {
             varve-capture-bdb, copies the pages atomically. Databases come first, then the logs from the first one \
             that recovery needs.
 
-            Exit code 3 means stored, but tainted: a page was damaged at the source already.
+            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository; the \
+            warnings say what.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -56,6 +57,7 @@ struct BackupCommand: ParsableCommand {
         let result = try archive(archiver)
         line.finish()
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
+        say(result, seconds: line.seconds)
         if options.json {
             try printJSON(
                 Output(
@@ -64,7 +66,6 @@ struct BackupCommand: ParsableCommand {
                     recovery: result.manifest.recovery,
                     statistics: result.manifest.statistics, warnings: result.manifest.warnings))
         }
-        say(result, seconds: line.seconds)
         if result.manifest.tainted { throw ExitCode(ExitStatus.tainted) }
     }
 

@@ -31,7 +31,7 @@ struct RestoreCommand: ParsableCommand {
 
     @Flag(
         help:
-            "Restore although absolute names in DB_CONFIG or in the logs can lead recovery to the live files."
+            "Restore although names in DB_CONFIG or in the logs, absolute or with '..', can lead recovery to the live files."
     )
     var allowAbsolute = false
 

@@ -12,7 +12,7 @@ struct VarveCommand: ParsableCommand {
         discussion: """
             The repository is named by -r/--repository or by VARVE_REPOSITORY.
 
-            Exit codes: 0 done, 1 failed, 3 done, but pages were damaged at the source already, 10 no repository there, \
+            Exit codes: 0 done, 1 failed, 3 done, but something was damaged already, 10 no repository there, \
             11 locked, 12 wrong or missing password of the environment, 64 usage, 130 interrupted.
             """,
         version: Tool.version,

@@ -87,12 +87,19 @@ final class SmallFileSystem {
         #expect(error?.errno == EACCES && error?.hint != nil)
     }
 
+    /// A lost shard takes its packs with it, and keeps no new one out.
     @Test func aMissingDirectory() throws {
         let directory = try TemporaryDirectory()
         try DirectoryStorage.create(at: directory.path)
         try Directory.removeTree(directory.join("packs/aa"))
         let storage = DirectoryStorage(directory.path)
-        #expect(throws: VarveError.self) { try publish([1], storage) }
+        try publish([1], storage)
+        #expect(try storage.list(.pack).count == 1)
+        #expect(try Directory.list(directory.join("tmp")).isEmpty)
+        try Directory.removeTree(directory.join("manifests"))
+        #expect(throws: VarveError.self) {
+            try [UInt8(1)].withUnsafeBytes { try storage.publish(ObjectName(.manifest, name.name), [$0]) }
+        }
         #expect(try Directory.list(directory.join("tmp")).isEmpty)
     }
 
