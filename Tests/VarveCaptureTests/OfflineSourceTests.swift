@@ -83,8 +83,8 @@ import VarveFormat
     @Test func aNameThatIsNoTextIsRefused() throws {
         let scratch = try Scratch()
         let environment = try TestEnvironment(scratch)
-        let made = try Tool.run(
-            "/bin/sh", ["-c", "cp \"$1\"/btree1.db \"$1\"/\"$(printf 'b\\377d').db\"", "sh", environment.home])
+        let script = "cp \"$1\"/btree1.db \"$1\"/\"$(printf 'b\\377d').db\""
+        let made = try Tool.run("/bin/sh", ["-c", script, "sh", environment.home])
         #expect(made.status == 0, "\(made.errors)")
         #expect(refused(.init(home: environment.home)) != nil)
     }
