@@ -12,8 +12,8 @@ struct InitCommand: ParsableCommand {
     @Option(help: "A name for this copy of the repository, kept in its copy.json.")
     var label = "primary"
 
-    @Option(help: "zstd's level, 1 to 19.")
-    var compressionLevel: Int32 = 3
+    @Option(help: "zstd's level, 1 to 19; 3 takes a quarter more time for 3 % less space.")
+    var compressionLevel = RepositoryDescription.Parameters().compressionLevel
 
     func run() throws {
         var parameters = RepositoryDescription.Parameters()
