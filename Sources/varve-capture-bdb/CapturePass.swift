@@ -24,11 +24,7 @@ final class CapturePass {
         var name: String
         /// Delivered by earlier passes: everything before this offset.
         var delivered: UInt64
-        /// End of the last callback's bytes in this pass, wanted or not.
-        var end: UInt64 = 0
-        /// The last callback brought less than a full buffer.
-        var wasShort = false
-        var kind = PageKind()
+        var rule = ShiftedPageRule(bufferSize: CaptureProtocol.slotSize)
     }
 
     /// Longer than this a callback never waits: page writers of its 1 MiB are held meanwhile.
@@ -92,30 +88,17 @@ final class CapturePass {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Int32 {
         guard case .running = state else { return ECANCELED }
         guard var current = part else { return 0 }
-        if offset == 0 { current.kind = PageKind(firstPage: bytes) }
-        let isShifted = current.wasShort && !startsNewRange(current, bytes, offset)
-        if isShifted {
-            // The offset is a page or more too low from here on (mp_backup.c:204-220); the pages are new since
-            // the last checkpoint, so the logs have them.
+        let isInPlace = current.rule.accepts(bytes, at: offset)
+        part = current
+        guard isInPlace else {
             droppedBytes += UInt64(bytes.count)
             return 0
         }
-        current.wasShort = bytes.count < CaptureProtocol.slotSize
-        current.end = offset + UInt64(bytes.count)
-        part = current
-        guard current.end > current.delivered else { return 0 }
+        guard offset + UInt64(bytes.count) > current.delivered else { return 0 }
         let skipped = current.delivered > offset ? Int(current.delivered - offset) : 0
         return deliver(
             UnsafeRawBufferPointer(rebasing: bytes[skipped...]), at: offset + UInt64(skipped),
             in: current.name)
-    }
-
-    /// A heap is copied region by region, each in a loop of its own whose last callback is short by rights
-    /// (heap_backup.c:56). The next region starts beyond a gap, or, where the region was full, right at the
-    /// end: then its first page must carry the number of its place, which a shifted page does not.
-    private func startsNewRange(_ part: Part, _ bytes: UnsafeRawBufferPointer, _ offset: UInt64) -> Bool {
-        if offset != part.end { return true }
-        return part.kind.isHeap && part.kind.page(bytes, is: offset)
     }
 
     private func deliver(_ bytes: UnsafeRawBufferPointer, at offset: UInt64, in name: String) -> Int32 {
@@ -155,33 +138,5 @@ final class CapturePass {
             state = .failed(error as? VarveError ?? VarveError(.invalid, "\(error)"))
             return false
         }
-    }
-}
-
-/// What page 0 says, as far as the shifted-page rule needs it.
-struct PageKind {
-    private(set) var isHeap = false
-    private var pageSize: UInt64 = 0
-    private var isSwapped = false
-
-    init() {}
-
-    /// `DBMETA`: magic at 12, page size at 20 (db_page.h:70), in either byte order.
-    init(firstPage: UnsafeRawBufferPointer) {
-        guard firstPage.count >= 512 else { return }
-        func word(_ offset: Int) -> UInt32 {
-            firstPage.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
-        }
-        let magic = word(12)
-        isSwapped = magic.byteSwapped == UInt32(DB_HEAPMAGIC)
-        isHeap = magic == UInt32(DB_HEAPMAGIC) || isSwapped
-        pageSize = UInt64(isSwapped ? word(20).byteSwapped : word(20))
-    }
-
-    /// Whether the first page of `bytes` carries the number of its place (`PAGE.pgno` at 8).
-    func page(_ bytes: UnsafeRawBufferPointer, is offset: UInt64) -> Bool {
-        guard bytes.count >= 26, pageSize >= 512, offset % pageSize == 0 else { return false }
-        let number = bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
-        return UInt64(isSwapped ? number.byteSwapped : number) == offset / pageSize
     }
 }
