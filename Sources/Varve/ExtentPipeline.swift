@@ -99,7 +99,8 @@ final class ExtentPipeline: Sendable {
 
     /// - Parameter collect: called in order, on one thread.
     init(_ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws -> Void) {
-        batchCount = 2 * workers + 2
+        // One to fill, one to collect, one in hand for whoever is first; at 4 MiB each, more would not fit the budget.
+        batchCount = workers + 3
         let state = Monitor(State(free: (0..<batchCount).map { _ in Batch(extentSize: context.extentSize) }))
         self.state = state
         let encode = { @Sendable in Self.encode(state, context) }

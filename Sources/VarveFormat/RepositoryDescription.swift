@@ -15,11 +15,11 @@ public struct RepositoryDescription: Codable, Hashable, Sendable {
         public var extentSize: UInt32
         /// A pack is published when it has grown to this many bytes.
         public var packSize: UInt32
-        /// zstd's level. Level 3 stores 3 % less in the first backup and as much in deltas, for a quarter more
+        /// zstd's level. Level 2 stores 3 % less in the first backup and as much in deltas, for a quarter more
         /// processor time (`Documentation/deltas.md`).
         public var compressionLevel: Int32
 
-        public init(extentSize: UInt32 = 128 << 10, packSize: UInt32 = 16 << 20, compressionLevel: Int32 = 2)
+        public init(extentSize: UInt32 = 256 << 10, packSize: UInt32 = 16 << 20, compressionLevel: Int32 = 1)
         {
             self.extentSize = extentSize
             self.packSize = packSize
