@@ -1,5 +1,7 @@
 """Live capture against offline capture of the same environment, and what the application notices of it."""
 
+import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -12,27 +14,69 @@ from .process import CommandFailed
 from .tools import Varve
 from .workload import program
 
-#: The application beside the capture: stopped, mostly idle, or writing as fast as it can.
-CAPTURES = (("offline", None), ("live, idle writer", 20), ("live, saturated writer", 0))
 SETTLE = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Capture:
+    """A backup, and the application beside it."""
+
+    name: str
+    #: Transactions a second: None: stopped; 0: as many as it can.
+    rate: int | None = None
+    #: The application and the backup have a processor each, so that they do not compete for them.
+    is_apart: bool = False
+    #: Its time is compared with that of this one.
+    limit: str = "offline"
+
+    def processors(self):
+        """Those of the backup, and those of the application."""
+        every = sorted(os.sched_getaffinity(0))
+        return ({every[0]}, {every[-1]}) if self.is_apart else (set(every), set(every))
+
+
+def captures():
+    found = [
+        Capture("offline"),
+        Capture("live, idle writer", rate=20),
+        Capture("live, saturated writer", rate=0),
+    ]
+    if len(os.sched_getaffinity(0)) > 1:
+        alone = "offline, one processor"
+        found.append(Capture(alone, is_apart=True, limit=alone))
+        found.append(Capture("live, saturated writer, one processor each", 0, is_apart=True, limit=alone))
+    return found
+
+
+@contextlib.contextmanager
+def processors(chosen):
+    """What is started meanwhile runs on these alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, chosen)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Writer:
     """`bdb-workload run` on an environment, from its start until `stop`."""
 
-    def __init__(self, home, parameters, records, rate):
+    def __init__(self, home, parameters, records, capture):
         self.progress = os.path.join(os.path.dirname(home), "progress")
         self.checkpoint_log = os.path.join(os.path.dirname(home), "checkpoints")
         self.ready = os.path.join(os.path.dirname(home), "ready")
         for path in (self.progress, self.checkpoint_log, self.ready):
             if os.path.exists(path):
                 os.unlink(path)
-        self.process = subprocess.Popen([
-            program(), "run", "--home", home, "--records", str(records), "--rate", str(rate), "--auto-remove",
-            "--page-size", str(parameters.page_size), "--value-size", str(parameters.value_size),
-            "--cache", str(256 << 20), "--log-size", str(32 << 20), "--seed", str(parameters.seed),
-            "--progress", self.progress, "--checkpoint-log", self.checkpoint_log, "--ready", self.ready,
-        ], stdout=subprocess.DEVNULL)  # fmt: skip
+        with processors(capture.processors()[1]):
+            self.process = subprocess.Popen([
+                program(), "run", "--home", home, "--records", str(records), "--rate", str(capture.rate),
+                "--auto-remove", "--page-size", str(parameters.page_size),
+                "--value-size", str(parameters.value_size), "--seed", str(parameters.seed),
+                "--cache", str(256 << 20), "--log-size", str(32 << 20),
+                "--progress", self.progress, "--checkpoint-log", self.checkpoint_log, "--ready", self.ready,
+            ], stdout=subprocess.DEVNULL)  # fmt: skip
 
     def wait_until_ready(self, limit=600):
         end = time.monotonic() + limit
@@ -79,20 +123,22 @@ def measure(parameters, records, runs, work, say):
     shutil.rmtree(home, ignore_errors=True)
     os.makedirs(home)
     say("live: load")
-    writer = Writer(home, parameters, records, rate=20)
+    writer = Writer(home, parameters, records, Capture("load", rate=20))
     writer.wait_until_ready()
     writer.stop()
-    found = {name: [] for name, _ in CAPTURES}
+    chosen = captures()
+    found = {capture.name: [] for capture in chosen}
     for number in range(runs):
-        for name, rate in CAPTURES:
-            found[name].append(capture(home, parameters, records, rate, work))
-            say(f"live: run {number + 1}, {name}: {found[name][-1]['wall']:.2f} s")
+        for capture in chosen:
+            found[capture.name].append(back_up(home, parameters, records, capture, work))
+            say(f"live: run {number + 1}, {capture.name}: {found[capture.name][-1]['wall']:.2f} s")
     size = sum(tree_size(os.path.join(home, name)) for name in environment_files(home))
     shutil.rmtree(home)
     return {
         "source_bytes": size,
         "runs": runs,
         "captures": {name: medians(values) for name, values in found.items()},
+        "limits": {capture.name: capture.limit for capture in chosen},
     }
 
 
@@ -106,27 +152,30 @@ def medians(values):
     }
 
 
-def capture(home, parameters, records, rate, work):
-    """One first backup into a new repository, with the application in the state that `rate` says."""
+def back_up(home, parameters, records, capture, work):
+    """One first backup into a new repository."""
     directory = os.path.join(work, "live-varve")
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     varve = Varve(directory)
     varve.init()
     measured = dict.fromkeys(("rate_before", "rate_during", "checkpoint_before", "checkpoint_during"))
-    if rate is None:
+    own, _ = capture.processors()
+    if capture.rate is None:
         sync_directory(home)
         read_all(home)
-        usage = varve.call("backup", "--bdb", home, "--offline")
+        with processors(own):
+            usage = varve.call("backup", "--bdb", home, "--offline")
     else:
-        writer = Writer(home, parameters, records, rate)
+        writer = Writer(home, parameters, records, capture)
         try:
             writer.wait_until_ready()
             read_all(home)
             started = time.monotonic_ns()
             time.sleep(SETTLE)
             begin = time.monotonic_ns()
-            usage = varve.call("backup", "--bdb", home)
+            with processors(own):
+                usage = varve.call("backup", "--bdb", home)
             end = time.monotonic_ns()
             # A checkpoint that the backup held up ends after it; it counts.
             time.sleep(SETTLE / 2)
@@ -137,6 +186,7 @@ def capture(home, parameters, records, rate, work):
         measured["checkpoint_before"] = writer.longest_checkpoint(started, begin)
         measured["checkpoint_during"] = writer.longest_checkpoint(begin, end + int(SETTLE / 2 * 1e9))
     measured["wall"] = usage.wall
+    measured["cpu"] = usage.cpu
     measured["stored"] = tree_size(varve.repository)
     shutil.rmtree(directory)
     return measured

@@ -127,15 +127,16 @@ def document(result, rows):
 
 def live_table(live):
     header = [
-        "capture", "wall", "÷ offline", "stored",
+        "capture", "wall", "÷ offline", "CPU", "stored",
         "transactions/s before", "during", "longest checkpoint (ms) before", "during",
     ]  # fmt: skip
     noticed = ("rate_before", "rate_during", "checkpoint_before", "checkpoint_during")
-    offline = live["captures"]["offline"]["wall"]
     lines = []
     for name, values in live["captures"].items():
+        limit = live["captures"][live["limits"][name]]["wall"]
         lines.append(
-            [name, seconds(values["wall"]), f"{values['wall'] / offline:.2f}", size(values["stored"])]
+            [name, seconds(values["wall"]), f"{values['wall'] / limit:.2f}"]
+            + [seconds(values["cpu"]), size(values["stored"])]
             + ["–" if values[key] is None else f"{values[key]:.0f}" for key in noticed]
         )
     title = f"Live against offline, the same environment of {size(live['source_bytes'])}"
