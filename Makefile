@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 SWIFT ?= swift
 RELEASE = $(SWIFT) build -c release
 RELEASE_BIN = $(CURDIR)/.build/release
+RUN_TESTS = SWIFT='$(SWIFT)' VARVE_BIN_DIR='$(RELEASE_BIN)' scripts/run-tests.sh
 SOURCES = Sources Tests Package.swift
 # Further arguments of the three: BENCH="--live", TEST="--filter Restore".
 BENCH =
@@ -41,8 +42,8 @@ test:
 	@scripts/packages.sh toolchain test
 	@$(MAKE) --no-print-directory release
 	cd Benchmarks && python3 -m unittest discover tests
-	VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test $(or $(TEST),--skip '$(PROCESS_TESTS)')
-	$(if $(TEST),,VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test --no-parallel --filter '$(PROCESS_TESTS)')
+	$(RUN_TESTS) $(or $(TEST),--skip '$(PROCESS_TESTS)')
+	$(if $(TEST),,$(RUN_TESTS) --no-parallel --filter '$(PROCESS_TESTS)')
 
 bench:
 	@scripts/packages.sh toolchain bench
@@ -52,7 +53,7 @@ bench:
 soak:
 	@scripts/packages.sh toolchain test
 	@$(MAKE) --no-print-directory release
-	VARVE_SOAK=1 VARVE_BIN_DIR='$(RELEASE_BIN)' $(SWIFT) test --no-parallel $(SOAK)
+	VARVE_SOAK=1 $(RUN_TESTS) --no-parallel $(SOAK)
 	for target in $(FUZZERS); do Tests/Fuzz/run.sh $$target 60; done
 
 lint:
