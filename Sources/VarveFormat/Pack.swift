@@ -95,15 +95,33 @@ public enum Pack {
         }
 
         /// Reads the header at the start of `bytes`, which may go on behind it.
+        ///
+        /// - Throws: `.unsupported` for what a newer varve may have written, `.corrupt` for damage.
         public init(prefixOf bytes: UnsafeRawBufferPointer) throws {
             var reader = ByteReader(bytes, what: "the blob header")
             try reader.expect(Self.magic)
-            try self.init(fields: &reader)
-            let end = reader.offset
-            let crc: UInt32 = try reader.integer()
-            guard CRC32C.of(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == crc else {
-                throw VarveError(.corrupt, "the blob header has a wrong checksum")
+            do {
+                try self.init(fields: &reader)
+            } catch let error as VarveError where error.code == .unsupported {
+                // A foreign header has its checksum where ours do, or these are not the bytes that were written.
+                for length in [Self.minimumLength, Self.maximumLength] where length <= bytes.count {
+                    if Self.hasChecksum(bytes, length: length) { throw error }
+                }
+                throw Self.wrongChecksum
             }
+            let end = reader.offset + MemoryLayout<UInt32>.size
+            guard end <= bytes.count, Self.hasChecksum(bytes, length: end) else { throw Self.wrongChecksum }
+        }
+
+        private static var wrongChecksum: VarveError {
+            VarveError(.corrupt, "the blob header has a wrong checksum")
+        }
+
+        /// Whether the last four of so many bytes are the checksum of those before.
+        private static func hasChecksum(_ bytes: UnsafeRawBufferPointer, length: Int) -> Bool {
+            let end = length - MemoryLayout<UInt32>.size
+            let crc = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: end, as: UInt32.self))
+            return CRC32C.of(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == crc
         }
 
         func encodeFields(_ writer: inout ByteWriter) {

@@ -184,4 +184,23 @@ import VarveFormat
             #expect(table.find(Parser.other) == nil)
         }
     }
+
+    /// A type or encoding that nobody knows: by a newer varve if the checksum is right, else it is damage.
+    @Test(arguments: [4, 5], [52, 84]) func foreignBlobHeaders(_ at: Int, _ length: Int) {
+        var bytes = [UInt8](repeating: 7, count: 200)
+        bytes.replaceSubrange(
+            ..<4, with: Pack.BlobHeader.magic)
+        bytes.replaceSubrange(4..<8, with: [1, 0, 0, 0])
+        bytes[at] = 99
+        let read = { (bytes: [UInt8]) in
+            #expect(throws: VarveError.self) {
+                _ = try bytes.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
+            }?.code
+        }
+        #expect(read(bytes) == .corrupt)
+        let crc = bytes[..<(length - 4)].withUnsafeBytes { CRC32C.of($0) }
+        withUnsafeBytes(of: crc.littleEndian) { bytes.replaceSubrange(length - 4..<length, with: $0) }
+        #expect(read(bytes) == .unsupported)
+        #expect(read(Array(bytes.prefix(length - 1))) == .corrupt)
+    }
 }
