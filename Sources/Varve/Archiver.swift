@@ -205,8 +205,7 @@ private final class ExtentCollector: @unchecked Sendable {
     init(writer: RepositoryWriter, level: Int32) {
         self.writer = writer
         encoder = BlobEncoder(level: level)
-        let node = ExtentMapNode.headerLength + ExtentMapNode.fanOut * ContentID.byteCount
-        buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(node))
+        buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(ExtentMapNode.maximumLength))
         extentSize = writer.repository.description.parameters.extentSize
         map = ExtentMapBuilder(extentSize: extentSize)
     }

@@ -9,6 +9,8 @@ public struct ExtentMapNode: Hashable, Sendable {
     /// 256^5 extents of 512 bytes and more: beyond any file.
     public static let maximumLevel = 4
     public static let headerLength = 24
+    /// Encoded, with all its children.
+    public static let maximumLength = headerLength + fanOut * ContentID.byteCount
 
     public var level: Int
     /// Bytes in an extent; only the last one of the file may be shorter.

@@ -32,9 +32,10 @@ public final class RepositoryWriter {
         index = try repository.openIndex()
         try index.confirmUnlisted()
         let parameters = repository.description.parameters
+        let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
         packs = PackWriter(
             storage: repository.storage, repository: repository.id, packSize: Int(parameters.packSize),
-            largestBlob: BlobEncoder.bound(Int(parameters.extentSize)))
+            largestBlob: BlobEncoder.bound(largest))
     }
 
     deinit { packs.close() }

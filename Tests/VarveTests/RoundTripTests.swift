@@ -83,6 +83,14 @@ import VarveTestSupport
         #expect(try bench.backup([file]).manifest.statistics.newExtents == 0)
     }
 
+    /// A full node of a map is 8 KiB, much longer than these extents: a pack that is nearly full must have room for it.
+    @Test func aMapNodeLongerThanAnExtent() throws {
+        let bench = try Bench(packSize: 16 << 10)
+        let file = ListedFile("a", Self.random(256 * Self.extent))
+        try bench.backup([file])
+        try bench.expectRestored([file], at: try bench.restore())
+    }
+
     /// Writes of any length at any gap: seeded.
     @Test func randomWrites() throws {
         var random = SeededRandom()
