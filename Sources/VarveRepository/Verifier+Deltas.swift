@@ -86,32 +86,32 @@ extension Verifier {
         for (id, type) in failed { locateDamage(id, type, reader, blobs) }
     }
 
-    /// The first version of a chain that can't be had is damaged; those behind it are lost with it.
+    /// The first version of a chain that can't be had is damaged; those behind it are lost with it. Each is tried: where
+    /// a damaged version was wrong, a later one may have replaced just those bytes, and is whole.
     private func locateDamage(
         _ id: ContentID, _ type: BlobType, _ reader: BlobReader, _ blobs: BlobVerification
     ) {
         let chain = (try? reader.chain(of: id, type)) ?? [id]
         var isBroken = false
         for version in chain.reversed() {
-            do {
-                if isBroken || blobs.isBad(version) {
-                    isBroken = true
-                    _ = blobs.markBad(version)
-                } else {
-                    _ = try reader.read(version, type)
-                }
-            } catch {
+            if blobs.isBad(version) {
                 isBroken = true
-                guard blobs.markBad(version) else { continue }
-                guard let place = blobs.index.find(version) else {
-                    note("blob \(version.short)", error)
-                    continue
-                }
-                let start = UInt64(place.offset)
-                note(
-                    "\(ObjectName(.pack, place.pack))", error, range: start..<start + UInt64(place.readLength)
-                )
+                continue
+            }
+            do {
+                _ = try reader.read(version, type)
+                isBroken = false
+            } catch {
+                guard blobs.markBad(version), !isBroken else { continue }
+                isBroken = true
+                noteDamage(of: version, error, blobs)
             }
         }
+    }
+
+    private func noteDamage(of version: ContentID, _ error: any Error, _ blobs: BlobVerification) {
+        guard let place = blobs.index.find(version) else { return note("blob \(version.short)", error) }
+        let start = UInt64(place.offset)
+        note("\(ObjectName(.pack, place.pack))", error, range: start..<start + UInt64(place.readLength))
     }
 }

@@ -5,7 +5,7 @@ import VarveFormat
 import VarveRepository
 import VarveTestSupport
 
-/// Delta blobs, made by hand: the archiver writes none yet, and every reader of format 1 reads them.
+/// Delta blobs, made by hand: every reader of format 1 reads them, whatever today's writer prefers.
 @Suite struct DeltaTests {
     let directory: TemporaryDirectory
     let repository: Repository
@@ -113,6 +113,63 @@ import VarveTestSupport
         #expect(codes.change { $0 } == [.corrupt, .corrupt])
         let report = try Verifier(repository).verifyContent()
         #expect(report.findings.count { $0.range != nil } == 3)
+    }
+
+    /// Damage in bytes that a later version replaced takes down the versions before it, not those after.
+    @Test func aVersionAfterTheDamageIsWhole() throws {
+        var random = SeededRandom()
+        let whole = random.bytes(4096)
+        // 0: the damaged bytes are there still; 1: others are replaced; 2: these are; 3: one more.
+        let starts = [0, 2048, 0, 1024]
+        var versions: [[UInt8]] = []
+        try write { blobs in
+            try blobs.store(whole)
+            for start in starts {
+                var next = versions.last ?? whole
+                next.replaceSubrange(start..<start + 64, with: random.bytes(64))
+                try blobs.storeDelta(next, base: versions.last ?? whole, ranges: [start..<start + 64])
+                versions.append(next)
+            }
+        }
+        let pack = repository.path(ofPack: try #require(try TestRepository.packs(repository).first))
+        var bytes = try Bytes.read(pack)
+        // Noise is stored raw: the last of the 64 bytes, as the first delta holds them.
+        let at = try #require(bytes.firstRange(of: versions[0][..<64])?.upperBound) - 1
+        bytes[at] ^= 1
+        try Bytes.write(bytes, to: pack)
+
+        let repository = try Repository.open(repository.path)
+        let reader = try repository.reader()
+        let lost = versions.map { (try? reader.read(dataID($0), .data)) == nil }
+        #expect(lost == [true, true, false, false])
+        let report = try Verifier(repository).verifyContent()
+        #expect(report.findings.count { $0.range != nil } == 1, "\(report.findings), seed \(random.seed)")
+        let losses = try lossesOfFiles([whole] + versions)
+        #expect(losses == [false] + lost, "seed \(random.seed)")
+    }
+
+    /// Commits a snapshot with each as a file; whether verification names it as lost.
+    private func lossesOfFiles(_ contents: [[UInt8]]) throws -> [Bool] {
+        let writer = try RepositoryWriter(repository)
+        let files = try contents.enumerated().map { number, bytes in
+            var map = ExtentMapBuilder(extentSize: 4096)
+            try map.append(dataID(bytes), length: UInt64(bytes.count)) { _ in .zero }
+            let blobs = GoldenBlobs(writer)
+            let root = try map.finish { try blobs.store($0.encoded, .map) }
+            return Manifest.File(
+                path: "f\(number)", kind: .other, size: UInt64(bytes.count),
+                attributes: Manifest.Attributes(
+                    mode: 0o600, user: 0, group: 0, modified: Timestamp(seconds: 1)),
+                map: root?.hex, database: nil, log: nil)
+        }
+        let time = Timestamp(seconds: 1)
+        _ = try writer.commit(
+            Manifest(
+                repository: repository.id.description, sequence: 1, previous: nil, tool: "test", host: "test",
+                started: time, finished: time, environment: nil, recovery: nil, files: files, directories: [],
+                warnings: [], statistics: Manifest.Statistics()))
+        let lost = Set(try Verifier(repository).verifyContent().losses.map(\.path))
+        return contents.indices.map { lost.contains("f\($0)") }
     }
 
     @Test func whatIsNoDeltaIsNamed() throws {
