@@ -201,6 +201,8 @@ private final class ExtentCollector: @unchecked Sendable {
     private let extentSize: UInt32
     private(set) var files: [Manifest.File] = []
     private(set) var statistics = Manifest.Statistics()
+    /// Of the file that is being collected.
+    private var tally = Manifest.Tally()
 
     init(writer: RepositoryWriter, level: Int32) {
         self.writer = writer
@@ -212,20 +214,23 @@ private final class ExtentCollector: @unchecked Sendable {
 
     func collect(_ batch: ExtentPipeline.Batch) throws {
         for (index, result) in batch.outcomes.enumerated() {
-            let length = batch.extent(index).count
-            statistics.extents += 1
-            statistics.sourceBytes += UInt64(length)
+            let length = UInt64(batch.extent(index).count)
             if let header = result.header, try writer.append(header, batch.blob(index, header)) {
-                statistics.newExtents += 1
-                statistics.newBytes += UInt64(length)
-                statistics.storedBytes += UInt64(header.totalLength)
+                let stored = UInt64(header.totalLength)
                 if header.encoding == .delta {
-                    statistics.deltaExtents += 1
-                    statistics.deltaBytes += UInt64(header.totalLength)
+                    tally.deltas.add(bytes: length, stored: stored)
                     statistics.deepestChain = max(statistics.deepestChain, UInt64(result.depth))
+                } else {
+                    tally.whole.add(bytes: length, stored: stored)
                 }
+            } else if result.id == .zero {
+                tally.zeros.add(bytes: length)
+            } else if batch.parents[index] == result.id {
+                tally.unchanged.add(bytes: length)
+            } else {
+                tally.deduplicated.add(bytes: length)
             }
-            try map.append(result.id, length: UInt64(length)) { try store($0) }
+            try map.append(result.id, length: length) { try store($0) }
         }
     }
 
@@ -235,7 +240,9 @@ private final class ExtentCollector: @unchecked Sendable {
         files.append(
             Manifest.File(
                 path: source.path, kind: source.kind, size: facts.size, attributes: source.attributes,
-                map: root?.hex, database: facts.database, log: facts.log))
+                map: root?.hex, database: facts.database, log: facts.log, tally: tally))
+        statistics.add(tally)
+        tally = Manifest.Tally()
     }
 
     private func store(_ node: ExtentMapNode) throws -> ContentID {
@@ -248,11 +255,24 @@ private final class ExtentCollector: @unchecked Sendable {
                 let blob = UnsafeRawBufferPointer(
                     rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength])
                 if try writer.append(header, blob) {
-                    statistics.storedBytes += UInt64(header.totalLength)
-                    statistics.metadataBytes += UInt64(header.totalLength)
+                    tally.maps.add(bytes: UInt64(bytes.count), stored: UInt64(header.totalLength))
                 }
             }
         }
         return id
+    }
+}
+
+extension Manifest.Statistics {
+    fileprivate mutating func add(_ tally: Manifest.Tally) {
+        let read = tally.zeros + tally.unchanged + tally.deduplicated + tally.new
+        sourceBytes += read.bytes
+        extents += read.count
+        newExtents += tally.new.count
+        newBytes += tally.new.bytes
+        storedBytes += tally.added.stored
+        metadataBytes += tally.maps.stored
+        deltaExtents += tally.deltas.count
+        deltaBytes += tally.deltas.stored
     }
 }

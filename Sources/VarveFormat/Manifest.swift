@@ -154,10 +154,12 @@ extension Manifest {
         public var map: String?
         public var database: Database?
         public var log: Log?
+        /// What the backup found; nil in manifests from before it was recorded.
+        public var tally: Tally?
 
         public init(
             path: String, kind: Kind, size: UInt64, attributes: Attributes, map: String?, database: Database?,
-            log: Log?
+            log: Log?, tally: Tally? = nil
         ) {
             self.path = path
             self.kind = kind
@@ -166,6 +168,7 @@ extension Manifest {
             self.map = map
             self.database = database
             self.log = log
+            self.tally = tally
         }
     }
 

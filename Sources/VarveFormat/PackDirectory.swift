@@ -10,6 +10,9 @@ public struct PackDirectory: Hashable, Sendable {
 
     public init(entries: [Pack.Entry]) { self.entries = entries }
 
+    /// Bytes that a blob takes here: its offset, and its header without magic and checksum.
+    public static func entryLength(_ header: Pack.BlobHeader) -> Int { header.length - 4 }
+
     /// Directory and trailer, to be appended at `offset`, where the last blob ends.
     public func encoded(at offset: Int) -> [UInt8] {
         var writer = ByteWriter(capacity: entries.count * 48 + 64)

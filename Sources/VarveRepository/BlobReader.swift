@@ -15,8 +15,8 @@ public final class BlobReader {
         public var work = 0
     }
 
-    private let index: RepositoryIndex
-    private let storage: any Storage
+    let index: RepositoryIndex
+    let storage: any Storage
     private let decoder = BlobDecoder()
     private let buffer = BlobBuffer()
 
@@ -61,8 +61,14 @@ public final class BlobReader {
         VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
     }
 
+    static func require(_ header: Pack.BlobHeader, _ id: ContentID, _ type: BlobType) throws {
+        guard header.id == id, header.type == type else {
+            throw VarveError(.corrupt, "another blob is where \(id.short) should be")
+        }
+    }
+
     /// The table may be at fault and not the pack: then the packs themselves are asked, once.
-    private func trustingIndexOnce<R>(_ body: () throws -> R) throws -> R {
+    func trustingIndexOnce<R>(_ body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
@@ -101,11 +107,15 @@ public final class BlobReader {
         var seen: Set<ContentID> = [id]
         while let base = links[links.count - 1].header.base {
             guard links.count <= Self.maximumChainLength, seen.insert(base).inserted else {
-                throw VarveError(.corrupt, "blob \(id.short) is at the end of an endless chain of deltas")
+                throw Self.endless(id)
             }
             links.append(try load(base, type))
         }
         return links
+    }
+
+    static func endless(_ id: ContentID) -> VarveError {
+        VarveError(.corrupt, "blob \(id.short) is at the end of an endless chain of deltas")
     }
 
     /// A stored blob as it was read, header first.
@@ -131,12 +141,15 @@ public final class BlobReader {
         }
     }
 
+    func locate(_ id: ContentID) throws -> IndexTable.Location {
+        if let location = index.find(id) { return location }
+        throw VarveError(
+            .missing, "blob \(id.short) is in no pack", location: storage.location,
+            hint: "run 'varve verify --content' to see which snapshots need it")
+    }
+
     private func load(_ id: ContentID, _ type: BlobType) throws -> Stored {
-        guard let location = index.find(id) else {
-            throw VarveError(
-                .missing, "blob \(id.short) is in no pack", location: storage.location,
-                hint: "run 'varve verify --content' to see which snapshots need it")
-        }
+        let location = try locate(id)
         do {
             var bytes = try read(location, count: location.readLength)
             let header = try bytes.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
@@ -144,9 +157,7 @@ public final class BlobReader {
             guard header.totalLength <= bytes.count else {
                 throw VarveError(.corrupt, "the pack ends in the middle of blob \(id.short)")
             }
-            guard header.id == id, header.type == type else {
-                throw VarveError(.corrupt, "another blob is where \(id.short) should be")
-            }
+            try Self.require(header, id, type)
             return Stored(header: header, bytes: bytes, location: location, storage: storage)
         } catch var error as VarveError where error.code == .corrupt && error.location == nil {
             error.location = location.describe(in: storage)
@@ -154,7 +165,7 @@ public final class BlobReader {
         }
     }
 
-    private func read(_ location: IndexTable.Location, count: Int) throws -> [UInt8] {
+    func read(_ location: IndexTable.Location, count: Int) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: count) { buffer, read in
             let room = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
             read = try storage.read(ObjectName(.pack, location.pack), at: UInt64(location.offset), into: room)
@@ -164,7 +175,7 @@ public final class BlobReader {
 
 extension IndexTable.Location {
     /// For messages.
-    fileprivate func describe(in storage: any Storage) -> String {
+    func describe(in storage: any Storage) -> String {
         "\(storage.location)/\(ObjectName(.pack, pack)), offset \(offset)"
     }
 }

@@ -3,6 +3,13 @@ import VarveFormat
 import VarveTestSupport
 
 @Suite struct DocumentTests {
+    private static let tally: Manifest.Tally = {
+        var tally = Manifest.Tally()
+        tally.unchanged = .init(count: 30, bytes: 3_932_160)
+        tally.whole = .init(count: 1, bytes: 4096, stored: 1000)
+        return tally
+    }()
+
     static let manifest = Manifest(
         repository: Parser.repository.description, sequence: 12, previous: "0000000011-\(Parser.id.hex)",
         tool: "varve 1", host: "host", started: Timestamp(seconds: 1, nanoseconds: 5),
@@ -24,7 +31,8 @@ import VarveTestSupport
                 map: Parser.id.hex,
                 database: Manifest.Database(
                     type: "btree", pageSize: 4096, pages: 1, uid: "00", bigEndian: false, checksums: true,
-                    encrypted: false, largestLSN: LSN(file: 1, offset: 2)), log: nil)
+                    encrypted: false, largestLSN: LSN(file: 1, offset: 2)), log: nil,
+                tally: tally)
         ], directories: [],
         warnings: [
             Manifest.Warning(code: "page-checksum", message: "m", path: "a.db", page: 1, taints: true)
@@ -36,6 +44,20 @@ import VarveTestSupport
         #expect(try JSON.decode(Manifest.self, from: json, what: "m") == Self.manifest)
         #expect(try JSON.encode(Self.manifest) == json)
         #expect(Self.manifest.tainted)
+    }
+
+    /// Three numbers each, the empty ones left out; and no trap where they add up to more than there is.
+    @Test func talliesAreShort() throws {
+        let json = String(decoding: try JSON.encode(Self.tally), as: UTF8.self)
+        #expect(json == #"{"unchanged":[30,3932160,0],"whole":[1,4096,1000]}"#)
+        var huge = Manifest.Tally()
+        huge.whole = .init(count: .max, bytes: .max, stored: .max)
+        #expect((huge + huge) == huge && huge.added.stored == .max)
+        for text in ["[1,2]", "[1,2,3,4]", "[1,2,-3]"] {
+            #expect(throws: VarveError.self) {
+                try JSON.decode(Manifest.Tally.Part.self, from: Array(text.utf8), what: "part")
+            }
+        }
     }
 
     @Test func everyTruncationAndFlipThrowsOrShows() throws {

@@ -22,10 +22,10 @@ import VarveTestSupport
     }
 
     /// A copy, with the empty directories that Git does not keep.
-    private func copy() throws -> TemporaryDirectory {
+    static func copy() throws -> TemporaryDirectory {
         let directory = try TemporaryDirectory()
         for name in ["varve.json", "copy.json", "packs", "indexes", "manifests"] {
-            let from = Path.join(Self.fixture, name)
+            let from = Path.join(fixture, name)
             if try FileStatus.of(from)?.kind == .directory {
                 try Bytes.copyTree(from, to: directory.join(name))
             } else {
@@ -56,7 +56,7 @@ import VarveTestSupport
     }
 
     @Test(arguments: [true, false]) func restoresBitForBit(_ hasIndex: Bool) throws {
-        let directory = try copy()
+        let directory = try Self.copy()
         if !hasIndex { try Directory.removeTree(directory.join("indexes")) }
         try TestRepository.completeDirectories(of: directory.path)
         let repository = try Repository.open(directory.path)
@@ -75,7 +75,7 @@ import VarveTestSupport
     }
 
     @Test func verifies() throws {
-        let directory = try copy()
+        let directory = try Self.copy()
         let repository = try Repository.open(directory.path)
         #expect(try Verifier(repository).verifyMedia().isGood)
         let report = try Verifier(repository).verifyContent()
@@ -84,7 +84,7 @@ import VarveTestSupport
 
     /// All that the fixture is there to prove is in it.
     @Test func holdsEveryKindOfBlob() throws {
-        let directory = try copy()
+        let directory = try Self.copy()
         let repository = try Repository.open(directory.path)
         let pack = try #require(ContentID(hex: try TestRepository.packs(repository)[0]))
         let headers = try PackReader.directory(of: pack, in: repository.storage).entries.map(\.header)
@@ -101,7 +101,7 @@ import VarveTestSupport
 
     /// A writer goes on where the fixture ends.
     @Test func takesANewBackup() throws {
-        let directory = try copy()
+        let directory = try Self.copy()
         let repository = try Repository.open(directory.path)
         let files = GoldenRepository.files.filter { $0.path.hasSuffix(".db") }.map {
             ListedFile($0.path, $0.bytes)
