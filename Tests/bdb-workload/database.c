@@ -16,7 +16,7 @@ const char *method_name(DBTYPE type) {
     return "unknown";
 }
 
-static DBTYPE method_type(const char *name, size_t length) {
+DBTYPE method_type(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strlen(methods[i].name) == length && strncmp(methods[i].name, name, length) == 0)
             return methods[i].type;
@@ -25,9 +25,20 @@ static DBTYPE method_type(const char *name, size_t length) {
     exit(EXIT_USAGE);
 }
 
+void database_describe(struct database *database, const struct options *options, DBTYPE type) {
+    database->type = type;
+    database->page_size = (uint32_t)options->page_size;
+    database->value_limit = VALUE_MAX;
+    if (type != DB_QUEUE && type != DB_HEAP) return;
+    // A queue's records have one length; a heap's are not split (see transaction.c). Both must fit on a page
+    // beside its header (64 bytes with encryption) and index.
+    size_t most = database->page_size - 100, wanted = options->value_size + options->value_size / 2;
+    database->value_limit = wanted < most ? wanted : most;
+}
+
 static void plan_one(const struct options *options, struct database *database, unsigned number, DBTYPE type) {
-    *database =
-        (struct database){.type = type, .invariant = number <= 2, .page_size = (uint32_t)options->page_size};
+    *database = (struct database){.invariant = number <= 2};
+    database_describe(database, options, type);
     snprintf(database->name, sizeof database->name, "%s%u", method_name(type), number);
     const char *folder = options->subdir ? "sub/" : "";
     // Queues and heaps cannot live in a file with others.
@@ -35,12 +46,6 @@ static void plan_one(const struct options *options, struct database *database, u
     snprintf(database->file, sizeof database->file, "%s%s.db", folder, shares ? "multi" : database->name);
     database->inner = shares ? database->name : NULL;
     database->consumes = type == DB_QUEUE && !database->invariant;
-    database->value_limit = VALUE_MAX;
-    if (type != DB_QUEUE && type != DB_HEAP) return;
-    // A queue's records have one length; a heap's are not split (see transaction.c). Both must fit on a page
-    // beside its header (64 bytes with encryption) and index.
-    size_t most = database->page_size - 100, wanted = options->value_size + options->value_size / 2;
-    database->value_limit = wanted < most ? wanted : most;
 }
 
 unsigned databases_plan(const struct options *options, struct database *databases) {

@@ -72,6 +72,12 @@ static bool remember_rid(void *context, const DBT *key, const DBT *data) {
     return true;
 }
 
+void heap_find_records(struct database *database, uint64_t accounts, uint64_t extras) {
+    heap_reserve(database, accounts, extras);
+    struct heap_scan scan = {database, 0};
+    must(records_scan(database, remember_rid, &scan), database->name);
+}
+
 uint64_t stored_accounts(struct database *database) {
     if (database->type == DB_HEAP) {
         struct heap_scan scan = {database, 0};
@@ -100,9 +106,10 @@ uint64_t load_initial(
     for (unsigned i = 0; i < count; i++) {
         databases[i].accounts = accounts;
         if (databases[i].type != DB_HEAP) continue;
-        heap_reserve(&databases[i], accounts, accounts);
-        struct heap_scan scan = {&databases[i], 0};
-        if (!fresh) must(records_scan(&databases[i], remember_rid, &scan), databases[i].name);
+        if (fresh)
+            heap_reserve(&databases[i], accounts, accounts);
+        else
+            heap_find_records(&databases[i], accounts, accounts);
     }
     if (!fresh) return accounts;
     for (unsigned i = 0; i < 2; i++) {

@@ -37,6 +37,7 @@ int main(int argc, char **argv) {
         {"check", command_check},
         {"generate", command_generate},
         {"day", command_day},
+        {"reload", command_reload},
         {"checkpoint", command_checkpoint},
         {"flags", command_flags},
     };
@@ -44,7 +45,7 @@ int main(int argc, char **argv) {
     options_parse(&options, argc, argv);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, options.command) == 0) return commands[i].run(&options);
-    fprintf(stderr, "bdb-workload: no command \"%s\"; one of run, check, generate, day, checkpoint, flags\n",
+    fprintf(stderr, "bdb-workload: no command \"%s\"; one of run, check, generate, day, reload, checkpoint, flags\n",
         options.command);
     return EXIT_USAGE;
 }

@@ -59,6 +59,7 @@ static const struct option known[] = {
     OPTION("delete", SHARE, delete_share),
     OPTION("zipf", FLAG, zipf),
     OPTION("append", FLAG, append),
+    OPTION("compact", FLAG, compact),
     OPTION("count", FLAG, count),
 };
 

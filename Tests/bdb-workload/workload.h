@@ -32,7 +32,7 @@ struct options {
     double seconds, update, insert, delete_share;
     bool checksum, dirs_in_code, registered, auto_remove, auto_remove_config, subdir, multi, partition;
     bool in_memory_logs, private_regions, no_txn, cdb, sync, nosync, recover, remove_regions, keep_regions,
-        remove_logs;
+        remove_logs, compact;
     bool generated, zipf, append, count;
     char password[256];
 };
@@ -113,6 +113,10 @@ unsigned databases_plan(const struct options *options, struct database *database
 void database_open(struct database *database, DB_ENV *env, const struct options *options, bool read_only);
 void databases_close(struct database *databases, unsigned count);
 const char *method_name(DBTYPE type);
+// Ends the process with EXIT_USAGE when there is no such access method.
+DBTYPE method_type(const char *name, size_t length);
+// Sets type, page size, and the largest value that a record of this type may have.
+void database_describe(struct database *database, const struct options *options, DBTYPE type);
 
 // record.c: return a libdb code; absent records are DB_NOTFOUND for every access method.
 struct record_id {
@@ -137,6 +141,8 @@ void heap_reserve(struct database *database, uint64_t accounts, uint64_t extras)
 size_t record_text_key(const struct database *database, struct record_id id, char key[32]);
 
 // load.c
+// Makes room for so many records of a heap, and scans it for where those are that it has.
+void heap_find_records(struct database *database, uint64_t accounts, uint64_t extras);
 // The number of accounts that an earlier run loaded into this database; 0: it is new.
 uint64_t stored_accounts(struct database *database);
 // Creates the initial records unless they are there; returns the number of accounts per database.
@@ -180,6 +186,7 @@ int command_run(const struct options *options);
 int command_check(const struct options *options);
 int command_generate(const struct options *options);
 int command_day(const struct options *options);
+int command_reload(const struct options *options);
 int command_checkpoint(const struct options *options);
 int command_flags(const struct options *options);
 // `check` for the database of `generate`.
