@@ -6,12 +6,20 @@ import shutil
 import statistics
 import sys
 import time
+from dataclasses import replace
 
-from . import live, machine, memory, report
+from . import live, machine, memory, report, series_report, workloads
 from .comparison import Comparison
 from .process import CommandFailed, peak_floor
+from .series import Series
 from .tools import ALL
 from .workload import Parameters, program
+
+#: `--all`: so long a series, and after it every kind of work.
+SERIES_DAYS = 30
+#: Which tools a part compares if none are named: tar | zstd keeps nothing of an earlier day, so its growth is known.
+SERIES_TOOLS = ("varve", "restic", "borg", "borg-fixed")
+WORKLOAD_TOOLS = ("varve", "restic", "borg")
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -32,10 +40,16 @@ def parser():
     work.add_argument("--seed", type=int, default=1)
     run = one.add_argument_group("the run")
     run.add_argument("--runs", type=positive, default=3, help="medians are taken of these")
-    run.add_argument("--tools", default=",".join(ALL), help="which to compare, separated by commas")
+    run.add_argument("--tools", help=f"which to compare, separated by commas, of {','.join(ALL)}")
     run.add_argument("--work", default=os.path.join(HERE, "work"), metavar="DIR", help="scratch directory")
     run.add_argument("--keep", action="store_true", help="leave the last environment in DIR")
-    more = one.add_argument_group("instead of the comparison")
+    more = one.add_argument_group("instead of the comparison (several are done one after another)")
+    more.add_argument("--all", action="store_true", help="the comparison, a series of 30 days, the workloads")
+    more.add_argument("--series", type=positive, metavar="DAYS", help="growth over so many days")
+    more.add_argument("--workloads", action="store_true", help="growth of every kind of work")
+    more.add_argument("--workload-records", type=positive, default=300_000, help="of each of them")
+    more.add_argument("--workload-days", type=positive, default=3, help="of each of them")
+    more.add_argument("--only", metavar="NAMES", help="of the workloads, separated by commas")
     more.add_argument("--live", action="store_true", help="live capture against offline capture")
     more.add_argument("--live-records", type=positive, default=300_000, help="in each of its two databases")
     more.add_argument("--memory", type=float, metavar="GIB", help="peak memory on so large an environment")
@@ -63,12 +77,7 @@ def main(arguments=None):
     """Returns the exit code: 0, or 1 when a tool that is here failed or restored something else."""
     one = parser()
     chosen = one.parse_args(arguments)
-    names = [name for name in chosen.tools.split(",") if name]
-    unknown = [name for name in names if name not in ALL]
-    if unknown:
-        one.error(f"no such tool: {', '.join(unknown)} (there are {', '.join(ALL)})")
-    if chosen.save and os.sep in chosen.save:
-        one.error("--save takes a name, not a path")
+    check(one, chosen)
     parameters = Parameters(
         chosen.page_size, chosen.records, chosen.value_size, chosen.update, chosen.insert, chosen.seed
     )
@@ -80,49 +89,121 @@ def main(arguments=None):
     work = os.path.join(chosen.work, "varvebench")
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
+    results = Results(chosen)
     try:
         program()
-        result, rows = measure(chosen, parameters, names, work, say)
+        measure(chosen, parameters, work, say, results)
     except (CommandFailed, OSError) as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
     finally:
         if not chosen.keep:
             shutil.rmtree(work, ignore_errors=True)
-    text = report.document(result, rows)
-    print(text, end="")
-    write(chosen, result, text)
-    return 1 if any(row.failed for row in rows.values()) else 0
+    print(results.text(), end="")
+    return 1 if results.failed() else 0
 
 
-def measure(chosen, parameters, names, work, say):
-    """Everything that was asked for: the values for JSON, and the rows of the comparison."""
-    result = {"machine": machine.description(), "peak_floor": peak_floor()}
-    rows = {}
-    if chosen.live:
-        result["live"] = live.measure(parameters, chosen.live_records, chosen.runs, work, say)
-    if chosen.memory:
-        result["memory"] = memory.measure(parameters, chosen.memory, work, say)
-    if chosen.live or chosen.memory:
-        return result, rows
-    comparison = Comparison(parameters, names, chosen.runs, chosen.days, work, say)
-    rows = comparison.run()
-    result["parameters"] = dict(vars(parameters), runs=chosen.runs, days=chosen.days)
-    result["source_bytes"] = int(statistics.median(comparison.source_bytes))
-    result["tools"] = {name: vars(row) for name, row in rows.items()}
-    say("limits")
-    result["limits"] = machine.limits(os.path.join(work, "environment", "main.db"), work)
-    return result, rows
+def check(one, chosen):
+    """Ends the program when what was asked for makes no sense."""
+    for given, known, noun in (
+        (chosen.tools, ALL, "tool"),
+        (chosen.only, [scenario.name for scenario in workloads.SCENARIOS], "workload"),
+    ):
+        unknown = [name for name in (given or "").split(",") if name and name not in known]
+        if unknown:
+            one.error(f"no such {noun}: {', '.join(unknown)} (there are {', '.join(known)})")
+    if chosen.save and os.sep in chosen.save:
+        one.error("--save takes a name, not a path")
+    if chosen.all:
+        chosen.series, chosen.workloads = chosen.series or SERIES_DAYS, True
 
 
-def write(chosen, result, text):
-    if chosen.json:
-        with open(chosen.json, "w") as file:
-            file.write(report.as_json(result))
-    if chosen.save:
+class Results:
+    """What was measured so far: `values` is what goes into the JSON. Saved after each part."""
+
+    def __init__(self, chosen):
+        self.chosen = chosen
+        self.values = {"machine": machine.description(), "peak_floor": peak_floor()}
+        self.rows, self.series_rows, self.workload_rows = {}, {}, {}
+        self.workload_tools = ()
+
+    def every_row(self):
+        return [self.rows, self.series_rows, *self.workload_rows.values()]
+
+    def failed(self):
+        broken = [found for found in self.values.get("workloads", {}).values() if "reason" in found]
+        return bool(broken) or any(row.failed for rows in self.every_row() for row in rows.values())
+
+    def text(self):
+        parts = []
+        if self.series_rows:
+            parts.append(
+                series_report.series_text(self.series_rows, self.values["series"], self.values["parameters"])
+            )
+            if self.chosen.save:
+                parts.append(f"![growth over the days]({self.chosen.save}-growth.svg)")
+        if self.workload_rows:
+            parts.append(series_report.workloads_text(
+                self.values["workloads"], self.workload_rows, self.workload_tools, self.chosen.workload_days
+            ))  # fmt: skip
+        versions = {row.name: row for rows in self.every_row() for row in rows.values()}
+        return report.document(self.values, self.rows, parts, versions)
+
+    def save(self):
+        write(self.chosen.json, report.as_json(self.values))
+        if not self.chosen.save:
+            return
         directory = os.path.join(HERE, "results")
         os.makedirs(directory, exist_ok=True)
-        with open(os.path.join(directory, chosen.save + ".json"), "w") as file:
-            file.write(report.as_json(result))
-        with open(os.path.join(directory, chosen.save + ".md"), "w") as file:
+        start = os.path.join(directory, self.chosen.save)
+        write(start + ".json", report.as_json(self.values))
+        write(start + ".md", self.text())
+        if self.series_rows:
+            drawn = series_report.series_chart(
+                self.series_rows, self.values["series"], self.values["machine"]
+            )
+            write(start + "-growth.svg", drawn)
+
+
+def measure(chosen, parameters, work, say, results):
+    """Everything that was asked for, into `results`."""
+    values = results.values
+    values["parameters"] = dict(vars(parameters), runs=chosen.runs, days=chosen.days)
+    if chosen.live:
+        values["live"] = live.measure(parameters, chosen.live_records, chosen.runs, work, say)
+    if chosen.memory:
+        # It sets the number of records.
+        values["memory"] = memory.measure(replace(parameters), chosen.memory, work, say)
+    if chosen.all or not (chosen.live or chosen.memory or chosen.series or chosen.workloads):
+        comparison = Comparison(parameters, names(chosen, ALL), chosen.runs, chosen.days, work, say)
+        results.rows = comparison.run()
+        values["source_bytes"] = int(statistics.median(comparison.source_bytes))
+        values["tools"] = {name: vars(row) for name, row in results.rows.items()}
+        say("limits")
+        values["limits"] = machine.limits(os.path.join(work, "environment", "main.db"), work)
+        results.save()
+    if chosen.series:
+        series = Series(parameters, names(chosen, SERIES_TOOLS), chosen.series, chosen.runs, work, say)
+        found = series.run()
+        values["series"] = dict(found, tools={name: vars(row) for name, row in series.rows.items()})
+        results.series_rows = series.rows
+        results.save()
+    if chosen.workloads:
+        wanted = (chosen.only or "").split(",")
+        scenarios = [one for one in workloads.SCENARIOS if not chosen.only or one.name in wanted]
+        results.workload_tools = names(chosen, WORKLOAD_TOOLS)
+        smaller = replace(parameters, records=chosen.workload_records)
+        values["workloads"], results.workload_rows = workloads.measure(
+            smaller, results.workload_tools, chosen.workload_days, work, say, scenarios
+        )
+    results.save()
+
+
+def names(chosen, default):
+    return [name for name in (chosen.tools or ",".join(default)).split(",") if name]
+
+
+def write(path, text):
+    if path:
+        with open(path, "w") as file:
             file.write(text)

@@ -2,12 +2,9 @@
 
 import os
 import shutil
-import statistics
-from dataclasses import dataclass, field
 
 from .files import difference, read_all, sync_directory, tree_size
-from .process import CommandFailed
-from .tools import ALL
+from .turns import Turns
 from .workload import Workload
 
 #: What is measured, in the order of the table; each has a list of values, one for each run (or day of a run).
@@ -19,62 +16,27 @@ MEASURES = (
 )  # fmt: skip
 
 
-@dataclass
-class Row:
-    """What was measured of one tool. A row with a `reason` says why there are no (further) figures."""
-
-    name: str
-    note: str = ""
-    version: str = ""
-    reason: str = ""
-    failed: bool = False
-    identical: bool = False
-    values: dict = field(default_factory=lambda: {measure: [] for measure in MEASURES})
-
-    def add(self, **measured):
-        for measure, value in measured.items():
-            self.values[measure].append(value)
-
-    def median(self, measure):
-        found = self.values[measure]
-        return statistics.median(found) if found else None
-
-    def fail(self, reason):
-        self.reason, self.failed = reason, True
-
-
-class Comparison:
+class Comparison(Turns):
     """Runs the tools named, `runs` times over, in `work`; `say` gets a line of progress now and then."""
 
-    def __init__(self, parameters, names, runs, days, work, say):
-        self.parameters, self.runs, self.days, self.work, self.say = parameters, runs, days, work, say
-        self.rows = {name: Row(name, ALL[name].note) for name in names}
+    def __init__(self, parameters, names, runs, days, work, say, kind=Workload):
+        super().__init__(names, MEASURES, work, say)
+        self.parameters, self.runs, self.days, self.kind = parameters, runs, days, kind
         self.source_bytes = []
 
     def run(self):
-        for row in self.rows.values():
-            tool = ALL[row.name](self.work)
-            row.reason = tool.missing() or ""
-            row.version = "" if row.reason else tool.version()
+        self.look_for_tools()
         for number in range(self.runs):
             self.say(f"run {number + 1} of {self.runs}")
             self.run_once(number)
         return self.rows
 
     def run_once(self, number):
-        workload = Workload(os.path.join(self.work, "environment"), self.parameters)
+        workload = self.kind(os.path.join(self.work, "environment"), self.parameters)
         seed = self.parameters.seed + 1000 * number
         self.say("  generate")
         workload.generate(seed)
-        tools = {}
-        for name, row in self.rows.items():
-            if row.reason:
-                continue
-            directory = os.path.join(self.work, name)
-            shutil.rmtree(directory, ignore_errors=True)
-            os.makedirs(directory)
-            tools[name] = ALL[name](directory)
-            self.attempt(row, tools[name].init)
+        tools = self.start(self.parameters.password_file)
         sizes = dict.fromkeys(tools, 0)
         for day in range(self.days + 1):
             if day > 0:
@@ -88,21 +50,6 @@ class Comparison:
             self.bring_back(self.rows[name], tools[name], workload, names)
         for name in tools:
             shutil.rmtree(tools[name].directory, ignore_errors=True)
-
-    def order(self, tools, turn):
-        """The tools that still run, each day beginning with another one: none always goes first."""
-        names = [name for name in tools if not self.rows[name].failed]
-        turn = turn % max(len(names), 1)
-        return names[turn:] + names[:turn]
-
-    def attempt(self, row, action, *arguments):
-        """The usage of an action, or None when it failed: then the row says why, and the tool is left out."""
-        try:
-            return action(*arguments)
-        except (CommandFailed, OSError) as failure:
-            row.fail(str(failure))
-            self.say(f"  {row.name}: {failure}")
-            return None
 
     def back_up(self, row, tool, workload, names, day, sizes):
         # Everyone finds the files in the page cache, and no dirty pages of the one before.

@@ -104,3 +104,15 @@ def first_difference(left, right):
             if not a:
                 return None
             offset += len(a)
+
+
+def evict(path):
+    """Takes every file below a directory out of the page cache, as far as the kernel lets go of it."""
+    for directory, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(os.path.join(directory, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)

@@ -97,8 +97,11 @@ def machine_lines(machine, rows):
     return lines + versions
 
 
-def document(result, rows):
-    """The whole report. `result` is what `--json` writes; a part that was not asked for is not there."""
+def document(result, rows, further=(), versions=None):
+    """The whole report. `result` is what `--json` writes; a part that was not asked for is not there.
+
+    `further` are parts that are text already; `versions` has a row of each tool of any part.
+    """
     parts = []
     if rows:
         chosen = result["parameters"]
@@ -121,7 +124,10 @@ def document(result, rows):
         parts.append(memory_table(result["memory"]))
     if result.get("limits"):
         parts.append(limits_table(result["limits"]))
-    parts.append("\n".join("- " + line for line in machine_lines(result["machine"], rows)))
+    parts += further
+    if further:
+        parts.append("## Machine and versions")
+    parts.append("\n".join("- " + line for line in machine_lines(result["machine"], versions or rows)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,5 +1,6 @@
 """The tools that are compared: each backs up the same files, restores the newest backup, verifies all."""
 
+import json
 import os
 import shlex
 
@@ -13,6 +14,9 @@ class Tool:
     program = ""
     #: What a reader has to know to judge the row.
     note = ""
+
+    #: Of an encrypted environment; a tool that does not look into the files needs none.
+    password_file = None
 
     def __init__(self, directory):
         self.directory = directory
@@ -54,7 +58,8 @@ class Varve(Tool):
 
     # --all-logs: the peers are given every log that is there, so varve stores every one too.
     def backup(self, home, names, day, **options):
-        return self.call("backup", "--bdb", home, "--offline", "--all-logs", **options)
+        password = ["--password-file", self.password_file] if self.password_file else []
+        return self.call("backup", "--bdb", home, "--offline", "--all-logs", *password, **options)
 
     def restore(self, target, **options):
         return self.call("restore", "latest", "--target", target, **options)
@@ -64,6 +69,10 @@ class Varve(Tool):
 
     def verify_media(self, **options):
         return self.call("verify", "--media", **options)
+
+    def files(self):
+        """The newest snapshot's files as its manifest has them."""
+        return json.loads(self.call("show", "latest", "--json").output)["files"]
 
 
 class Restic(Tool):
