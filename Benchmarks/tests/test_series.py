@@ -1,5 +1,7 @@
 """The series, the workloads, the chart, and the reader of packs. Run: python3 -m unittest discover tests"""
 
+import contextlib
+import io
 import json
 import os
 import stat
@@ -13,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 from test_varvebench import Copies  # noqa: E402
-from varvebench import chart, series_report, stored, tools, workloads  # noqa: E402
+from varvebench import chart, cli, goals, series_report, stored, tools, workloads  # noqa: E402
 from varvebench.series import MEASURES, Series, growth  # noqa: E402
 from varvebench.turns import Row  # noqa: E402
 from varvebench.workload import Cloned, Parameters  # noqa: E402
@@ -83,7 +85,8 @@ class SeriesTests(unittest.TestCase):
 
 class WorkloadTests(unittest.TestCase):
     def test_work_that_cannot_be_done_says_so_and_the_others_are_measured(self):
-        wanted = [one for one in workloads.SCENARIOS if one.name in ("uniform", "compact", "clone", "encrypted")]
+        chosen = ("uniform", "compact", "clone", "encrypted")
+        wanted = [one for one in workloads.SCENARIOS if one.name in chosen]
         found, rows = measured(Cumulative, lambda work: workloads.measure(
             PARAMETERS, ["copies"], 2, work, lambda text: None, wanted
         ))  # fmt: skip
@@ -123,6 +126,42 @@ class WorkloadTests(unittest.TestCase):
         self.assertIn("1.010 !", lines[3])
 
 
+class CommandLineTests(unittest.TestCase):
+    def run_all(self, *arguments):
+        """Exit code, and the files that `--save` wrote."""
+        def action(work):
+            with mock.patch.object(cli, "HERE", work), contextlib.redirect_stdout(io.StringIO()), \
+                    contextlib.redirect_stderr(io.StringIO()):  # fmt: skip
+                code = cli.main([
+                    "--tools", "copies", "--runs", "1", "--days", "1", "--workload-days", "1",
+                    "--work", work, "--save", "here", *arguments,
+                ])  # fmt: skip
+            saved = {}
+            for name in os.listdir(os.path.join(work, "results")):
+                with open(os.path.join(work, "results", name)) as file:
+                    saved[name] = file.read()
+            return code, saved
+
+        return measured(Cumulative, action)
+
+    def test_all_in_one_run(self):
+        code, saved = self.run_all("--all", "--series", "2", "--only", "uniform,clone")
+        self.assertEqual(code, 0, saved["here.md"])
+        self.assertEqual(sorted(saved), ["here-growth.svg", "here.json", "here.md"])
+        values = json.loads(saved["here.json"])
+        self.assertEqual(values["series"]["tools"]["copies"]["identical"], True)
+        self.assertEqual(list(values["workloads"]), ["uniform", "clone"])
+        for words in (
+            "first backup", "## 2 days of one environment", "here-growth.svg", "## Workloads", "copies: 1",
+        ):  # fmt: skip
+            self.assertIn(words, saved["here.md"])
+
+    def test_work_that_cannot_be_done_is_a_failure(self):
+        code, saved = self.run_all("--workloads", "--only", "uniform,compact")
+        self.assertEqual(code, 1)
+        self.assertEqual(list(json.loads(saved["here.json"])["workloads"]), ["uniform", "compact"])
+
+
 class GoalTests(unittest.TestCase):
     def rows(self):
         def row(name, sizes, databases, wall):
@@ -132,33 +171,49 @@ class GoalTests(unittest.TestCase):
                 "media_cold_wall": [2 * wall],
             })  # fmt: skip
 
-        return {"varve": row("varve", [100, 110], [90, 5], 1.0), "restic": row("restic", [100, 400], [90, 300], 2.0)}
+        return {
+            "varve": row("varve", [100, 110], [90, 5], 1.0),
+            "restic": row("restic", [100, 400], [90, 300], 2.0),
+        }
 
     FOUND = {"limits": {"cp_wall": [0.8, 9.0, 0.9], "direct_wall": [2.0]}, "decoded_per_byte": 2.6}
 
     def test_goals_are_held_or_not(self):
-        goals = {name: (goal, value) for name, goal, value in series_report.goals(self.rows(), self.FOUND)}
-        self.assertAlmostEqual(goals["growth a day without logs ÷ restic"][1], 5 / 300)
-        self.assertIsNone(goals["growth a day without logs ÷ borg"][1])
-        self.assertAlmostEqual(goals["kept at the end, with logs ÷ restic"][1], 110 / 400)
-        self.assertAlmostEqual(goals["restore + sync ÷ cp + sync"][1], 1 / 0.9)
+        found = {name: value for name, _, value in goals.series_goals(self.rows(), self.FOUND)}
+        self.assertAlmostEqual(found["growth a day without logs ÷ restic"], 5 / 300)
+        self.assertIsNone(found["growth a day without logs ÷ borg"])
+        self.assertAlmostEqual(found["kept at the end, with logs ÷ restic"], 110 / 400)
+        self.assertAlmostEqual(found["restore + sync ÷ cp + sync"], 1 / 0.9)
         self.assertAlmostEqual(
-            goals["verify --media, cached ÷ restic, per stored byte"][1], (1 / 110) / (20 / 400)
+            found["verify --media, cached ÷ restic, per stored byte"], (1 / 110) / (20 / 400)
         )
-        self.assertAlmostEqual(goals["verify --media, cold ÷ dd, seconds"][1], 1.0)
-        lines = series_report.goals_table(series_report.goals(self.rows(), self.FOUND)).splitlines()
+        self.assertAlmostEqual(found["verify --media, cold ÷ dd, seconds"], 1.0)
+        lines = goals.goals_table(goals.series_goals(self.rows(), self.FOUND)).splitlines()
         held = {line.split("|")[1].strip(): line.split("|")[4].strip() for line in lines[2:]}
         self.assertEqual(held["growth a day without logs ÷ restic"], "yes")
         self.assertEqual(held["bytes decoded per byte restored"], "no")
         self.assertEqual(held["growth a day without logs ÷ borg"], "–")
 
+    def test_goals_of_the_comparison(self):
+        rows = {
+            name: Row(name, values={"first_wall": [wall], "next_wall": [1.0], "first_peak": [64 << 20]})
+            for name, wall in {"varve": 1.0, "restic": 4.0}.items()
+        }
+        found = {
+            name: value
+            for name, _, value in goals.comparison_goals(rows, 800e6, {"zstd -3, every core": 400e6})
+        }
+        self.assertEqual(list(found.values()), [0.25, 0.5, 1.0, 64])
+        found = goals.comparison_goals(rows, 800e6, {"zstd -3, every core": "not installed: zstd"})
+        self.assertIsNone(found[1][2])
+
     def test_a_failed_tool_earns_no_ratio(self):
         rows = self.rows()
         rows["restic"].fail("out of paper")
-        values = [value for name, _, value in series_report.goals(rows, self.FOUND) if "restic" in name]
+        values = [value for name, _, value in goals.series_goals(rows, self.FOUND) if "restic" in name]
         self.assertEqual(values, [None] * 4)
         rows["varve"].fail("out of ink")
-        self.assertEqual(series_report.goals(rows, self.FOUND), [])
+        self.assertEqual(goals.series_goals(rows, self.FOUND), [])
 
 
 class ChartTests(unittest.TestCase):

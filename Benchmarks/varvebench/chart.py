@@ -31,7 +31,7 @@ def number_text(value):
 
 
 class Panel:
-    """One pair of axes. `lines` is {name: [(x, y), …]}; a logarithmic panel leaves out what is not above 0."""
+    """One pair of axes. `lines` is {name: [(x, y), …]}; a logarithmic one leaves out what is not above 0."""
 
     def __init__(self, left, title, unit, lines, logarithmic):
         self.left, self.title, self.unit, self.logarithmic = left, title, unit, logarithmic
@@ -61,7 +61,7 @@ class Panel:
             parts.append(f'<path d="M{self.left} {y:.1f}H{right}" stroke="#ddd"/>')
             parts.append(text(self.left - 8, y + 4, number_text(tick), anchor="end"))
         step = max(1, round((self.last - self.first) / 6))
-        for day in range(self.first, self.last + 1, step):
+        for day in range(-(-self.first // step) * step, self.last + 1, step):
             parts.append(f'<path d="M{self.x(day):.1f} {bottom}v5" stroke="#444"/>')
             parts.append(text(self.x(day), bottom + 19, str(day), anchor="middle"))
         parts.append(text((self.left + right) / 2, bottom + 38, "day", anchor="middle"))
@@ -107,7 +107,7 @@ def growth_chart(title, note, stored, grown):
         text(LEFT, 26, title, size=16, weight="bold"),
     ]
     for position, name in enumerate(names):
-        x = LEFT + 140 * position
+        x = LEFT + 215 * position
         parts.append(f'<path d="M{x} 46h28" {style(position)}/>')
         parts.append(text(x + 35, 50, name, size=13))
     for panel in panels:

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
-from . import live, machine, memory, report, series_report, workloads
+from . import goals, live, machine, memory, report, series_report, workloads
 from .comparison import Comparison
 from .process import CommandFailed, peak_floor
 from .series import Series
@@ -17,7 +17,7 @@ from .workload import Parameters, program
 
 #: `--all`: so long a series, and after it every kind of work.
 SERIES_DAYS = 30
-#: Which tools a part compares if none are named: tar | zstd keeps nothing of an earlier day, so its growth is known.
+#: Which tools a part compares if none are named. tar | zstd shares nothing between days: its growth is known.
 SERIES_TOOLS = ("varve", "restic", "borg", "borg-fixed")
 WORKLOAD_TOOLS = ("varve", "restic", "borg")
 
@@ -136,6 +136,9 @@ class Results:
 
     def text(self):
         parts = []
+        if self.rows and self.values.get("limits"):
+            reached = goals.comparison_goals(self.rows, self.values["source_bytes"], self.values["limits"])
+            parts += [goals.goals_table(reached)] if reached else []
         if self.series_rows:
             parts.append(
                 series_report.series_text(self.series_rows, self.values["series"], self.values["parameters"])

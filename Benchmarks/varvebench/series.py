@@ -141,7 +141,7 @@ class Series(Turns):
             self.say(f"  {row.name}: verified in {usage.wall:.2f} s")
 
     def check_media(self, row, tool):
-        """Every stored byte against its name: from the page cache, from the disk, and `dd` of the same bytes."""
+        """Every stored byte against its name: cached, from the disk, and `dd` of the same bytes."""
         read_all(tool.repository)
         usage = self.attempt(row, tool.verify_media)
         if usage is None:

@@ -3,31 +3,10 @@
 import statistics
 
 from . import chart
+from .goals import kept, median, over, per_byte, series_goals, goals_table, usable
 from .report import rate, seconds, size, table
 from .series import growth
 from .workloads import BASE, best_peer
-
-
-def median(values):
-    return statistics.median(values) if values else None
-
-
-def over(value, scale, digits=3):
-    return "–" if value is None or not scale else f"{value / scale:.{digits}f}"
-
-
-def per_byte(row, measure):
-    """Seconds of a verification for each byte that the repository holds."""
-    value, sizes = row.median(measure), row.values.get("size")
-    return None if value is None or not sizes else value / sizes[-1]
-
-
-def kept(row):
-    return row.values["size"][-1] if row.values.get("size") else None
-
-
-def usable(rows, name):
-    return rows[name] if name in rows and not rows[name].failed and rows[name].values.get("size") else None
 
 
 def growth_table(rows, days):
@@ -41,9 +20,9 @@ def growth_table(rows, days):
         if not row.values.get("size"):
             lines.append([row.name, row.reason] + ["–"] * (len(header) - 2))
             continue
+        alone = growth(row, "databases")
         lines.append([
-            row.name, size(row.values["size"][0]),
-            size(growth(row, "databases")), over(growth(row, "databases"), base and growth(base, "databases")),
+            row.name, size(row.values["size"][0]), size(alone), over(alone, base and growth(base, "databases")),
             size(growth(row)), size(kept(row)), over(kept(row), base and kept(base)),
         ])  # fmt: skip
     return table(header, lines)
@@ -58,7 +37,8 @@ def restore_table(rows, found):
     for row in rows.values():
         synced = row.median("restore_synced_wall")
         lines.append([
-            row.name, seconds(row.median("restore_wall")), seconds(row.median("restore_cpu")), seconds(synced),
+            row.name, seconds(row.median("restore_wall")), seconds(row.median("restore_cpu")),
+            seconds(synced),
             over(synced, copied, 2), over(synced, base and base.median("restore_synced_wall"), 2),
             row.reason or ("yes" if row.identical else "no"),
         ])  # fmt: skip
@@ -96,69 +76,34 @@ def verify_table(rows, found):
     return table(header, lines)
 
 
-def goals(rows, found):
-    """[(measure, goal, measured or None)]: each is held when what was measured is not above the goal."""
-    varve = usable(rows, "varve")
-    if varve is None:
-        return []
-    copied, direct = median(found["limits"]["cp_wall"]), median(found["limits"]["direct_wall"])
-    cold = varve.median("media_cold_wall")
-
-    def against(name, measure_of):
-        peer = usable(rows, name)
-        mine, other = measure_of(varve), measure_of(peer) if peer else None
-        return mine / other if mine is not None and other else None
-
-    def daily(row):
-        return growth(row, "databases")
-
-    synced = varve.median("restore_synced_wall")
-    media = against("restic", lambda row: per_byte(row, "media_wall" if row is varve else "verify_wall"))
-    return [
-        ("growth a day without logs ÷ restic", 1 / 30, against("restic", daily)),
-        ("growth a day without logs ÷ borg", 1 / 30, against("borg", daily)),
-        ("growth a day without logs ÷ borg-fixed", 1 / 7, against("borg-fixed", daily)),
-        ("kept at the end, with logs ÷ restic", 1 / 12, against("restic", kept)),
-        ("bytes decoded per byte restored", 2.5, found["decoded_per_byte"]),
-        ("restore + sync ÷ cp + sync", 1.3, synced / copied if synced and copied else None),
-        ("restore + sync ÷ restic", 0.8, against("restic", lambda row: row.median("restore_synced_wall"))),
-        ("verify --media, cached ÷ restic, per stored byte", 0.15, media),
-        ("verify --media, cold ÷ dd, seconds", 1 / 0.9, cold / direct if cold and direct else None),
-    ]
-
-
-def goals_table(entries):
-    return table(["measure", "goal: at most", "measured", "held"], [
-        [name, f"{goal:.3f}", "–" if value is None else f"{value:.3f}",
-         "–" if value is None else "yes" if value <= goal else "no"]
-        for name, goal, value in entries
-    ])  # fmt: skip
-
-
 def series_text(rows, found, parameters):
-    logs = statistics.mean(found["log_bytes"])
     parts = [
         f"## {found['days']} days of one environment",
-        f"A btree environment of {size(found['source_bytes'][0])} at first, {size(logs)} of them logs (pages of "
-        f"{parameters['page_size']} bytes, {parameters['records']} records); each day {parameters['update']:.2%} "
-        f"of the records are updated and {parameters['insert']:.2%} inserted. One series; means of its days.",
+        f"A btree environment of {size(found['source_bytes'][0])} at first, of them logs: "
+        f"{size(found['log_bytes'][0])} (pages of {parameters['page_size']} bytes, {parameters['records']} "
+        f"records); each day {parameters['update']:.2%} of the records are updated and "
+        f"{parameters['insert']:.2%} inserted. One series; means of its days.",
         growth_table(rows, found["days"]),
-        "Metadata is included everywhere. Without logs: varve's packs are read by the documented format, and what "
-        "belongs to logs alone is left out; the others back up the databases first, then everything.",
+        "Metadata is included everywhere. Without logs: varve's packs are read by the documented format, and "
+        "what belongs to logs alone is left out; the others back up the databases first, then everything.",
         f"The newest snapshot at the end, medians of {found['runs']} run(s), files in the page cache:",
         restore_table(rows, found),
     ]
     if found["decoded_per_byte"] is not None:
         parts.append(
-            f"varve decodes {found['decoded_per_byte']:.3f} bytes per byte restored (every chain, from the deltas)."
+            f"varve decodes {found['decoded_per_byte']:.3f} bytes per byte restored (every chain, counted from "
+            "the deltas; holes cost nothing)."
         )
-    parts += [verify_table(rows, found), goals_table(goals(rows, found))]
+    parts += [verify_table(rows, found), goals_table(series_goals(rows, found))]
     return "\n\n".join(parts)
 
 
 def series_chart(rows, found, machine):
     """The SVG: stored with logs, and a day's growth without them."""
-    there = {name: row for name, row in rows.items() if row.values.get("size")}
+    there = {
+        f"{name}: {size(growth(row, 'databases'))} a day": row
+        for name, row in rows.items() if row.values.get("size")
+    }  # fmt: skip
     return chart.growth_chart(
         f"{found['days']} days, {size(found['source_bytes'][0])} of Berkeley DB, each tool's repository",
         "Left: with logs. Right: without logs, metadata included. "

@@ -1,4 +1,4 @@
-"""What every measurement with several tools does: they take turns, and one that fails is left out with a reason."""
+"""What measurements with several tools share: they take turns, and one that fails is left out with a reason."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ class Row:
 
 
 class Turns:
-    """A row for each of the tools named, and their repositories below `work`; `say` gets a line of progress."""
+    """A row for each tool named, their repositories below `work`; `say` gets a line of progress."""
 
     def __init__(self, names, measures, work, say):
         self.work, self.say = work, say

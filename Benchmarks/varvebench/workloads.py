@@ -46,7 +46,7 @@ SCENARIOS = (
 
 
 def measure(parameters, names, days, work, say, scenarios=SCENARIOS):
-    """Returns ({scenario: what was measured}, {scenario: rows}); every newest snapshot is restored and compared."""
+    """Returns ({scenario: what was measured}, {scenario: rows}); newest snapshots are restored, compared."""
     found, rows = {}, {}
     for scenario in scenarios:
         say(f"workload {scenario.name}: {scenario.text}")
