@@ -109,7 +109,21 @@ def check_index(data, repository, blobs):
         assert (names[packed & 0xFFFFFF], offset) == (pack, at)
         assert length <= ((16 + (size_class & 15)) << (size_class >> 4)) * 64 < max(1025, length * 17 / 16 + 128)
         before = key
-    return count
+    return [data[start + 24 * i :][:16] for i in range(count)]
+
+
+def check_filter(file, data, tables):
+    magic, version, reserved, count, table, more, checksum = struct.unpack("<8sHHI32s12sI", data[:64])
+    assert (magic, version, reserved, more) == (b"VARVEFLT", 1, 0, bytes(12)) and checksum == crc32c(data[:60])
+    assert file.split("-")[0] == table.hex() and len(data) == 64 + 64 * count
+    blocks = [data[64 + 64 * i : 128 + 64 * i] for i in range(count)]
+    assert all(struct.unpack("<I", block[60:])[0] == crc32c(block[:60]) for block in blocks)
+    for key in tables.get(table.hex(), []):
+        first, second = struct.unpack(">QQ", key)
+        block = blocks[first * count >> 64]
+        for j in range(6):
+            bit = (second >> 10 * j & 1023) * 480 >> 10
+            assert block[bit >> 3] >> (bit & 7) & 1
 
 
 def check_map(node, length, blobs, level=None):
@@ -171,7 +185,10 @@ def main(root):
         return decoded[blob]
 
     blobs = {blob: place[:3] + (decode(blob),) for blob, place in stored.items()}
-    entries = sum(check_index(data, repository, blobs) for _, data in objects(root, "indexes"))
+    tables = {table: check_index(data, repository, blobs) for table, data in objects(root, "indexes")}
+    entries = sum(map(len, tables.values()))
+    for file, data in objects(root, "filters"):
+        check_filter(file, data, tables)
     previous, snapshots = None, 0
     for file, data in objects(root, "manifests"):
         manifest = json.loads(unzstd(data))

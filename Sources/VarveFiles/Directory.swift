@@ -5,25 +5,28 @@ import VarveFormat
 public enum Directory {
     /// Names in the directory without "." and "..", sorted by their bytes.
     public static func list(_ path: String) throws -> [String] {
+        var names: [String] = []
+        try forEachName(path) { names.append(String(decoding: $0, as: UTF8.self)) }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// The bytes of each name in the directory but "." and "..", in no order, valid for the call only.
+    public static func forEachName(_ path: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        var stream = opendir(path)
+        while stream == nil && errno == EINTR { stream = opendir(path) }
+        guard let stream else { throw SystemCallError(call: "opendir", path: path, errno: errno).error }
+        defer { closedir(stream) }
         while true {
-            guard let stream = opendir(path) else {
-                if errno == EINTR { continue }
-                throw SystemCallError(call: "opendir", path: path, errno: errno).error
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno != 0 { throw SystemCallError(call: "readdir", path: path, errno: errno).error }
+                return
             }
-            defer { closedir(stream) }
-            var names: [String] = []
-            while true {
-                errno = 0
-                guard let entry = readdir(stream) else {
-                    if errno != 0 { throw SystemCallError(call: "readdir", path: path, errno: errno).error }
-                    break
-                }
-                let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                    pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != "." && name != ".." { names.append(name) }
+            try withUnsafeBytes(of: &entry.pointee.d_name) { field in
+                let name = UnsafeRawBufferPointer(
+                    rebasing: field[..<(field.firstIndex(of: 0) ?? field.count)])
+                if !name.elementsEqual(".".utf8) && !name.elementsEqual("..".utf8) { try body(name) }
             }
-            return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         }
     }
 

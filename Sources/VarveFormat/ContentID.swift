@@ -21,8 +21,25 @@ public struct ContentID: Hashable, Comparable, Sendable {
 
     /// Exactly 64 lowercase hexadecimal digits, or nil: ids are file names, so there is one spelling.
     public init?(hex: some StringProtocol) {
-        guard let bytes = Hex.decode(hex), bytes.count == Self.byteCount else { return nil }
-        self = bytes.withUnsafeBytes { ContentID($0) }
+        var hex = String(hex)
+        guard let id = hex.withUTF8({ ContentID(hexDigits: UnsafeRawBufferPointer($0)) }) else { return nil }
+        self = id
+    }
+
+    /// The same from the bytes of a name, without a heap allocation: there may be a name for each pack.
+    public init?(hexDigits digits: UnsafeRawBufferPointer) {
+        guard digits.count == Self.byteCount * 2 else { return nil }
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        for at in digits.indices {
+            guard let value = Hex.value(digits[at]) else { return nil }
+            switch at >> 4 {
+            case 0: words.0 = words.0 << 4 | UInt64(value)
+            case 1: words.1 = words.1 << 4 | UInt64(value)
+            case 2: words.2 = words.2 << 4 | UInt64(value)
+            default: words.3 = words.3 << 4 | UInt64(value)
+            }
+        }
+        self.words = words
     }
 
     public var hex: String { withUnsafeBytes { Hex.encode($0) } }
@@ -81,7 +98,7 @@ public enum Hex {
 
     private static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
 
-    private static func value(_ digit: UInt8) -> UInt8? {
+    static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case 48...57: digit - 48
         case 97...102: digit - 87

@@ -1,4 +1,4 @@
-/// An index object: a sorted table from blob id to place, read where it lies (memory-mapped, never loaded).
+/// An index object: a sorted table from blob id to place, read where it lies, never loaded.
 ///
 /// 24 bytes an entry: 16 bytes of the id, the pack's number in this table's list, the offset of the blob's header,
 /// and how much to read. The whole id stands in the blob header, so a lookup is confirmed when the blob is read.
@@ -22,94 +22,187 @@ public struct IndexTable: Sendable {
         }
     }
 
-    // The memory belongs to whoever made the table and must outlive it (`MappedFile` is kept beside it).
-    nonisolated(unsafe) private let packs: UnsafeRawBufferPointer
-    nonisolated(unsafe) private let fanOut: UnsafeRawBufferPointer
-    nonisolated(unsafe) private let entries: UnsafeRawBufferPointer
+    /// An entry as it is stored.
+    public struct Entry: Sendable {
+        /// The first 16 bytes of the id, as `ContentID.prefix` gives them.
+        public var key: (UInt64, UInt64)
+        /// Size class in the highest byte, pack number below it.
+        var packed: UInt32
+        public var offset: UInt32
+
+        /// In the list of its table; not checked against how many packs there are.
+        public var packNumber: Int { Int(packed & 0xFF_FFFF) }
+        public var readLength: Int { SizeClass.length(UInt8(packed >> 24)) }
+
+        init(key: (UInt64, UInt64), packed: UInt32, offset: UInt32) {
+            self.key = key
+            self.packed = packed
+            self.offset = offset
+        }
+
+        init(_ bytes: UnsafeRawBufferPointer, at: Int) {
+            key = (
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)),
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
+            )
+            packed = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 16, as: UInt32.self))
+            offset = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 20, as: UInt32.self))
+        }
+    }
+
+    private let source: any ByteSource
     public let repository: RepositoryID
     public let count: Int
     public let packCount: Int
     private let fanOutBits: Int
+    private let fanOutStart: Int
+    let entriesStart: Int
 
-    /// Checks the header and the bounds of the parts; the entries are checked as they are used, so that opening
+    /// Reads the header and checks the bounds of the parts; entries are checked as they are used, so that opening
     /// costs the same for any size.
-    public init(_ bytes: UnsafeRawBufferPointer) throws {
+    public init(_ source: some ByteSource) throws {
+        self.source = source
+        let headerLength = min(Self.headerLength, source.byteCount)
+        (fanOutBits, packCount, count, repository) = try source.withBytes(at: 0, count: headerLength) {
+            try Self.header($0)
+        }
+        fanOutStart = Self.headerLength + packCount * ContentID.byteCount
+        entriesStart = fanOutStart + ((1 << fanOutBits) + 1) * 4
+        let length = entriesStart + count * Self.entryLength
+        guard source.byteCount == length else {
+            throw VarveError(.corrupt, "the index has \(source.byteCount) bytes where \(length) should be")
+        }
+    }
+
+    private static func header(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws -> (bits: Int, packs: Int, count: Int, repository: RepositoryID) {
         var reader = ByteReader(bytes, what: "the index")
-        try reader.expect(Self.magic)
+        try reader.expect(magic)
         let version: UInt16 = try reader.integer()
         guard version == Self.version else {
             throw VarveError(
                 .unsupported, "the index has version \(version); this varve reads \(Self.version)")
         }
-        fanOutBits = Int(try reader.integer(UInt16.self))
-        packCount = Int(try reader.integer(UInt32.self))
+        let bits: UInt16 = try reader.integer()
+        let packs: UInt32 = try reader.integer()
         let count: UInt64 = try reader.integer()
-        repository = RepositoryID(try reader.take(RepositoryID.byteCount))
+        let repository = RepositoryID(try reader.take(RepositoryID.byteCount))
         try reader.expectZero(24)
-        guard fanOutBits <= 24, packCount <= 1 << 24, count <= UInt64(UInt32.max) else {
+        guard bits <= 24, packs <= 1 << 24, count <= UInt64(UInt32.max) else {
             throw VarveError(.corrupt, "the index has impossible lengths")
         }
-        self.count = Int(count)
-        packs = try reader.take(packCount * ContentID.byteCount)
-        fanOut = try reader.take(((1 << fanOutBits) + 1) * 4)
-        entries = try reader.take(self.count * Self.entryLength)
-        try reader.expectEnd()
+        return (Int(bits), Int(packs), Int(count), repository)
     }
 
-    public func pack(_ number: Int) -> ContentID {
-        let start = number * ContentID.byteCount
-        return ContentID(UnsafeRawBufferPointer(rebasing: packs[start..<start + ContentID.byteCount]))
+    /// - Precondition: `number` is below `packCount`.
+    public func pack(_ number: Int) throws -> ContentID {
+        precondition(number < packCount)
+        return try source.id(at: Self.headerLength + number * ContentID.byteCount)
     }
 
-    /// The first entry for the id, or nil. A damaged table gives nil or a place where the blob is not; it never
-    /// reads beyond itself.
-    public func find(_ id: ContentID) -> Location? {
+    /// The packs in the order of their numbers, read in pieces.
+    public func forEachPack(_ body: (ContentID) throws -> Void) throws {
+        let batch = 2048
+        for first in stride(from: 0, to: packCount, by: batch) {
+            let length = min(batch, packCount - first) * ContentID.byteCount
+            try source.withBytes(at: Self.headerLength + first * ContentID.byteCount, count: length) {
+                bytes in
+                for at in stride(from: 0, to: length, by: ContentID.byteCount) {
+                    try body(
+                        ContentID(UnsafeRawBufferPointer(rebasing: bytes[at..<at + ContentID.byteCount])))
+                }
+            }
+        }
+    }
+
+    /// The first entry for the id, or nil: one read in the fan-out, and one of the entries that it points to.
+    ///
+    /// A damaged table gives nil, an entry that leads nowhere, or throws; it never reads beyond itself.
+    public func find(_ id: ContentID) throws -> Entry? {
         let key = id.prefix
         let bucket = fanOutBits == 0 ? 0 : Int(key.0 >> UInt64(64 - fanOutBits))
-        var low = min(start(ofBucket: bucket), count)
-        var high = min(start(ofBucket: bucket + 1), count)
-        while low < high {
-            let middle = low + (high - low) / 2
-            if self.key(middle) < key { low = middle + 1 } else { high = middle }
+        var (low, high) = try source.withBytes(at: fanOutStart + bucket * 4, count: 8) { bytes in
+            (
+                min(Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))), count),
+                min(Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))), count)
+            )
         }
-        guard low < count, self.key(low) == key else { return nil }
-        return location(low)
+        // A bucket holds 32 on average; only tables beyond 2^29 entries, and damaged ones, have larger ones.
+        while high - low > 128 {
+            let middle = low + (high - low) / 2
+            if try entry(middle).key < key { low = middle + 1 } else { high = middle + 1 }
+        }
+        guard low < high else { return nil }
+        return try source.withBytes(
+            at: entriesStart + low * Self.entryLength, count: (high - low) * Self.entryLength
+        ) { bytes in
+            var (low, high) = (0, high - low)
+            let end = high
+            while low < high {
+                let middle = low + (high - low) / 2
+                if Entry(bytes, at: middle * Self.entryLength).key < key {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            guard low < end else { return nil }
+            let entry = Entry(bytes, at: low * Self.entryLength)
+            return entry.key == key ? entry : nil
+        }
     }
 
-    /// The place that entry `index` tells; nil if the entry is damaged.
-    public func location(_ index: Int) -> Location? {
-        guard let number = packNumber(index) else { return nil }
-        let raw = raw(index)
+    /// The place that an entry tells; nil if it is damaged.
+    public func location(_ entry: Entry) throws -> Location? {
+        guard entry.packNumber < packCount else { return nil }
         return Location(
-            pack: pack(number), offset: raw.offset, readLength: SizeClass.length(UInt8(raw.packed >> 24)))
+            pack: try pack(entry.packNumber), offset: entry.offset, readLength: entry.readLength)
     }
 
-    /// The number, in this table's list, of the pack that entry `index` names; nil if there is no such pack.
-    func packNumber(_ index: Int) -> Int? {
-        let number = Int(raw(index).packed & 0xFF_FFFF)
-        return number < packCount ? number : nil
+    /// - Precondition: `index` is below `count`.
+    public func entry(_ index: Int) throws -> Entry {
+        precondition(index < count)
+        return try source.withBytes(at: entriesStart + index * Self.entryLength, count: Self.entryLength) {
+            Entry($0, at: 0)
+        }
     }
 
-    /// Size class and pack number, and offset, as they are stored.
-    func raw(_ index: Int) -> (packed: UInt32, offset: UInt32) {
-        let at = index * Self.entryLength
-        return (
-            UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 16, as: UInt32.self)),
-            UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: at + 20, as: UInt32.self))
-        )
-    }
+    /// Every entry from the first to the last, in bounded memory.
+    public func entries() -> Cursor { Cursor(source, start: entriesStart, count: count) }
 
-    /// The first 16 bytes of entry `index`'s id, as `ContentID.prefix` gives them.
-    public func key(_ index: Int) -> (UInt64, UInt64) {
-        let at = index * Self.entryLength
-        return (
-            UInt64(bigEndian: entries.loadUnaligned(fromByteOffset: at, as: UInt64.self)),
-            UInt64(bigEndian: entries.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
-        )
-    }
+    /// A walk through the entries, many to a read.
+    public final class Cursor {
+        private static let capacity = 2730 * IndexTable.entryLength
+        private let source: any ByteSource
+        private let buffer: UnsafeMutableRawBufferPointer
+        private var at = 0
+        private var end = 0
+        /// Of the next read, and what it may not go beyond.
+        private var offset: Int
+        private let limit: Int
 
-    private func start(ofBucket bucket: Int) -> Int {
-        Int(UInt32(littleEndian: fanOut.loadUnaligned(fromByteOffset: bucket * 4, as: UInt32.self)))
+        fileprivate init(_ source: any ByteSource, start: Int, count: Int) {
+            self.source = source
+            let length = count * IndexTable.entryLength
+            buffer = .allocate(byteCount: max(1, min(Self.capacity, length)), alignment: 8)
+            offset = start
+            limit = start + length
+        }
+
+        deinit { buffer.deallocate() }
+
+        public func next() throws -> Entry? {
+            if at == end {
+                end = min(buffer.count, limit - offset)
+                at = 0
+                guard end > 0 else { return nil }
+                try source.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<end]))
+                offset += end
+            }
+            defer { at += IndexTable.entryLength }
+            return Entry(UnsafeRawBufferPointer(buffer), at: at)
+        }
     }
 
     /// Lengths in one byte: a 4-bit mantissa and an exponent, in units of 64 bytes, rounded up.
@@ -123,99 +216,5 @@ public struct IndexTable: Sendable {
         }
 
         static func length(_ value: UInt8) -> Int { (16 + Int(value & 15)) << Int(value >> 4) * 64 }
-    }
-}
-
-extension IndexTable {
-    /// So that a bucket holds 16 to 32 entries, as far as ids are spread evenly.
-    static func fanOutBits(forCount count: Int) -> Int {
-        var bits = 0
-        while count >> bits > 32 && bits < 24 { bits += 1 }
-        return bits
-    }
-
-    static func writeHeader(
-        _ writer: inout ByteWriter, bits: Int, packs: Int, count: Int, repository: RepositoryID
-    ) {
-        writer.raw(magic)
-        writer.integer(version)
-        writer.integer(UInt16(bits))
-        writer.integer(UInt32(packs))
-        writer.integer(UInt64(count))
-        writer.raw(repository.bytes)
-        writer.zeros(24)
-    }
-
-    static func writeEntry(_ writer: inout ByteWriter, key: (UInt64, UInt64), packed: UInt32, offset: UInt32)
-    {
-        writer.integer(key.0.byteSwapped)
-        writer.integer(key.1.byteSwapped)
-        writer.integer(packed)
-        writer.integer(offset)
-    }
-}
-
-/// Collects entries in memory and writes the table that `IndexTable` reads.
-public struct IndexTableBuilder {
-    struct Entry {
-        var key: (UInt64, UInt64)
-        var packed: UInt32
-        var offset: UInt32
-    }
-
-    private let repository: RepositoryID
-    private var packs: [ContentID] = []
-    private var packNumbers: [ContentID: UInt32] = [:]
-    private var entries: [Entry] = []
-
-    public init(repository: RepositoryID) { self.repository = repository }
-
-    public var count: Int { entries.count }
-
-    public mutating func add(_ id: ContentID, _ location: IndexTable.Location) { add(id.prefix, location) }
-
-    private mutating func add(_ key: (UInt64, UInt64), _ location: IndexTable.Location) {
-        let sizeClass = UInt32(IndexTable.SizeClass.of(location.readLength))
-        entries.append(
-            Entry(key: key, packed: number(of: location.pack) | sizeClass << 24, offset: location.offset))
-    }
-
-    private mutating func number(of pack: ContentID) -> UInt32 {
-        if let number = packNumbers[pack] { return number }
-        let number = UInt32(packs.count)
-        precondition(number < 1 << 24)
-        packs.append(pack)
-        packNumbers[pack] = number
-        return number
-    }
-
-    public mutating func encoded() -> [UInt8] {
-        entries.sort {
-            ($0.key.0, $0.key.1, $0.packed & 0xFF_FFFF) < ($1.key.0, $1.key.1, $1.packed & 0xFF_FFFF)
-        }
-        // The same blob listed by two merged tables: one entry is enough.
-        var kept: [Entry] = []
-        kept.reserveCapacity(entries.count)
-        for entry in entries where kept.last.map({ $0.key != entry.key }) ?? true { kept.append(entry) }
-        let bits = IndexTable.fanOutBits(forCount: kept.count)
-        var writer = ByteWriter(capacity: IndexTable.headerLength + kept.count * (IndexTable.entryLength + 1))
-        IndexTable.writeHeader(
-            &writer, bits: bits, packs: packs.count, count: kept.count, repository: repository)
-        for pack in packs { writer.id(pack) }
-        var next = 0
-        for bucket in 0...(1 << bits) {
-            while next < kept.count, bucket == 1 << bits || Self.bucket(kept[next], bits) < bucket {
-                next += 1
-            }
-            writer.integer(UInt32(next))
-        }
-        for entry in kept {
-            IndexTable.writeEntry(&writer, key: entry.key, packed: entry.packed, offset: entry.offset)
-        }
-        return writer.bytes
-    }
-
-    private static func bucket(_ entry: Entry, _ bits: Int) -> Int {
-        bits == 0 ? 0 : Int(entry.key.0 >> UInt64(64 - bits))
     }
 }

@@ -1,40 +1,56 @@
 /// Several index tables as one, written front to back in bounded memory however many entries they have.
 public struct IndexTableMerge {
-    /// One table, read from its first entry to its last.
-    private struct Cursor {
+    /// One table with its packs, by its own numbers: the merged table's number, nil for a pack that is gone.
+    private struct Part {
         let table: IndexTable
-        /// By the table's own pack numbers: the merged table's number, nil for a pack that is gone.
         let packs: [UInt32?]
-        var next = 0
+    }
 
-        /// Goes to the first entry, from `next` on, that is to be kept.
-        mutating func settle() {
-            while next < table.count {
-                if let number = table.packNumber(next), packs[number] != nil { return }
-                next += 1
+    /// One table being read from its first entry to its last; `head` is its next entry that is kept, with the
+    /// merged table's pack number in it.
+    private struct Reading {
+        let packs: [UInt32?]
+        let cursor: IndexTable.Cursor
+        var head: IndexTable.Entry?
+
+        init(_ part: Part) throws {
+            packs = part.packs
+            cursor = part.table.entries()
+            try advance()
+        }
+
+        mutating func advance() throws {
+            while let entry = try cursor.next() {
+                if entry.packNumber < packs.count, let number = packs[entry.packNumber] {
+                    head = IndexTable.Entry(
+                        key: entry.key, packed: entry.packed & 0xFF00_0000 | number, offset: entry.offset)
+                    return
+                }
             }
+            head = nil
         }
     }
 
     private let repository: RepositoryID
     private var packs: [ContentID] = []
-    private var cursors: [Cursor] = []
+    private var parts: [Part] = []
     private let bits: Int
 
     /// - Parameters:
     ///   - tables: where two have the same blob, the place in the earlier one is kept.
     ///   - isThere: tells the packs whose entries are kept.
-    public init(_ tables: [IndexTable], repository: RepositoryID, where isThere: (ContentID) -> Bool) {
+    /// - Throws: what `isThere` throws, or if a table can't be read.
+    public init(
+        _ tables: [IndexTable], repository: RepositoryID, where isThere: (ContentID) throws -> Bool
+    ) throws {
         self.repository = repository
+        bits = IndexTable.fanOutBits(forCount: tables.reduce(0) { $0 + $1.count })
         var numbers: [ContentID: UInt32] = [:]
         for table in tables {
             var own: [UInt32?] = []
-            for index in 0..<table.packCount {
-                let pack = table.pack(index)
-                guard isThere(pack) else {
-                    own.append(nil)
-                    continue
-                }
+            own.reserveCapacity(table.packCount)
+            try table.forEachPack { pack in
+                guard try isThere(pack) else { return own.append(nil) }
                 let number = numbers[pack] ?? UInt32(packs.count)
                 if number == packs.count {
                     precondition(packs.count < 1 << 24, "an index table lists at most 2^24 packs")
@@ -43,18 +59,17 @@ public struct IndexTableMerge {
                 }
                 own.append(number)
             }
-            cursors.append(Cursor(table: table, packs: own))
+            parts.append(Part(table: table, packs: own))
         }
-        bits = IndexTable.fanOutBits(forCount: tables.reduce(0) { $0 + $1.count })
     }
 
     /// Emits the table's bytes in order; the same bytes at each call.
     public func write(_ emit: (UnsafeRawBufferPointer) throws -> Void) throws {
         var fanOut = [UInt32](repeating: 0, count: (1 << bits) + 1)
         var count = 0
-        try forEach { key, _, _ in
+        try forEach { entry in
             count += 1
-            fanOut[(bits == 0 ? 0 : Int(key.0 >> UInt64(64 - bits))) + 1] += 1
+            fanOut[(bits == 0 ? 0 : Int(entry.key.0 >> UInt64(64 - bits))) + 1] += 1
         }
         for bucket in 1..<fanOut.count { fanOut[bucket] += fanOut[bucket - 1] }
 
@@ -73,36 +88,29 @@ public struct IndexTableMerge {
             writer.integer(start)
             try flush(ifOver: 60_000)
         }
-        try forEach { key, packed, offset in
-            IndexTable.writeEntry(&writer, key: key, packed: packed, offset: offset)
+        try forEach { entry in
+            IndexTable.writeEntry(&writer, entry)
             try flush(ifOver: 60_000)
         }
         try flush(ifOver: 0)
     }
 
     /// Every kept entry once, by ascending key.
-    private func forEach(_ body: ((UInt64, UInt64), UInt32, UInt32) throws -> Void) throws {
-        var cursors = cursors
-        for index in cursors.indices { cursors[index].settle() }
+    private func forEach(_ body: (IndexTable.Entry) throws -> Void) throws {
+        var readings = try parts.map { try Reading($0) }
         var last: (UInt64, UInt64)?
         while true {
-            var best: (cursor: Int, key: (UInt64, UInt64))?
-            for (index, cursor) in cursors.enumerated() where cursor.next < cursor.table.count {
-                let key = cursor.table.key(cursor.next)
-                if let smallest = best?.key, smallest <= key { continue }
-                best = (index, key)
+            var best: (reading: Int, entry: IndexTable.Entry)?
+            for index in readings.indices {
+                guard let entry = readings[index].head else { continue }
+                if let smallest = best?.entry.key, smallest <= entry.key { continue }
+                best = (index, entry)
             }
-            guard let (index, key) = best else { return }
-            let cursor = cursors[index]
-            cursors[index].next += 1
-            cursors[index].settle()
-            if let last, last == key { continue }
-            last = key
-            guard let own = cursor.table.packNumber(cursor.next), let number = cursor.packs[own] else {
-                continue
-            }
-            let raw = cursor.table.raw(cursor.next)
-            try body(key, raw.packed & 0xFF00_0000 | number, raw.offset)
+            guard let (index, entry) = best else { return }
+            try readings[index].advance()
+            if let last, last == entry.key { continue }
+            last = entry.key
+            try body(entry)
         }
     }
 }

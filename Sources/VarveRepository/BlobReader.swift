@@ -72,7 +72,7 @@ public final class BlobReader {
         do {
             return try body()
         } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
-            guard index.rebuild() else { throw error }
+            guard try index.rebuild() else { throw error }
             return try body()
         }
     }

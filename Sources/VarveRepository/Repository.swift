@@ -131,8 +131,9 @@ public final class Repository: Sendable {
                 hint: "check the path; the directory holds \(names.prefix(3).joined(separator: ", "))")
     }
 
-    public func openIndex() throws -> RepositoryIndex {
-        try RepositoryIndex(storage: storage, repository: id)
+    /// - Parameter isWriter: the caller holds the repository's lock, so the index may write.
+    public func openIndex(isWriter: Bool = false) throws -> RepositoryIndex {
+        try RepositoryIndex(storage: storage, repository: id, isWriter: isWriter)
     }
 
     /// The snapshot that `text` means: `latest`, a sequence number, or `12-1f2e…` with any number of digits.

@@ -1,180 +1,217 @@
 import Synchronization
-import VarveCodec
 import VarveFormat
 import VarveStorage
 
 /// Where each blob is: the stored tables, and in memory what they do not cover yet.
 ///
 /// The index is a cache. Packs that no table lists (a run was killed before it wrote its index, or the index was
-/// lost) are read from their own directories; packs that a table lists and that are gone are ignored.
+/// lost) are read from their own directories; packs that a table lists and that are gone are ignored. Opening reads
+/// the headers of a few tables: packs are looked for when a lookup leads to one, and listed when a reader misses a
+/// blob, or a writer begins.
 public final class RepositoryIndex: Sendable {
-    private struct Table {
-        var name: String
-        var table: IndexTable
-        /// Keeps the mapped bytes alive.
-        var storage: ObjectBytes
-    }
-
-    private struct State {
-        var tables: [Table] = []
-        /// Packs whose entries may be used.
-        var packs: Set<ContentID> = []
-        /// Entries of packs that no table lists.
+    struct State {
+        /// Largest first: that is where most blobs are.
+        var tables: [StoredTable] = []
+        /// Entries of packs that no table lists, and these packs.
         var unlisted: [ContentID: IndexTable.Location] = [:]
+        var unlistedPacks: Set<ContentID> = []
         /// Index objects that can't be read, or that a rebuild found wanting: set aside at the next flush.
         var damaged: [String] = []
+        /// The packs were compared with the tables.
+        var isListed = false
         var isRebuilt = false
     }
 
-    private let storage: any Storage
-    private let repository: RepositoryID
+    /// Blobs kept in memory before they become a table: about 6 MiB.
+    public static let defaultLimit = 1 << 16
+
+    let storage: any Storage
+    let repository: RepositoryID
+    /// May write tables; a reader keeps in memory what it would write.
+    let isWriter: Bool
+    private let limit: Int
     private let state: Mutex<State>
 
-    public init(storage: any Storage, repository: RepositoryID) throws {
+    /// - Parameters:
+    ///   - isWriter: the caller holds the repository's lock.
+    ///   - limit: blobs kept in memory before they become a table.
+    public init(
+        storage: any Storage, repository: RepositoryID, isWriter: Bool = false,
+        limit: Int = RepositoryIndex.defaultLimit
+    ) throws {
         self.storage = storage
         self.repository = repository
+        self.isWriter = isWriter
+        self.limit = limit
         state = Mutex(try Self.load(storage, repository))
     }
 
     private static func load(_ storage: any Storage, _ repository: RepositoryID) throws -> State {
+        // A writer that is at work removes a table when what it was merged into is there: then we look again.
+        for _ in 0..<5 {
+            if let state = try loadOnce(storage, repository, refusingMissing: true) { return state }
+        }
+        return try loadOnce(storage, repository, refusingMissing: false) ?? State()
+    }
+
+    private static func loadOnce(
+        _ storage: any Storage, _ repository: RepositoryID, refusingMissing: Bool
+    ) throws -> State? {
         var state = State()
+        let filters = try storage.list(.filter).compactMap { name in
+            StoredTable.table(ofFilter: name).map { ($0, name) }
+        }
+        let filterOfTable = Dictionary(filters, uniquingKeysWith: { first, _ in first })
         for name in try storage.list(.index) {
-            // A damaged index object costs time, never data: its packs are read instead.
-            guard let stored = try? storage.map(ObjectName(.index, name)),
-                let table = try? IndexTable(stored.bytes), table.repository == repository
-            else {
+            do {
+                guard let id = ContentID(hex: name) else {
+                    throw VarveError(.corrupt, "no index is called like this")
+                }
+                let table = try StoredTable.open(id, filter: filterOfTable[id], in: storage)
+                guard table.table.repository == repository else {
+                    throw VarveError(.corrupt, "an index of another repository")
+                }
+                state.tables.append(table)
+            } catch let error as VarveError where error.code == .missing && refusingMissing {
+                return nil
+            } catch {
+                // A damaged index object costs time, never data: its packs are read instead.
                 state.damaged.append(name)
-                continue
             }
-            state.tables.append(Table(name: name, table: table, storage: stored))
         }
-        let listed = Set(state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
-        for name in try storage.list(.pack) {
-            guard let pack = ContentID(hex: name) else { continue }
-            state.packs.insert(pack)
-            if !listed.contains(pack) { addUnlisted(pack, storage, &state) }
-        }
+        state.sortTables()
         return state
     }
 
-    /// A pack that can't be read must not keep the others from being used: its blobs count as not there, and
-    /// verification names it.
-    private static func addUnlisted(_ pack: ContentID, _ storage: any Storage, _ state: inout State) {
-        guard let contents = try? PackReader.contents(of: pack, in: storage) else { return }
-        for entry in contents.entries {
-            state.unlisted[entry.header.id] = IndexTable.Location(
-                pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
-        }
-    }
-
     public func find(_ id: ContentID) -> IndexTable.Location? {
-        state.withLock { state in
-            if let location = state.unlisted[id] { return location }
-            for table in state.tables {
-                if let location = table.table.find(id), state.packs.contains(location.pack) {
-                    return location
+        while true {
+            let (location, tables, isListed) = state.withLock {
+                ($0.unlisted[id], $0.tables, $0.isListed)
+            }
+            if let location { return location }
+            var unreadable: StoredTable?
+            for table in tables {
+                do {
+                    if let location = try table.find(id, in: storage) { return location }
+                } catch {
+                    unreadable = table
+                    break
                 }
             }
-            return nil
+            if let unreadable {
+                state.withLock { $0.distrust(unreadable) }
+            } else if isListed {
+                return nil
+            } else {
+                // Packs that can't be listed hold nothing that can be read either.
+                state.withLock { state in try? list(&state) }
+            }
         }
     }
 
     /// Reads every pack's own directory instead of the tables: after a lookup led nowhere. Once; then it is false.
-    public func rebuild() -> Bool {
-        state.withLock { state in
+    ///
+    /// In bounded memory for a writer; a reader, which may not write, then holds some 50 bytes for each blob.
+    public func rebuild() throws -> Bool {
+        try state.withLock { state in
             if state.isRebuilt { return false }
-            state.damaged += state.tables.map(\.name)
-            state.tables = []
-            state.unlisted = [:]
-            for pack in state.packs { Self.addUnlisted(pack, storage, &state) }
             state.isRebuilt = true
+            for table in state.tables { state.distrust(table) }
+            state.unlisted = [:]
+            state.unlistedPacks = []
+            try list(&state)
             return true
         }
     }
 
     /// A pack that was just published, with its blobs.
-    func add(pack: ContentID, entries: [Pack.Entry]) {
-        state.withLock { state in
-            state.packs.insert(pack)
-            for entry in entries {
-                state.unlisted[entry.header.id] = IndexTable.Location(
-                    pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
-            }
+    package func add(pack: ContentID, entries: [Pack.Entry]) throws {
+        try state.withLock { state in
+            state.add(pack, entries)
+            if state.unlisted.count > limit { try settle(&state) }
         }
     }
 
-    /// Makes the packs durable that no table lists: whoever published them may have died before they were. To be
-    /// called by a writer before it refers to what they hold.
+    /// Reads the packs that no table lists, and makes them durable first: whoever published them may have died
+    /// before they were. To be called by a writer before it refers to what they hold.
     func confirmUnlisted() throws {
-        let packs = state.withLock { Set($0.unlisted.values.map(\.pack)) }
-        try storage.confirm(packs.map { ObjectName(.pack, $0) })
+        try state.withLock { state in try list(&state) }
     }
-
-    public var packs: [ContentID] { state.withLock { $0.packs.sorted() } }
 
     /// Writes what no table covers as a new table, and merges tables of similar size into it, so that their number
     /// grows with the logarithm of what they hold. A table is removed only when its successor is durable.
     public func flush() throws {
-        try state.withLock { state in
+        precondition(isWriter)
+        try state.withLock { try flush(&$0) }
+    }
+
+    /// Blobs that are in memory one by one.
+    public var unlistedCount: Int { state.withLock { $0.unlisted.count } }
+
+    /// Tables that a lookup may go through.
+    public var tableCount: Int { state.withLock { $0.tables.count } }
+
+    private func list(_ state: inout State) throws {
+        state.isListed = true
+        let packs = try packsWithoutTable(&state)
+        if isWriter { try storage.confirm(packs.map { ObjectName(.pack, $0) }) }
+        for pack in packs {
+            // A pack that can't be read must not keep the others from being used: its blobs count as not there, and
+            // verification names it.
+            guard let contents = try? PackReader.contents(of: pack, in: storage) else { continue }
+            state.add(pack, contents.entries)
+            if state.unlisted.count > limit { try settle(&state) }
+        }
+    }
+
+    private func packsWithoutTable(_ state: inout State) throws -> [ContentID] {
+        var packs: Set<ContentID> = []
+        try storage.forEachPack { packs.insert($0) }
+        for table in state.tables {
+            do {
+                try table.table.forEachPack { packs.remove($0) }
+            } catch {
+                state.distrust(table)
+                state.isListed = true
+                return try packsWithoutTable(&state)
+            }
+        }
+        packs.subtract(state.unlistedPacks)
+        return packs.sorted()
+    }
+
+    private func settle(_ state: inout State) throws {
+        if isWriter { try flush(&state) } else { try merge(&state) }
+    }
+
+    private func flush(_ state: inout State) throws {
+        // A merge may find a table damaged: its packs are read then, and take its place.
+        repeat {
+            if !state.isListed { try list(&state) }
             for name in state.damaged { try storage.setAside(ObjectName(.index, name)) }
             state.damaged = []
-            if state.unlisted.isEmpty { return }
-            let merged = try tablesToMerge(&state)
-            var builder = IndexTableBuilder(repository: repository)
-            for (id, location) in state.unlisted { builder.add(id, location) }
-            let recent = builder.encoded()
-            let name = try recent.withUnsafeBytes { recent in
-                let tables = [try IndexTable(recent)] + merged.map(\.table)
-                return try publish(
-                    IndexTableMerge(tables, repository: repository) { state.packs.contains($0) })
-            }
-            for table in merged where table.name != name {
-                try storage.remove(ObjectName(.index, table.name))
-            }
-            let stored = try storage.map(ObjectName(.index, name))
-            let gone = Set(merged.map(\.name) + [name])
-            state.tables.removeAll { gone.contains($0.name) }
-            state.tables.append(Table(name: name, table: try IndexTable(stored.bytes), storage: stored))
-            state.unlisted = [:]
+            if !state.unlisted.isEmpty { try merge(&state) }
+        } while !state.isListed || !state.damaged.isEmpty
+        try updateFilters(state.tables)
+    }
+}
+
+extension RepositoryIndex.State {
+    mutating func sortTables() { tables.sort { $0.table.count > $1.table.count } }
+
+    mutating func add(_ pack: ContentID, _ entries: [Pack.Entry]) {
+        unlistedPacks.insert(pack)
+        for entry in entries {
+            unlisted[entry.header.id] = IndexTable.Location(
+                pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
         }
     }
 
-    /// Those not much larger than what is merged into them, so that each entry is written O(log n) times.
-    ///
-    /// Merging a damaged table would give its damage a valid name: one that is not what its name promises is set
-    /// aside, and its packs are asked instead.
-    private func tablesToMerge(_ state: inout State) throws -> [Table] {
-        var merged: [Table] = []
-        var count = state.unlisted.count
-        for table in state.tables.sorted(by: { $0.table.count < $1.table.count }) {
-            if table.table.count > 2 * count { break }
-            guard Hasher.name(of: table.storage.bytes).hex == table.name else {
-                try storage.setAside(ObjectName(.index, table.name))
-                state.tables.removeAll { $0.name == table.name }
-                let listed = Set(
-                    state.tables.flatMap { table in (0..<table.table.packCount).map(table.table.pack) })
-                for pack in state.packs where !listed.contains(pack) {
-                    Self.addUnlisted(pack, storage, &state)
-                }
-                return try tablesToMerge(&state)
-            }
-            count += table.table.count
-            merged.append(table)
-        }
-        return merged
+    /// The packs of a table that can't be trusted have to be asked themselves.
+    mutating func distrust(_ table: StoredTable) {
+        guard let at = tables.firstIndex(where: { $0 === table }) else { return }
+        tables.remove(at: at)
+        if let name = table.name { damaged.append(name.hex) }
+        isListed = false
     }
-
-    private func publish(_ merge: IndexTableMerge) throws -> String {
-        try storage.publish(.index) { append in
-            var hasher = Hasher()
-            try merge.write {
-                hasher.update($0)
-                try append($0)
-            }
-            return hasher.finish().hex
-        }.name
-    }
-
-    /// Blobs known in memory only: what a caller watches to flush before they become many.
-    public var unlistedCount: Int { state.withLock { $0.unlisted.count } }
 }

@@ -7,9 +7,6 @@ import VarveStorage
 /// Nothing a snapshot refers to is ever changed. A run that ends without `commit` leaves packs that nothing refers
 /// to; the next run finds them and uses what is in them.
 public final class RepositoryWriter {
-    /// Blobs kept in memory before a table is written: about 6 MiB.
-    private static let unlistedLimit = 1 << 16
-
     public let repository: Repository
     public let index: RepositoryIndex
     private let lock: FileLock
@@ -29,7 +26,7 @@ public final class RepositoryWriter {
         try lock.describeHolder("process \(Host.processID) on \(Host.name) since \(Clock.now())")
         self.lock = lock
         try repository.storage.removeTemporaryFiles()
-        index = try repository.openIndex()
+        index = try repository.openIndex(isWriter: true)
         try index.confirmUnlisted()
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
@@ -52,13 +49,12 @@ public final class RepositoryWriter {
         pending.insert(header.id)
         try packs.append(header, blob)
         try note(try packs.takePublished())
-        if index.unlistedCount > Self.unlistedLimit { try index.flush() }
         return true
     }
 
     private func note(_ published: [PackWriter.Published]) throws {
         for pack in published {
-            index.add(pack: pack.pack, entries: pack.entries)
+            try index.add(pack: pack.pack, entries: pack.entries)
             for entry in pack.entries { pending.remove(entry.header.id) }
         }
     }

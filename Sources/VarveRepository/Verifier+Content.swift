@@ -10,12 +10,12 @@ extension Verifier {
         let objects = try listObjects()
         let index = try repository.openIndex()
         // What the packs themselves say, not the tables: those are a cache, and may be the thing that is damaged.
-        _ = index.rebuild()
+        _ = try index.rebuild()
         let blobs = BlobVerification(index: index, storage: repository.storage)
         let packs = objects.filter { $0.object.kind == .pack }
         try forEach(packs) { [self] object, size in verifyPack(object, size, blobs) }
         try verifyDeltas(packs, blobs)
-        for object in objects where object.object.kind == .index { verifyIndex(object.object) }
+        for object in objects where object.object.kind.isCache { verifyCache(object.object) }
         try verifyManifests(objects.map(\.object), blobs)
         report.withLock { $0.objects = objects.count }
         return result()
@@ -108,13 +108,15 @@ extension Verifier {
         }
     }
 
-    /// An index object is a cache: damaged, it is named, and nothing is lost with it.
-    private func verifyIndex(_ object: ObjectName) {
+    /// Damaged, it is named, and nothing is lost with it.
+    private func verifyCache(_ object: ObjectName) {
         do {
-            // Read before it is mapped: an unreadable sector must be an error here, not a signal.
             _ = try hash(object)
-            let stored = try repository.storage.map(object)
-            _ = try withExtendedLifetime(stored) { try IndexTable($0.bytes) }
+            switch object.kind {
+            case .index: _ = try IndexTable(try repository.storage.open(object))
+            case .filter: _ = try IndexFilter(try repository.storage.open(object))
+            case .pack, .manifest: break
+            }
         } catch let error as VarveError where error.code == .missing {
             // A backup that is at work has merged it into another.
         } catch {

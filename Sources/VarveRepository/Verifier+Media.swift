@@ -14,7 +14,7 @@ extension Verifier {
                     $0.objects += 1
                     $0.bytes += bytes
                 }
-            } catch let error as VarveError where error.code == .missing && object.kind == .index {
+            } catch let error as VarveError where error.code == .missing && object.kind.isCache {
                 // A backup that is at work has merged it into another.
             } catch {
                 note("\(object)", error)

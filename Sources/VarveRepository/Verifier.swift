@@ -73,11 +73,15 @@ public final class Verifier: Sendable {
     /// and what a snapshot needs is there before its manifest.
     func listObjects() throws -> [(object: ObjectName, size: UInt64)] {
         var objects: [(ObjectName, UInt64)] = []
-        for kind in [ObjectKind.manifest, .index, .pack] {
+        for kind in [ObjectKind.manifest, .index, .filter, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
                 let isNamed =
-                    kind == .manifest ? SnapshotReference(name: name) != nil : ContentID(hex: name) != nil
+                    switch kind {
+                    case .manifest: SnapshotReference(name: name) != nil
+                    case .filter: StoredTable.table(ofFilter: name) != nil && object.contentHash != nil
+                    case .pack, .index: ContentID(hex: name) != nil
+                    }
                 if isNamed, let size = try repository.storage.size(of: object) {
                     objects.append((object, size))
                 } else {

@@ -52,12 +52,19 @@ public final class DirectoryStorage: Storage {
                 return object.name
             }.isNew
         }
+        return try makingDirectory(directory(of: object), of: object.kind, publish)
+    }
+
+    /// A pack's shard may have been lost: what was in it is missing, and what comes now need not be. And an earlier
+    /// version made no directories for caches that it did not know. Others are missed for a reason.
+    private func makingDirectory<R>(_ path: String, of kind: ObjectKind, _ publish: () throws -> R) throws
+        -> R
+    {
         do {
             return try publish()
-        } catch let error as VarveError where error.isNoEntry && object.kind == .pack {
-            // Its shard was lost: what was in it is missing, and what comes now need not be.
-            try Directory.create(directory(of: object))
-            try Directory.sync(Path.join(location, object.kind.rawValue))
+        } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.isCache) {
+            try Directory.create(path)
+            try Directory.sync(Path.parent(path))
             return try publish()
         }
     }
@@ -68,11 +75,13 @@ public final class DirectoryStorage: Storage {
     ) throws -> ObjectName {
         precondition(kind != .pack)
         let directory = Path.join(location, kind.rawValue)
-        let (name, _) = try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) {
-            file in
-            try write { try file.write($0) }
+        return try makingDirectory(directory, of: kind) {
+            let (name, _) = try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) {
+                file in
+                try write { try file.write($0) }
+            }
+            return ObjectName(kind, name)
         }
-        return ObjectName(kind, name)
     }
 
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
@@ -125,21 +134,38 @@ public final class DirectoryStorage: Storage {
     }
 
     public func list(_ kind: ObjectKind) throws -> [String] {
+        var names: [String] = []
+        try forEachName(kind) { names.append(String(decoding: $0, as: UTF8.self)) }
+        // Shards are visited in order; strings that are all ASCII compare as their bytes do.
+        return names.sorted()
+    }
+
+    public func forEachPack(_ body: (ContentID) throws -> Void) throws {
+        try forEachName(.pack) { name in
+            if let pack = ContentID(hexDigits: name) { try body(pack) }
+        }
+    }
+
+    private func forEachName(_ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
         let root = Path.join(location, kind.rawValue)
-        guard kind == .pack else { return try Directory.list(root) }
-        return try (0..<256).flatMap { shard in
+        guard kind == .pack else {
             do {
-                return try Directory.list(Path.join(root, Hex.encode([UInt8(shard)])))
+                return try Directory.forEachName(root, body)
+            } catch let error as VarveError where error.isNoEntry && kind.isCache {
+                return
+            }
+        }
+        for shard in 0..<256 {
+            do {
+                try Directory.forEachName(Path.join(root, Hex.encode([UInt8(shard)])), body)
             } catch let error as VarveError where error.isNoEntry {
                 // Lost, with the packs in it: the others are still good, and verification names what is missing.
-                return []
             }
         }
     }
 
-    public func map(_ object: ObjectName) throws -> ObjectBytes {
-        let file = try reportingMissing(object) { try MappedFile(path(of: object)) }
-        return ObjectBytes(file.bytes, owner: file)
+    public func open(_ object: ObjectName) throws -> any ByteSource {
+        try reportingMissing(object) { try OpenObject(try File.open(reading: path(of: object))) }
     }
 
     public func remove(_ object: ObjectName) throws {
@@ -169,6 +195,24 @@ public final class DirectoryStorage: Storage {
     public func removeTemporaryFiles() throws {
         let directory = Path.join(location, "tmp")
         for name in try Directory.list(directory) { try Directory.removeFile(Path.join(directory, name)) }
+    }
+}
+
+/// An object's file, for as long as a reference is kept.
+private final class OpenObject: ByteSource {
+    private let file: File
+    let byteCount: Int
+
+    init(_ file: consuming File) throws {
+        byteCount = Int(try file.status().size)
+        self.file = file
+    }
+
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        guard try file.read(into: buffer, at: UInt64(offset)) == buffer.count else {
+            throw VarveError(
+                .corrupt, "it ends before byte \(offset + buffer.count)", location: file.path)
+        }
     }
 }
 

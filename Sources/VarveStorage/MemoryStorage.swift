@@ -45,12 +45,13 @@ public final class MemoryStorage: Storage {
         objects.withLock { $0.keys.filter { $0.kind == kind }.map(\.name).sorted() }
     }
 
-    public func map(_ object: ObjectName) throws -> ObjectBytes {
-        let stored = try find(object)
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: stored.count, alignment: 8)
-        copy.copyBytes(from: stored)
-        return ObjectBytes(UnsafeRawBufferPointer(copy), owner: Allocation(copy))
+    public func forEachPack(_ body: (ContentID) throws -> Void) throws {
+        for name in try list(.pack) {
+            if let pack = ContentID(hex: name) { try body(pack) }
+        }
     }
+
+    public func open(_ object: ObjectName) throws -> any ByteSource { BytesInMemory(try find(object)) }
 
     public func remove(_ object: ObjectName) throws { objects.withLock { $0[object] = nil } }
 
@@ -60,10 +61,4 @@ public final class MemoryStorage: Storage {
         guard let bytes = objects.withLock({ $0[object] }) else { throw missing(object) }
         return bytes
     }
-}
-
-private final class Allocation: Sendable {
-    nonisolated(unsafe) let buffer: UnsafeMutableRawBufferPointer
-    init(_ buffer: UnsafeMutableRawBufferPointer) { self.buffer = buffer }
-    deinit { buffer.deallocate() }
 }

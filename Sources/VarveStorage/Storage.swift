@@ -1,11 +1,15 @@
 import VarveFiles
 import VarveFormat
 
-/// What a repository keeps: three kinds of immutable objects.
+/// What a repository keeps, all of it immutable. Packs and manifests are the truth; the others can be made from them.
 public enum ObjectKind: String, Sendable, CaseIterable {
     case pack = "packs"
     case index = "indexes"
+    case filter = "filters"
     case manifest = "manifests"
+
+    /// Nothing is lost with an object of this kind but time.
+    public var isCache: Bool { self != .pack && self != .manifest }
 }
 
 /// An object's kind and name. Names are lowercase hexadecimal, digits and "-": safe on every file system.
@@ -22,22 +26,11 @@ public struct ObjectName: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { "\(kind.rawValue)/\(name)" }
 
-    /// The hash of the stored bytes that the name promises: all of it, or what follows the sequence number.
+    /// The hash of the stored bytes that the name promises: all of it, or what follows the sequence number of a
+    /// manifest, and the table's name of a filter.
     public var contentHash: ContentID? {
-        kind == .manifest
-            ? name.split(separator: "-").last.flatMap { ContentID(hex: $0) } : ContentID(hex: name)
-    }
-}
-
-/// An object's bytes in memory, for as long as a reference is kept.
-public final class ObjectBytes: Sendable {
-    nonisolated(unsafe) public let bytes: UnsafeRawBufferPointer
-    private let owner: any Sendable
-
-    /// - Parameter owner: keeps `bytes` valid and unchanged for as long as it lives.
-    public init(_ bytes: UnsafeRawBufferPointer, owner: any Sendable) {
-        self.bytes = bytes
-        self.owner = owner
+        let digits = name.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false).last
+        return digits.flatMap { ContentID(hex: Substring($0)) }
     }
 }
 
@@ -72,8 +65,11 @@ public protocol Storage: Sendable {
     /// All names of a kind, sorted.
     func list(_ kind: ObjectKind) throws -> [String]
 
-    /// The whole object, memory-mapped where that can be.
-    func map(_ object: ObjectName) throws -> ObjectBytes
+    /// Every pack, in any order; names that no pack has are left out. Faster than `list` where there are many.
+    func forEachPack(_ body: (ContentID) throws -> Void) throws
+
+    /// To read an object in pieces. What was opened can be read when the object has been removed.
+    func open(_ object: ObjectName) throws -> any ByteSource
 
     /// For what is a cache or was condemned: never for anything a snapshot needs. Absent is fine.
     func remove(_ object: ObjectName) throws

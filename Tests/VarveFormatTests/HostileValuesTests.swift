@@ -119,7 +119,7 @@ import VarveFormat
         let errors = [
             #expect(throws: VarveError.self) { try pack.withUnsafeBytes { _ = try Pack.Header($0) } },
             #expect(throws: VarveError.self) { try map.withUnsafeBytes { _ = try ExtentMapNode($0) } },
-            #expect(throws: VarveError.self) { try index.withUnsafeBytes { _ = try IndexTable($0) } },
+            #expect(throws: VarveError.self) { _ = try IndexTable(BytesInMemory(index)) },
         ]
         for error in errors { #expect(error?.code == .unsupported) }
     }
@@ -153,12 +153,10 @@ import VarveFormat
             for at in start..<start + 9 * 4 {
                 var damaged = good
                 damaged[at] = value
-                try damaged.withUnsafeBytes { bytes in
-                    let table = try IndexTable(bytes)
-                    for number in 0..<200 as Range<UInt8> {
-                        _ = table.find(
-                            [UInt8](repeating: number, count: 32).withUnsafeBytes { ContentID($0) })
-                    }
+                let table = try IndexTable(BytesInMemory(damaged))
+                for number in 0..<200 as Range<UInt8> {
+                    _ = try table.find(
+                        [UInt8](repeating: number, count: 32).withUnsafeBytes { ContentID($0) })
                 }
             }
         }
@@ -171,18 +169,16 @@ import VarveFormat
             let id = [UInt8](repeating: UInt8(number), count: 32).withUnsafeBytes { ContentID($0) }
             builder.add(id, IndexTable.Location(pack: Parser.id, offset: UInt32(number), readLength: length))
         }
-        try builder.encoded().withUnsafeBytes { bytes in
-            let table = try IndexTable(bytes)
-            for (number, length) in lengths.enumerated() {
-                let id = [UInt8](repeating: UInt8(number), count: 32).withUnsafeBytes { ContentID($0) }
-                let found = try #require(table.find(id))
-                #expect(found.offset == UInt32(number) && found.pack == Parser.id)
-                // A sixteenth more at most, and no less.
-                #expect(
-                    found.readLength >= length && found.readLength <= max(1024, length + length / 16 + 64))
-            }
-            #expect(table.find(Parser.other) == nil)
+        let table = try IndexTable(BytesInMemory(builder.encoded()))
+        for (number, length) in lengths.enumerated() {
+            let id = [UInt8](repeating: UInt8(number), count: 32).withUnsafeBytes { ContentID($0) }
+            let entry = try #require(try table.find(id))
+            let found = try #require(try table.location(entry))
+            #expect(found.offset == UInt32(number) && found.pack == Parser.id)
+            // A sixteenth more at most, and no less.
+            #expect(found.readLength >= length && found.readLength <= max(1024, length + length / 16 + 64))
         }
+        #expect(try table.find(Parser.other) == nil)
     }
 
     /// A type or encoding that nobody knows: by a newer varve if the checksum is right, else it is damage.

@@ -33,28 +33,20 @@ import VarveTestSupport
         parts[3].append((parts[2][0].0, .init(pack: packs[0], offset: 999_999, readLength: 1024)))
         parts[2][0].1.pack = packs[1]
 
-        let tables = try parts.map { part in
-            let bytes = Self.table(part)
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
-            copy.copyBytes(from: bytes)
-            return (table: try IndexTable(UnsafeRawBufferPointer(copy)), memory: copy)
-        }
-        defer { for table in tables { table.memory.deallocate() } }
-        let merge = IndexTableMerge(tables.map(\.table), repository: Self.repository) { $0 != gone }
+        let tables = try parts.map { try IndexTable(BytesInMemory(Self.table($0))) }
+        let merge = try IndexTableMerge(tables, repository: Self.repository) { $0 != gone }
         var merged: [UInt8] = []
         try merge.write { merged.append(contentsOf: $0) }
         var again: [UInt8] = []
         try merge.write { again.append(contentsOf: $0) }
         #expect(merged == again)
 
-        try merged.withUnsafeBytes { bytes in
-            let table = try IndexTable(bytes)
-            let all = parts.flatMap { $0 }.filter { $0.1.offset != 999_999 }
-            #expect(table.count == all.filter { $0.1.pack != gone }.count)
-            for (id, location) in all {
-                let found = table.find(id)
-                #expect(found == (location.pack == gone ? nil : location), "seed \(random.seed)")
-            }
+        let table = try IndexTable(BytesInMemory(merged))
+        let all = parts.flatMap { $0 }.filter { $0.1.offset != 999_999 }
+        #expect(table.count == all.filter { $0.1.pack != gone }.count)
+        for (id, location) in all {
+            let found = try table.find(id).flatMap { try table.location($0) }
+            #expect(found == (location.pack == gone ? nil : location), "seed \(random.seed)")
         }
     }
 }

@@ -68,7 +68,7 @@ struct Parser: CustomTestStringConvertible, Sendable {
             reencode: { try $0.withUnsafeBytes { try ExtentMapNode($0) }.encoded }, reserved: [6, 7]),
         Parser(
             testDescription: "index", bytes: index,
-            reencode: { try $0.withUnsafeBytes { try flatten(IndexTable($0)) } }, reserved: Array(40..<64)),
+            reencode: { try flatten(IndexTable(BytesInMemory($0))) }, reserved: Array(40..<64)),
     ]
 
     /// As a reader of a pack finds it: from the end.
@@ -84,19 +84,20 @@ struct Parser: CustomTestStringConvertible, Sendable {
     }
 
     /// All that a table tells, in order.
-    private static func flatten(_ table: IndexTable) -> [UInt8] {
+    private static func flatten(_ table: IndexTable) throws -> [UInt8] {
         var writer = ByteWriter()
         writer.raw(table.repository.bytes)
-        for number in 0..<table.packCount { writer.id(table.pack(number)) }
-        for entry in 0..<table.count {
-            writer.integer(table.key(entry).0)
-            writer.integer(table.key(entry).1)
-            let location = table.location(entry)
+        try table.forEachPack { writer.id($0) }
+        let entries = table.entries()
+        while let entry = try entries.next() {
+            writer.integer(entry.key.0)
+            writer.integer(entry.key.1)
+            let location = try table.location(entry)
             writer.integer(location?.offset ?? .max)
             writer.integer(Int64(location?.readLength ?? -1))
             writer.id(location?.pack ?? .zero)
         }
-        for id in [id, other, .zero] { writer.integer(UInt32(table.find(id)?.offset ?? .max)) }
+        for id in [id, other, .zero] { writer.integer(UInt32(try table.find(id)?.offset ?? .max)) }
         return writer.bytes
     }
 }

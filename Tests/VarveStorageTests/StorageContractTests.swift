@@ -46,9 +46,16 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
         try publish(storage, name, [1, 2, 3], [], [4, 5])
         #expect(try storage.size(of: name) == 5)
         #expect(try storage.readAll(name, limit: 5) == [1, 2, 3, 4, 5])
-        // The bytes live as long as this does.
-        let mapped = try storage.map(name)
-        withExtendedLifetime(mapped) { #expect(Array(mapped.bytes) == [1, 2, 3, 4, 5]) }
+        // In pieces, also when it has been removed; never beyond its end.
+        let opened = try storage.open(name)
+        if kind.isCache { try storage.remove(name) }
+        #expect(opened.byteCount == 5)
+        var piece: [UInt8] = [0, 0]
+        try piece.withUnsafeMutableBytes { try opened.read(at: 3, into: $0) }
+        #expect(piece == [4, 5])
+        #expect(throws: VarveError.self) {
+            try piece.withUnsafeMutableBytes { try opened.read(at: 4, into: $0) }
+        }
         for other in ObjectKind.allCases where other != kind {
             #expect(try storage.size(of: object(other, "ab")) == nil)
         }
@@ -60,7 +67,7 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
         try publish(storage, name)
         #expect(try storage.size(of: name) == 0)
         #expect(try storage.readAll(name, limit: 0).isEmpty)
-        #expect(try storage.map(name).bytes.isEmpty)
+        #expect(try storage.open(name).byteCount == 0)
     }
 
     @Test(arguments: StorageMaker.all) func publishedTwice(_ maker: StorageMaker) throws {
@@ -121,7 +128,7 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
         var buffer: [UInt8] = [0]
         let errors = [
             #expect(throws: VarveError.self) { _ = try storage.readAll(name, limit: 9) },
-            #expect(throws: VarveError.self) { _ = try storage.map(name) },
+            #expect(throws: VarveError.self) { _ = try storage.open(name) },
             #expect(throws: VarveError.self) {
                 _ = try buffer.withUnsafeMutableBytes { try storage.read(name, at: 0, into: $0) }
             },

@@ -1,0 +1,82 @@
+import Synchronization
+import VarveFormat
+import VarveStorage
+
+/// Counts what is read of opened objects and what is listed, and fails reads where it is told to.
+package final class WatchedStorage: Storage {
+    package struct Counts: Sendable {
+        package var reads = 0
+        /// Of 4 KiB.
+        package var pages = 0
+        package var lists = 0
+    }
+
+    private let storage: any Storage
+    private let isUnreadable: @Sendable (ObjectName, _ offset: Int) -> Bool
+    private let counts = Mutex<[ObjectKind: Counts]>([:])
+
+    package init(
+        _ storage: any Storage,
+        isUnreadable: @escaping @Sendable (ObjectName, Int) -> Bool = { _, _ in false }
+    ) {
+        self.storage = storage
+        self.isUnreadable = isUnreadable
+    }
+
+    package func reset() { counts.withLock { $0 = [:] } }
+    package func counts(_ kind: ObjectKind) -> Counts { counts.withLock { $0[kind] ?? Counts() } }
+
+    package func open(_ object: ObjectName) throws -> any ByteSource {
+        WatchedSource(source: try storage.open(object)) { [self] offset, length in
+            guard !isUnreadable(object, offset) else {
+                throw VarveError(.system, "\(object) can't be read at \(offset)")
+            }
+            counts.withLock {
+                $0[object.kind, default: Counts()].reads += 1
+                $0[object.kind, default: Counts()].pages += (offset + length - 1) / 4096 - offset / 4096 + 1
+            }
+        }
+    }
+
+    package func list(_ kind: ObjectKind) throws -> [String] {
+        counts.withLock { $0[kind, default: Counts()].lists += 1 }
+        return try storage.list(kind)
+    }
+
+    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
+        counts.withLock { $0[.pack, default: Counts()].lists += 1 }
+        try storage.forEachPack(body)
+    }
+
+    package var location: String { storage.location }
+
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+        try storage.publish(object, parts)
+    }
+
+    package func confirm(_ objects: [ObjectName]) throws { try storage.confirm(objects) }
+
+    package func publish(
+        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
+    ) throws -> ObjectName { try storage.publish(kind, write: write) }
+
+    package func read(
+        _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws -> Int { try storage.read(object, at: offset, into: buffer) }
+
+    package func size(of object: ObjectName) throws -> UInt64? { try storage.size(of: object) }
+    package func remove(_ object: ObjectName) throws { try storage.remove(object) }
+    package func setAside(_ object: ObjectName) throws { try storage.setAside(object) }
+}
+
+private struct WatchedSource: ByteSource {
+    let source: any ByteSource
+    let watch: @Sendable (_ offset: Int, _ length: Int) throws -> Void
+
+    var byteCount: Int { source.byteCount }
+
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        try watch(offset, buffer.count)
+        try source.read(at: offset, into: buffer)
+    }
+}
