@@ -86,6 +86,13 @@ let package = Package(
         .executableTarget(
             name: "bench-kernels", dependencies: ["VarveCodec", "VarveFormat"], path: "Tests/bench-kernels",
             swiftSettings: swiftSettings),
+        // What the index costs at so many blobs: `swift run -c release bench-index 1000 100000000`.
+        .executableTarget(
+            name: "bench-index",
+            dependencies: [
+                "VarveRepository", "VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport",
+            ],
+            path: "Tests/bench-index", swiftSettings: swiftSettings),
 
         // Test support: processes with time limits, temporary directories, the executables under test.
         .target(
