@@ -280,6 +280,9 @@ class StoredTests(unittest.TestCase):
             base = self.stored.work(blob.base, {})
             self.assertGreater(changed, 0)
             self.assertEqual(self.stored.work(identity, {}), base + changed)
+        for manifest in self.manifests:
+            self.assertGreater(self.stored.decoded_per_byte(manifest["files"]), 1)
+        self.assertIsNone(self.stored.decoded_per_byte([]))
 
     def test_changed_bytes_of_a_delta(self):
         # Base of 300 bytes, granules of 32: 2 from the start; 3 after a gap of 4, cut off at the end.

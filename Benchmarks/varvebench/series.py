@@ -47,7 +47,7 @@ class Series(Turns):
         for number in range(self.runs):
             self.at_the_end(workload, tools, number)
         if "varve" in self.order(tools, 0):
-            self.count_decoded(tools["varve"])
+            self.decoded_per_byte = self.stored.decoded_per_byte(tools["varve"].files())
         for tool in tools.values():
             shutil.rmtree(tool.directory, ignore_errors=True)
         return {
@@ -168,11 +168,6 @@ class Series(Turns):
         finally:
             os.unlink(packed)
         self.say(f"  media verified in {usage.wall:.2f} s, cold {cold.wall:.2f} s")
-
-    def count_decoded(self, tool):
-        files = tool.files()
-        size = sum(entry["size"] for entry in files)
-        self.decoded_per_byte = self.stored.decoded_bytes(files) / size
 
 
 def growth(row, measure="growth"):

@@ -22,7 +22,8 @@ def growth_table(rows, days):
             continue
         alone = growth(row, "databases")
         lines.append([
-            row.name, size(row.values["size"][0]), size(alone), over(alone, base and growth(base, "databases")),
+            row.name, size(row.values["size"][0]), size(alone),
+            over(alone, base and growth(base, "databases")),
             size(growth(row)), size(kept(row)), over(kept(row), base and kept(base)),
         ])  # fmt: skip
     return table(header, lines)
@@ -91,8 +92,8 @@ def series_text(rows, found, parameters):
     ]
     if found["decoded_per_byte"] is not None:
         parts.append(
-            f"varve decodes {found['decoded_per_byte']:.3f} bytes per byte restored (every chain, counted from "
-            "the deltas; holes cost nothing)."
+            f"varve decodes {found['decoded_per_byte']:.3f} bytes per byte restored (every chain, counted "
+            "from the deltas; holes left out)."
         )
     parts += [verify_table(rows, found), goals_table(series_goals(rows, found))]
     return "\n\n".join(parts)

@@ -110,14 +110,19 @@ class Stored:
                 (mine if entry["kind"] == kind else others).update(reached)
         return sum(self.blobs[identity].taken for identity in set(new) & (mine - others))
 
-    def decoded_bytes(self, files):
-        """How many bytes a restore of these files decodes, each extent with its whole chain."""
+    def decoded_per_byte(self, files):
+        """How many bytes a restore of these files decodes for each byte, each extent with its whole chain.
+
+        Holes count on neither side, so this is at least 1; None if there is nothing but holes.
+        """
         known = {}
-        total = 0
+        decoded = restored = 0
         for entry in files:
             for identity, is_node in self.walk(bytes.fromhex(entry.get("map", ZEROS.hex()))):
-                total += 0 if is_node else self.work(identity, known)
-        return total
+                if not is_node:
+                    decoded += self.work(identity, known)
+                    restored += self.blobs[identity].decoded
+        return decoded / restored if restored else None
 
     def work(self, identity, known):
         chain = []

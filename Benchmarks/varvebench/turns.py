@@ -1,4 +1,4 @@
-"""What measurements with several tools share: they take turns, and one that fails is left out with a reason."""
+"""What measurements with several tools share: they take turns; one that fails is left out, with a reason."""
 
 import os
 import shutil

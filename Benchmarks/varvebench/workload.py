@@ -59,7 +59,7 @@ class Workload:
         """A day's changes; removes the logs that a recovery no longer needs, as operators do."""
         chosen = self.parameters
         shares = ["--update", chosen.update, "--insert", chosen.insert, "--delete", chosen.delete]
-        self.call("day", seed, "--remove-logs", *map(str, shares), *chosen.changes)
+        return self.call("day", seed, "--remove-logs", *map(str, shares), *chosen.changes)
 
     def files(self):
         return environment_files(self.home)
@@ -73,7 +73,7 @@ class Reloaded(Workload):
 
     def day(self, seed):
         super().day(seed)
-        self.call("reload", seed, "--remove-logs")
+        return self.call("reload", seed, "--remove-logs")
 
 
 class Cloned(Workload):
@@ -88,4 +88,4 @@ class Cloned(Workload):
         self.home = f"{self.original}-clone-{self.clones}"
         shutil.rmtree(self.home, ignore_errors=True)
         run(["cp", "-a", self.original, self.home])
-        super().day(seed)
+        return super().day(seed)
