@@ -6,14 +6,15 @@ import VarveFormat
 import VarveRepository
 import VarveTestSupport
 
-/// A repository with extents of 512 bytes, and room beside it for what is restored.
+/// A repository with extents of 512 bytes by default, and room beside it for what is restored.
 final class Bench: Sendable {
     let directory: TemporaryDirectory
     let repository: Repository
 
-    init(packSize: UInt32 = 1 << 20) throws {
+    init(extentSize: UInt32 = 512, packSize: UInt32 = 1 << 20) throws {
         directory = try TemporaryDirectory()
-        repository = try TestRepository.create(at: directory.join("repository"), packSize: packSize)
+        repository = try TestRepository.create(
+            at: directory.join("repository"), extentSize: extentSize, packSize: packSize)
     }
 
     @discardableResult
