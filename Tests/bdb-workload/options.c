@@ -45,6 +45,7 @@ static const struct option known[] = {
     OPTION("ready", TEXT, ready),
     OPTION("seed", NUMBER, seed),
     OPTION("rate", NUMBER, rate),
+    OPTION("steps", NUMBER, steps),
     OPTION("aborts", NUMBER, aborts),
     OPTION("sync", FLAG, sync),
     OPTION("nosync", FLAG, nosync),
@@ -126,6 +127,7 @@ void options_parse(struct options *options, int argc, char **argv) {
         .threads = 1,
         .checkpoint_ms = 500,
         .seed = 1,
+        .steps = 3,
         .log_size = 0,
         .cache = 0,
     };

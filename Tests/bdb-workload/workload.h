@@ -28,7 +28,7 @@ struct options {
     const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready,
         *checkpoint_log;
     uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate,
-        aborts, seed;
+        aborts, seed, steps;
     double seconds, update, insert, delete_share;
     bool checksum, dirs_in_code, registered, auto_remove, auto_remove_config, subdir, multi, partition;
     bool in_memory_logs, private_regions, no_txn, cdb, sync, nosync, recover, remove_regions, keep_regions,
@@ -189,5 +189,6 @@ int command_day(const struct options *options);
 int command_reload(const struct options *options);
 int command_checkpoint(const struct options *options);
 int command_flags(const struct options *options);
+int command_history(const struct options *options);
 // `check` for the database of `generate`.
 int check_generated(const struct options *options);

@@ -1,0 +1,111 @@
+import ProcessSupport
+import Testing
+import VarveFiles
+import VarveFormat
+
+extension ProcessTests {
+    /// Long series of offline backups of an environment to which everything happens that may happen to one.
+    @Suite struct HistoryTests {
+        enum Kind: String, CaseIterable, Sendable { case plain, encrypted }
+
+        static let snapshots = Executable.isSoak ? 220 : 40
+        /// Snapshots that are recovered and verified by libdb, too.
+        static let recovered = Executable.isSoak ? 40 : 6
+
+        @Test(arguments: Kind.allCases, 0..<(Executable.isSoak ? 3 : 1))
+        func everySnapshotComesBack(_ kind: Kind, _ round: Int) throws {
+            var random = SeededGenerator(for: "everySnapshotComesBack, \(kind)")
+            for _ in 0..<round { _ = random.next() }
+            let environment = try Environment(kind)
+            var taken: [(output: BackupOutput, files: [String: String])] = []
+            for _ in 0..<Self.snapshots {
+                try environment.advance(seed: random.next() >> 1, steps: .random(in: 1...6, using: &random))
+                taken.append((try environment.backup(), try environment.checksums(environment.home)))
+            }
+            for (output, files) in taken {
+                let restored = try environment.restore(output.snapshot)
+                let found = try environment.checksums(restored)
+                #expect(Self.differences(files, found).isEmpty, "\(output.snapshot), seed \(random.seed)")
+                #expect(!found.keys.filter(Self.isLog).isEmpty, "\(output.snapshot) has no logs")
+                try Directory.removeTree(restored)
+            }
+            for (output, _) in taken.shuffled(using: &random).prefix(Self.recovered) {
+                try Directory.removeTree(try environment.restore(output.snapshot, ["--recover"]))
+            }
+            try environment.varve.run(["verify", "--content"], seconds: 300).require(0)
+            Self.expectDeltas(taken.map(\.output))
+
+            // A negative control: one snapshot is not taken for another.
+            let other = try environment.checksums(
+                try environment.restore(taken[taken.count / 2].output.snapshot))
+            #expect(!Self.differences(taken[0].files, other).isEmpty)
+        }
+
+        private static func isLog(_ path: String) -> Bool { path.hasPrefix("log.") }
+
+        /// Every database and `DB_CONFIG` must be there and the same; of the logs, those that recovery needs.
+        private static func differences(_ files: [String: String], _ found: [String: String]) -> [String] {
+            let wrong = found.filter { files[$0.key] != $0.value }.map(\.key)
+            return (wrong + files.keys.filter { found[$0] == nil && !isLog($0) }).sorted()
+        }
+
+        private static func expectDeltas(_ outputs: [BackupOutput]) {
+            let statistics = outputs.map(\.statistics)
+            #expect(statistics.reduce(0) { $0 + $1.deltaExtents } > UInt64(outputs.count))
+            let deepest = statistics.map(\.deepestChain).max() ?? 0
+            #expect(deepest > 3 && deepest <= 96, "the deepest chain has \(deepest) deltas")
+        }
+    }
+}
+
+private final class Environment {
+    let directory: TemporaryDirectory
+    let home: String
+    let varve: VarveCommand
+    private let password: String?
+
+    init(_ kind: ProcessTests.HistoryTests.Kind) throws {
+        directory = try TemporaryDirectory()
+        home = directory["environment"]
+        varve = try .initialized(directory["repository"])
+        password = kind == .encrypted ? directory["password"] : nil
+        if let password { try Text.write(LiveEnvironment.password, to: password) }
+    }
+
+    func advance(seed: UInt64, steps: Int) throws {
+        let options = ["--seed", String(seed), "--steps", String(steps), "--log-size", "300000"]
+        try run(
+            Executable.workload,
+            ["history", "--home", home] + options + (password.map { ["--encrypt", $0] } ?? [])
+        ).require(0)
+    }
+
+    func backup() throws -> BackupOutput {
+        let output = try varve.run(["backup", "--json", "--offline", "--bdb", home] + passwordFile)
+            .require(0).decode(BackupOutput.self)
+        guard !output.tainted else { throw ProcessFailure("a tainted backup: \(output)") }
+        return output
+    }
+
+    /// - Returns: the directory that it is in.
+    func restore(_ snapshot: String, _ arguments: [String] = []) throws -> String {
+        let target = directory["restored"]
+        try varve.run(
+            ["restore", snapshot, "--target", target] + arguments + (arguments.isEmpty ? [] : passwordFile)
+        )
+        .require(0)
+        return target
+    }
+
+    private var passwordFile: [String] { password.map { ["--password-file", $0] } ?? [] }
+
+    /// SHA-256 of each file of an environment but its regions, by its path beneath.
+    func checksums(_ environment: String) throws -> [String: String] {
+        let paths = try FileTree.files(in: environment).map { String($0.dropFirst(environment.count + 1)) }
+            .filter { !$0.hasPrefix("__db.") && !$0.hasPrefix(".varve") }
+        let lines = try run("sha256sum", paths, directory: environment).require(0).output.split(
+            separator: "\n")
+        return Dictionary(
+            uniqueKeysWithValues: lines.map { (String($0.dropFirst(66)), String($0.prefix(64))) })
+    }
+}
