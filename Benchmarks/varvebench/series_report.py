@@ -141,25 +141,32 @@ def workloads_table(found, rows, names):
         own = rows[name]
         lines.append(
             [name, size(measured["source_bytes"][0])]
-            + [size(first_size(own[tool])) for tool in names]
-            + [size(mean_growth(own[tool])) for tool in names]
-            + [marked(own, mean_growth, best_peer(own, mean_growth)), marked(own, whole_size, None)]
+            + [size(first_size(own[tool])) + flag(own, tool, first_size) for tool in names]
+            + [size(mean_growth(own[tool])) + flag(own, tool, mean_growth) for tool in names]
+            + [ratio_to(own, mean_growth, best_peer(own, mean_growth)), ratio_to(own, whole_size, None)]
             + [restored(own)]
         )
     return table(header, lines)
 
 
-def marked(rows, measure_of, scale):
-    """varve's figure ÷ `scale` (by default the base's), with `!` if it is more than the base's."""
-    varve, base = rows.get("varve"), rows.get(BASE)
-    mine = measure_of(varve) if varve else None
-    other = measure_of(base) if base else None
-    flag = " !" if mine is not None and other is not None and mine > other else ""
-    return over(mine, other if scale is None else scale) + flag
+def of_tool(rows, name, measure_of):
+    return measure_of(rows[name]) if name in rows and not rows[name].failed else None
+
+
+def flag(rows, name, measure_of):
+    """`!` if this is varve and it has more of it than the base."""
+    mine, base = of_tool(rows, name, measure_of), of_tool(rows, BASE, measure_of)
+    return " !" if name == "varve" and mine is not None and base is not None and mine > base else ""
+
+
+def ratio_to(rows, measure_of, scale):
+    """varve's figure ÷ `scale` (by default the base's)."""
+    other = of_tool(rows, BASE, measure_of) if scale is None else scale
+    return over(of_tool(rows, "varve", measure_of), other) + flag(rows, "varve", measure_of)
 
 
 def restored(rows):
-    reasons = [f"{row.name}: {row.reason}" for row in rows.values() if not row.identical]
+    reasons = [f"{row.name}: {row.reason}" for row in rows.values() if row.failed or not row.identical]
     return "; ".join(reasons) or "all"
 
 
