@@ -52,7 +52,8 @@ class RealTests(unittest.TestCase):
 
     def test_what_the_application_does_is_whole(self):
         for method, steps in (
-            ("btree", ["compact", "reload"]), ("hash", ["reload"]), ("recno", []), ("queue", []), ("heap", []),
+            ("btree", ["compact", "reload"]), ("hash", ["reload"]),
+            ("recno", []), ("queue", []), ("heap", []),
         ):  # fmt: skip
             with self.subTest(method=method):
                 home = os.path.join(self.work, method)

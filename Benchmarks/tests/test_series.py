@@ -127,7 +127,8 @@ class WorkloadTests(unittest.TestCase):
         self.assertEqual([cell.strip() for cell in lines[2].split("|") if "!" in cell], ["100 B !"])
         self.assertEqual(lines[3].count("!"), 4, lines[3])
         self.assertIn("1.010 !", lines[3])
-        lines = series_report.workloads_table({"a": found["a"]}, {"a": rows_failed}, ["varve", "restic"]).splitlines()
+        only = {"a": found["a"]}
+        lines = series_report.workloads_table(only, {"a": rows_failed}, ["varve", "restic"]).splitlines()
         self.assertNotIn("!", lines[2])
         self.assertIn("out of ink", series_report.restored(rows_failed))
 
