@@ -61,6 +61,14 @@ void varve_lanes_hash(enum varve_lanes_kernel kernel, const uint64_t initial[8],
     }
 }
 
+void varve_lanes_update(enum varve_lanes_kernel kernel, uint64_t state[8 * VARVE_LANES],
+                        const uint8_t *const *buffers, unsigned count, size_t blocks, uint64_t hashed) {
+    if (count == 0 || count > VARVE_LANES) __builtin_trap();
+    const uint8_t *at[VARVE_LANES];
+    for (unsigned lane = 0; lane < VARVE_LANES; lane++) at[lane] = buffers[lane < count ? lane : 0];
+    compressor(kernel, count)((uint64_t(*)[VARVE_LANES])state, at, blocks, hashed + BLOCK, 0);
+}
+
 #else
 
 bool varve_lanes_supported(enum varve_lanes_kernel kernel) {
@@ -71,6 +79,12 @@ bool varve_lanes_supported(enum varve_lanes_kernel kernel) {
 void varve_lanes_hash(enum varve_lanes_kernel kernel, const uint64_t initial[8],
                       const uint8_t *const *buffers, unsigned count, size_t length, uint8_t *digests) {
     (void)kernel, (void)initial, (void)buffers, (void)count, (void)length, (void)digests;
+    __builtin_trap();
+}
+
+void varve_lanes_update(enum varve_lanes_kernel kernel, uint64_t state[8 * VARVE_LANES],
+                        const uint8_t *const *buffers, unsigned count, size_t blocks, uint64_t hashed) {
+    (void)kernel, (void)state, (void)buffers, (void)count, (void)blocks, (void)hashed;
     __builtin_trap();
 }
 

@@ -17,7 +17,7 @@ extension Hasher {
         public var isSupported: Bool { code.map(varve_lanes_supported) ?? true }
 
         /// Nil: not one of the kernels of `CBlake2Lanes`.
-        fileprivate var code: varve_lanes_kernel? {
+        var code: varve_lanes_kernel? {
             switch self {
             case .avx512: VARVE_LANES_AVX512
             case .avx2: VARVE_LANES_AVX2

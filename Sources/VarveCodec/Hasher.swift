@@ -21,6 +21,15 @@ public struct Hasher {
         blake2b_init_param(&state, &parameters)
     }
 
+    /// An unkeyed hash that goes on where another implementation stopped, after whole blocks.
+    ///
+    /// - Precondition: `words` are the eight of the state; what was hashed was not all.
+    init(resuming words: [UInt64], hashed: UInt64) {
+        self.init()
+        withUnsafeMutableBytes(of: &state.h) { $0.copyBytes(from: words.withUnsafeBytes(Array.init)) }
+        state.t.0 = hashed
+    }
+
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         blake2b_update(&state, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
     }

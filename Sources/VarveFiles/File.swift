@@ -118,6 +118,9 @@ public struct File: ~Copyable, Sendable {
     }
 
     /// Tells the kernel how the file will be read; it may ignore it, so there is nothing to throw.
+    /// Starts to read the whole file into the page cache, and does not wait for it.
+    public borrowing func adviseNeeded() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_WILLNEED) }
+
     public borrowing func adviseSequential() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL) }
 
     /// Closes and reports what only shows here (delayed write errors on network file systems).

@@ -41,6 +41,8 @@ public struct VerificationReport: Codable, Sendable {
     public var isGood: Bool { findings.isEmpty && losses.isEmpty }
 }
 
+typealias ListedObject = (object: ObjectName, size: UInt64)
+
 /// Proves that what is stored can be read.
 ///
 /// A finding is never thrown: everything is looked at, and the report lists all of it.
@@ -71,7 +73,7 @@ public final class Verifier: Sendable {
 
     /// Every object, and every file that is where none should be. Manifests before packs: a backup may be at work,
     /// and what a snapshot needs is there before its manifest.
-    func listObjects() throws -> [(object: ObjectName, size: UInt64)] {
+    func listObjects() throws -> [ListedObject] {
         var objects: [(ObjectName, UInt64)] = []
         for kind in [ObjectKind.manifest, .index, .filter, .pack] {
             for name in try repository.storage.list(kind) {
@@ -94,20 +96,26 @@ public final class Verifier: Sendable {
 
     /// Runs `body` for each object on several processors; reports progress in bytes.
     func forEach(
-        _ objects: [(object: ObjectName, size: UInt64)],
-        _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
+        _ objects: [ListedObject], _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
     ) throws {
-        let total = objects.reduce(0) { $0 + $1.size }
+        try forEach(objects.map { [$0] }) { for (object, size) in $0 { body(object, size) } }
+    }
+
+    /// The same, for several objects at once.
+    func forEach(
+        _ groups: [[ListedObject]], _ body: @escaping @Sendable ([ListedObject]) -> Void
+    ) throws {
+        let total = groups.joined().reduce(0) { $0 + $1.size }
         let counters = Counters()
         let workers = (0..<Host.workers).map { _ in
             WorkerThread { [self] in
                 while !isCancelled() {
                     let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < objects.count else { return }
-                    let (object, size) = objects[index]
-                    body(object, size)
+                    guard index < groups.count, let first = groups[index].first else { return }
+                    body(groups[index])
+                    let size = groups[index].reduce(0) { $0 + $1.size }
                     let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
-                    progress("\(object)", bytes, total)
+                    progress("\(first.object)", bytes, total)
                 }
             }
         }

@@ -122,6 +122,8 @@ public final class DirectoryStorage: Storage {
         try file(object).file.read(into: buffer, at: offset)
     }
 
+    public func willRead(_ object: ObjectName) { try? file(object).file.adviseNeeded() }
+
     private func file(_ object: ObjectName) throws -> OpenFile {
         if let open = openPacks.withLock({ $0.find(object) }) { return open }
         let opened = try reportingMissing(object) { OpenFile(try File.open(reading: path(of: object))) }

@@ -59,6 +59,9 @@ public protocol Storage: Sendable {
     func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
         -> Int
 
+    /// The whole object will be read soon: where that helps, reading begins now. Never fails.
+    func willRead(_ object: ObjectName)
+
     /// Nil if there is no such object.
     func size(of object: ObjectName) throws -> UInt64?
 
@@ -90,6 +93,8 @@ extension Storage {
             count = try read(object, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
         }
     }
+
+    public func willRead(_ object: ObjectName) {}
 
     public func missing(_ object: ObjectName) -> VarveError {
         VarveError(

@@ -33,3 +33,9 @@ bool varve_lanes_supported(enum varve_lanes_kernel kernel);
  * instruction. */
 void varve_lanes_hash(enum varve_lanes_kernel kernel, const uint64_t initial[8],
                       const uint8_t *const *buffers, unsigned count, size_t length, uint8_t *digests);
+
+/* The same in pieces: hashes `blocks` whole blocks of 128 bytes of each buffer into `state`, which has word i of
+ * lane l at [8 * i + l]. `hashed` bytes of each lane came before; the last block of a message must not be among
+ * these, it is hashed in another way (RFC 7693, section 3.2). Lanes from `count` on keep no useful state. */
+void varve_lanes_update(enum varve_lanes_kernel kernel, uint64_t state[8 * VARVE_LANES],
+                        const uint8_t *const *buffers, unsigned count, size_t blocks, uint64_t hashed);
