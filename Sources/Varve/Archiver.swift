@@ -71,6 +71,8 @@ private final class ArchiveSession: CaptureSink {
     private var bytesTotal: UInt64?
     /// What was noticed of the repository itself.
     private(set) var warnings: [Manifest.Warning] = []
+    /// Files that were not read.
+    private var takenOver: [Manifest.File] = []
 
     init(
         writer: RepositoryWriter, parent: ParentSnapshot?, cancellation: Cancellation,
@@ -183,9 +185,48 @@ private final class ArchiveSession: CaptureSink {
         }
     }
 
+    /// Damage in a tainted snapshot is noticed and said again only where it is read again.
+    func previous(_ path: String) -> Manifest.File? {
+        var file = parent?.file(path)
+        if parent?.isTainted == true { file?.identity = nil }
+        return file
+    }
+
+    /// Its map is walked, and the index asked for every extent: what is lost would not be stored anew otherwise.
+    func takeOver(_ source: SourceFile) throws -> Bool {
+        precondition(file == nil, "takeOver without end")
+        guard let previous = previous(source.path) else { return false }
+        do {
+            var map = try ExtentMapReader(previous, reader: parentReader)
+            while let extent = try map.next() {
+                try cancellation.check()
+                guard parentReader.contains(extent.id) else { return false }
+            }
+        } catch let error as VarveError where error.code != .interrupted {
+            // Said by `openParent`, once the file is delivered.
+            return false
+        }
+        var tally = Manifest.Tally()
+        let extents = (previous.size + UInt64(extentSize) - 1) / UInt64(extentSize)
+        tally.unread = .init(count: extents, bytes: previous.size)
+        takenOver.append(
+            Manifest.File(
+                path: source.path, kind: source.kind, size: previous.size, attributes: source.attributes,
+                map: previous.map, database: previous.database, log: previous.log, tally: tally,
+                identity: previous.identity, reading: Reading.unchanged.rawValue))
+        bytesDone += previous.size
+        progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
+        return true
+    }
+
     func finish() throws -> ([Manifest.File], Manifest.Statistics) {
         try pipeline.drain()
-        return (collector.files.sorted { $0.path < $1.path }, collector.statistics)
+        var statistics = collector.statistics
+        if !takenOver.isEmpty {
+            statistics.unreadFiles = UInt64(takenOver.count)
+            statistics.unreadBytes = takenOver.reduce(0) { $0 + $1.size }
+        }
+        return ((collector.files + takenOver).sorted { $0.path < $1.path }, statistics)
     }
 
     func close() { pipeline.close() }
@@ -240,7 +281,8 @@ private final class ExtentCollector: @unchecked Sendable {
         files.append(
             Manifest.File(
                 path: source.path, kind: source.kind, size: facts.size, attributes: source.attributes,
-                map: root?.hex, database: facts.database, log: facts.log, tally: tally))
+                map: root?.hex, database: facts.database, log: facts.log, tally: tally,
+                identity: facts.identity, reading: facts.reading?.rawValue))
         statistics.add(tally)
         tally = Manifest.Tally()
     }

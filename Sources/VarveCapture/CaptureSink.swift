@@ -29,11 +29,20 @@ public struct SourceFileFacts: Sendable, Hashable {
     public var size: UInt64
     public var database: Manifest.Database?
     public var log: Manifest.Log?
+    /// By which a later backup tells that the file is the same; nil where it can't.
+    public var identity: Manifest.File.Identity?
+    /// Why it was read, where it might not have been.
+    public var reading: Reading?
 
-    public init(size: UInt64, database: Manifest.Database? = nil, log: Manifest.Log? = nil) {
+    public init(
+        size: UInt64, database: Manifest.Database? = nil, log: Manifest.Log? = nil,
+        identity: Manifest.File.Identity? = nil, reading: Reading? = nil
+    ) {
         self.size = size
         self.database = database
         self.log = log
+        self.identity = identity
+        self.reading = reading
     }
 }
 
@@ -66,6 +75,14 @@ public protocol CaptureSink: AnyObject {
     func begin(_ file: SourceFile) throws
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws
     func end(_ facts: SourceFileFacts) throws
+
+    /// What the snapshot before, of the same source, says of a file; nil if there is none.
+    func previous(_ path: String) -> Manifest.File?
+
+    /// Takes a file over as the snapshot before has it, in place of `begin`, writes and `end`.
+    ///
+    /// - Returns: false if that can't be done because the repository no longer has all of it: it must be delivered.
+    func takeOver(_ file: SourceFile) throws -> Bool
 }
 
 /// Something that can be backed up.
@@ -81,4 +98,6 @@ public protocol CaptureSource {
 
 extension CaptureSink {
     public func expect(totalBytes: UInt64) {}
+    public func previous(_ path: String) -> Manifest.File? { nil }
+    public func takeOver(_ file: SourceFile) throws -> Bool { false }
 }

@@ -16,6 +16,8 @@ extension Manifest {
             }
         }
 
+        /// Not read, because the file can't have changed since the snapshot before.
+        public var unread = Part()
         /// All zeros: nothing stands for them in the repository.
         public var zeros = Part()
         /// As in the snapshot before, at the same place.
@@ -48,13 +50,14 @@ extension Manifest.Tally {
 
     private static var parts: [(key: CodingKeys, path: WritableKeyPath<Self, Part>)] {
         [
-            (.zeros, \.zeros), (.unchanged, \.unchanged), (.deduplicated, \.deduplicated),
+            (.unread, \.unread), (.zeros, \.zeros), (.unchanged, \.unchanged),
+            (.deduplicated, \.deduplicated),
             (.deltas, \.deltas), (.whole, \.whole), (.maps, \.maps),
         ]
     }
 
     private enum CodingKeys: String, CodingKey {
-        case zeros, unchanged, deduplicated, deltas, whole, maps
+        case unread, zeros, unchanged, deduplicated, deltas, whole, maps
     }
 
     public init(from decoder: any Decoder) throws {

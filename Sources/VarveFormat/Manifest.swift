@@ -156,10 +156,14 @@ extension Manifest {
         public var log: Log?
         /// What the backup found; nil in manifests from before it was recorded.
         public var tally: Tally?
+        /// Nil where a later backup must read it in any case.
+        public var identity: Identity?
+        /// Why it was read, or `unchanged` if it was not (`Reading`); nil where that was no question.
+        public var reading: String?
 
         public init(
             path: String, kind: Kind, size: UInt64, attributes: Attributes, map: String?, database: Database?,
-            log: Log?, tally: Tally? = nil
+            log: Log?, tally: Tally? = nil, identity: Identity? = nil, reading: String? = nil
         ) {
             self.path = path
             self.kind = kind
@@ -169,6 +173,8 @@ extension Manifest {
             self.database = database
             self.log = log
             self.tally = tally
+            self.identity = identity
+            self.reading = reading
         }
     }
 
@@ -280,6 +286,9 @@ extension Manifest {
         public var deltaBytes: UInt64 = 0
         /// The most deltas that one of them needs to be decoded.
         public var deepestChain: UInt64 = 0
+        /// What was taken over from the snapshot before without being read; nil for none.
+        public var unreadFiles: UInt64?
+        public var unreadBytes: UInt64?
         public init() {}
     }
 }

@@ -40,6 +40,9 @@ public final class BlobReader {
         try trustingIndexOnce { try decode(id, type, into: buffer) }
     }
 
+    /// Whether the index knows the blob; it is not looked at.
+    public func contains(_ id: ContentID) -> Bool { index.find(id) != nil }
+
     /// Every version on the way to a blob, the one that stands alone first, none of them checked.
     func readVersions(
         of id: ContentID, _ type: BlobType, visit: (ContentID, UnsafeRawBufferPointer) throws -> Void

@@ -25,10 +25,13 @@ public struct ParentFile {
 /// An earlier snapshot of the same source.
 public struct ParentSnapshot: Sendable {
     public var reference: SnapshotReference
+    /// Something in it is damaged, as the manifest says.
+    public var isTainted: Bool
     private var files: [String: Manifest.File]
 
     public init(reference: SnapshotReference, manifest: Manifest) {
         self.reference = reference
+        isTainted = manifest.tainted
         files = Dictionary(manifest.files.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
     }
 

@@ -33,6 +33,8 @@ public struct SnapshotStatistics: Codable, Hashable, Sendable {
         public var size: UInt64
         /// Nil if the manifest is from before it was recorded.
         public var tally: Manifest.Tally?
+        /// As `Manifest.File.reading`.
+        public var reading: String?
         public var stored = Stored()
         public var restore = Restore()
     }
@@ -153,7 +155,7 @@ private struct BlobSurvey {
 
     mutating func file(_ file: Manifest.File) throws -> SnapshotStatistics.File {
         var result = SnapshotStatistics.File(
-            path: file.path, kind: file.kind, size: file.size, tally: file.tally)
+            path: file.path, kind: file.kind, size: file.size, tally: file.tally, reading: file.reading)
         if let root = file.map.flatMap({ ContentID(hex: $0) }), root != .zero {
             _ = try survey(root, .map, into: &result.stored)
         }

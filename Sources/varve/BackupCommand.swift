@@ -33,6 +33,12 @@ struct BackupCommand: ParsableCommand {
     @Flag(help: "Store every log file there is, also those that this snapshot's recovery does not need.")
     var allLogs = false
 
+    @Flag(
+        help:
+            "Read every file, also those that can't have changed since the snapshot before (--offline, --direct)."
+    )
+    var force = false
+
     func validate() throws {
         if offline && direct { throw ValidationError("--offline and --direct exclude each other") }
     }
@@ -73,6 +79,7 @@ struct BackupCommand: ParsableCommand {
         var environment = try environment.options()
         environment.only = only
         environment.allLogs = allLogs
+        environment.readsAll = force
         if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name) }
         let helper = HelperOptions(
             password: try self.environment.password.read(),
@@ -85,6 +92,9 @@ struct BackupCommand: ParsableCommand {
         let statistics = result.manifest.statistics
         var text = "snapshot \(result.snapshot): \(ByteCount(statistics.sourceBytes)) read in "
         text += "\(rate(statistics.sourceBytes, seconds)); \(ByteCount(statistics.storedBytes)) added"
+        if let unread = statistics.unreadBytes {
+            text += "; \(ByteCount(unread)) unchanged and not read"
+        }
         if let recovery = result.manifest.recovery {
             text += "; restores to \(recovery.recoverableTo.toSeconds)"
         }

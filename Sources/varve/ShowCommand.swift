@@ -46,7 +46,8 @@ struct ShowCommand: ParsableCommand {
             if let largest = recovery.largestPageLSN { rows.append(["newest page", "\(largest)"]) }
         }
         let statistics = manifest.statistics
-        rows.append(["files", "\(manifest.files.count), \(ByteCount(manifest.totalBytes))"])
+        let unread = statistics.unreadFiles.map { "; \($0) of them unchanged and not read" } ?? ""
+        rows.append(["files", "\(manifest.files.count), \(ByteCount(manifest.totalBytes))\(unread)"])
         rows.append([
             "added",
             "\(ByteCount(statistics.storedBytes)) for \(statistics.newExtents) new of \(statistics.extents) extents; "

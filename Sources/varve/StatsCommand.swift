@@ -8,7 +8,7 @@ struct StatsCommand: ParsableCommand {
         commandName: "stats",
         abstract: "Show what a snapshot's backup found and added, and what a restore of it takes.",
         discussion: """
-            What the backup found is counted in extents: zeros, unchanged since the snapshot before, deduplicated \
+            What the backup found is counted in extents: not read (unchanged by the file's times), zeros, unchanged since the snapshot before, deduplicated \
             (stored already from elsewhere), stored as deltas, stored whole. The rest is computed from the headers of \
             the stored blobs; nothing is decoded. A blob that several files share counts with the first of them.
 
@@ -58,7 +58,8 @@ struct StatsCommand: ParsableCommand {
             ])
         }
         let rows: [(String, Manifest.Tally.Part)] = [
-            ("zeros", tally.zeros), ("unchanged", tally.unchanged), ("deduplicated", tally.deduplicated),
+            ("not read", tally.unread), ("zeros", tally.zeros), ("unchanged", tally.unchanged),
+            ("deduplicated", tally.deduplicated),
             ("as deltas", tally.deltas), ("whole", tally.whole), ("maps", tally.maps),
             ("added", tally.added),
         ]
@@ -127,11 +128,12 @@ struct StatsCommand: ParsableCommand {
 
     private static func files(_ statistics: SnapshotStatistics) -> String {
         let header = [
-            "SIZE", "UNCHANGED", "DEDUPLICATED", "DELTAS", "WHOLE", "ADDED", "STORED", "CHAIN", "WORK",
+            "SIZE", "READ", "UNCHANGED", "DEDUPLICATED", "DELTAS", "WHOLE", "ADDED", "STORED", "CHAIN",
+            "WORK",
             "PATH",
         ]
         let rows = statistics.files.map(row)
-        return table([header] + rows, rightAligned: Set(0...8))
+        return table([header] + rows, rightAligned: Set([0] + (2...9)))
     }
 
     private static func row(_ file: SnapshotStatistics.File) -> [String] {
@@ -139,7 +141,8 @@ struct StatsCommand: ParsableCommand {
             file.tally.map { "\(ByteCount(bytes($0)))" } ?? "?"
         }
         return [
-            "\(ByteCount(file.size))", found(\.unchanged.bytes), found(\.deduplicated.bytes),
+            "\(ByteCount(file.size))", file.reading ?? "-", found(\.unchanged.bytes),
+            found(\.deduplicated.bytes),
             found(\.deltas.bytes), found(\.whole.bytes), found(\.added.stored),
             "\(ByteCount(file.stored.all.stored))", file.restore.deepest.map { "\($0)" } ?? "-",
             file.restore.work.map(fixed) ?? "-", file.path,

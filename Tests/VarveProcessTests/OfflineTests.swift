@@ -54,7 +54,7 @@ extension ProcessTests {
         func directReadsOnXFS(_ configuration: EnvironmentConfiguration) throws {
             let directory = try TemporaryDirectory()
             let mounted: LoopMount
-            switch try LoopMount.xfs(in: directory) {
+            switch try LoopMount.make(.xfs, in: directory) {
             case .success(let mount): mounted = mount
             case .failure(let reason): return print("directReadsOnXFS: skipped, \(reason)")
             }
@@ -79,33 +79,5 @@ extension ProcessTests {
             try environment.requireFlagsAsBefore()
             try environment.workload.stop()
         }
-    }
-}
-
-/// A file system in a file.
-private struct LoopMount {
-    let path: String
-
-    enum Result {
-        case success(LoopMount)
-        case failure(String)
-    }
-
-    static func xfs(in directory: TemporaryDirectory) throws -> Result {
-        guard Host.isRoot else { return .failure("only root can mount") }
-        guard Executable.inPath("mkfs.xfs") != nil else { return .failure("there is no mkfs.xfs") }
-        let image = directory["image"]
-        try run("truncate", ["-s", "3G", image]).require(0)
-        try run("mkfs.xfs", ["-q", image]).require(0)
-        let path = directory["mounted"]
-        try Directory.create(path)
-        let mounted = try run("mount", ["-t", "xfs", "-o", "loop", image, path])
-        guard mounted.code == 0 else { return .failure("XFS can't be mounted: \(mounted.errors)") }
-        return .success(LoopMount(path: path))
-    }
-
-    func unmount() {
-        // Lazily if it must be: nothing of a test stays mounted.
-        if (try? run("umount", [path]).code) != 0 { _ = try? run("umount", ["-l", path]) }
     }
 }

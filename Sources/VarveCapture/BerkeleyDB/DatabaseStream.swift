@@ -68,8 +68,13 @@ struct DatabaseStream {
 
     /// Says what was learned, and ends the file at the sink.
     ///
+    /// - Parameters:
+    ///   - identity: of the file that was read, if it tells whether it has changed since.
+    ///   - reading: why it was read.
     /// - Returns: the largest LSN, `.zero` if there is none.
-    consuming func finish(_ warnings: CaptureWarnings) throws -> LSN {
+    consuming func finish(
+        _ warnings: CaptureWarnings, identity: Manifest.File.Identity? = nil, reading: Reading? = nil
+    ) throws -> LSN {
         guard let header = file.header else { return .zero }
         warnings.add(result, path: file.restored)
         var uid: String?
@@ -80,7 +85,7 @@ struct DatabaseStream {
             pages: (end + pageSize - 1) / pageSize,
             uid: uid, bigEndian: header.byteOrder == .big, checksums: header.hasChecksums,
             encrypted: header.isEncrypted, largestLSN: result.largestLSN == .zero ? nil : result.largestLSN)
-        try sink.end(SourceFileFacts(size: end, database: facts))
+        try sink.end(SourceFileFacts(size: end, database: facts, identity: identity, reading: reading))
         return result.largestLSN
     }
 }

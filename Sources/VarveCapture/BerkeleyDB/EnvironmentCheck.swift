@@ -73,14 +73,16 @@ extension CaptureWarnings {
 struct PageCapture {
     let sink: any CaptureSink
     let warnings: CaptureWarnings
+    let unchanged: UnchangedFiles
     private(set) var largestLSN = LSN.zero
     private(set) var largestFile: String?
     /// Restored paths of what was delivered.
     private(set) var delivered: Set<String> = []
 
-    init(sink: any CaptureSink, warnings: CaptureWarnings) {
+    init(sink: any CaptureSink, warnings: CaptureWarnings, unchanged: UnchangedFiles) {
         self.sink = sink
         self.warnings = warnings
+        self.unchanged = unchanged
     }
 
     mutating func note(_ lsn: LSN, of file: EnvironmentFile) {
@@ -88,7 +90,8 @@ struct PageCapture {
         if lsn > largestLSN { (largestLSN, largestFile) = (lsn, file.path) }
     }
 
-    /// Reads a database with plain reads of whole pages; a placeholder or configuration file as it is.
+    /// Reads a database with plain reads of whole pages, unless it can't have changed since the snapshot before; a
+    /// placeholder or configuration file as it is.
     ///
     /// - Parameter mayVanish: of a live environment, where the application may remove it: it is left out
     ///   then.
@@ -98,9 +101,18 @@ struct PageCapture {
             let lsn = try open(
                 file, mayVanish: mayVanish,
                 { source in
+                    let identity = try unchanged.identity(of: source)
+                    let previous = sink.previous(file.restored)
+                    var reading = unchanged.decide(file, identity, previous: previous)
+                    if reading == .unchanged {
+                        if try sink.takeOver(file.source) { return previous?.database?.largestLSN ?? .zero }
+                        reading = .lost
+                    }
                     var stream = try DatabaseStream(file, into: sink)
                     try stream.readAll(source)
-                    return try stream.finish(warnings)
+                    let isSettled = identity.isSame(as: try unchanged.identity(of: source))
+                    return try stream.finish(
+                        warnings, identity: isSettled ? identity : nil, reading: reading)
                 })
         else { return }
         note(lsn, of: file)

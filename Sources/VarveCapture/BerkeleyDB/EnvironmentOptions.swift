@@ -13,18 +13,21 @@ public struct EnvironmentOptions: Sendable, Hashable {
     public var only: [String]
     /// Every log file that is there, also those that recovery of this backup does not need.
     public var allLogs: Bool
+    /// Also files that can't have changed since the snapshot before; a live capture reads them anyway.
+    public var readsAll: Bool
 
     /// As manifests name it: absolute, without symbolic links; nil if it is not there.
     var resolvedHome: String? { try? Path.resolve(home) }
 
     public init(
         home: String, dataDirectories: [String] = [], logDirectory: String? = nil, only: [String] = [],
-        allLogs: Bool = false
+        allLogs: Bool = false, readsAll: Bool = false
     ) {
         self.home = home
         self.dataDirectories = dataDirectories
         self.logDirectory = logDirectory
         self.only = only
         self.allLogs = allLogs
+        self.readsAll = readsAll
     }
 }

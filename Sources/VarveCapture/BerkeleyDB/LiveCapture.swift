@@ -47,7 +47,9 @@ final class LiveCapture {
         self.layout = layout
         self.sink = sink
         self.reading = reading
-        pages = PageCapture(sink: sink, warnings: warnings)
+        pages = PageCapture(
+            sink: sink, warnings: warnings,
+            unchanged: UnchangedFiles(margin: UnchangedFiles.directMargin, readsAll: options.readsAll))
         lock = try EnvironmentLock(home: layout.home)
         guard let helperOptions else {
             helper = nil

@@ -41,7 +41,9 @@ public final class OfflineSource: CaptureSource {
         defer { keeper.close() }
 
         listing.report(selected, logs: keeper, to: sink)
-        var pages = PageCapture(sink: sink, warnings: warnings)
+        var pages = PageCapture(
+            sink: sink, warnings: warnings,
+            unchanged: UnchangedFiles(margin: UnchangedFiles.offlineMargin, readsAll: options.readsAll))
         for file in selected.configurations { try pages.copyPlain(file) }
         for file in selected.databases { try pages.readDirectly(file) }
         let logs = LogCapture(
