@@ -54,6 +54,7 @@ public struct SnapshotStatistics: Codable, Hashable, Sendable {
     public var manifestBytes: UInt64
     public var packs: Objects
     public var indexes: Objects
+    public var filters: Objects
     public var manifests: Objects
 }
 
@@ -120,7 +121,8 @@ extension Repository {
         let object = ObjectName(.manifest, reference.name)
         var result = SnapshotStatistics(
             snapshot: reference.description, manifestBytes: try storage.size(of: object) ?? 0,
-            packs: try objects(.pack), indexes: try objects(.index), manifests: try objects(.manifest))
+            packs: try objects(.pack), indexes: try objects(.index), filters: try objects(.filter),
+            manifests: try objects(.manifest))
         var survey = BlobSurvey(reader: BlobReader(index: try openIndex(), storage: storage))
         result.tally = Manifest.Tally()
         for file in manifest.files {

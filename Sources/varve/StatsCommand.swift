@@ -104,6 +104,7 @@ struct StatsCommand: ParsableCommand {
         rows.append([
             "repository",
             "\(describe(statistics.packs, "pack")), \(describe(statistics.indexes, "index table")),"
+                + " \(describe(statistics.filters, "filter")),"
                 + " \(describe(statistics.manifests, "manifest"))",
         ])
         return rows
