@@ -56,7 +56,8 @@ class Varve(Tool):
     def init(self):
         return self.call("init")
 
-    # --all-logs: the peers are given every log that is there, so varve stores every one too.
+    # --all-logs: the peers are given every log that is there, so varve stores every one too. --force: all files are
+    # read, as the goals want it.
     def backup(self, home, names, day, **options):
         password = ["--password-file", self.password_file] if self.password_file else []
         return self.call("backup", "--bdb", home, "--offline", "--all-logs", *password, **options)
