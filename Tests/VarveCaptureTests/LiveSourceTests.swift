@@ -125,6 +125,24 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         #expect(checked.status == 0, "\(checked.errors)")
     }
 
+    /// A hard link would be one of the symbolic link: such logs are held open.
+    @Test func logsBehindSymbolicLinksAreHeld() throws {
+        let scratch = try Scratch()
+        let writer = try LiveWriter(scratch, ["--log-size", "300000", "--rate", "500"])
+        let away = try scratch.make("away")
+        let log = Path.join(writer.home, "log.0000000001")
+        try Directory.rename(log, to: Path.join(away, "log.0000000001"))
+        #expect(symlink("../away/log.0000000001", log) == 0)
+        let sink = KeepingSink()
+        let summary = try LiveSource(.init(home: writer.home, allLogs: true), helper: helper).capture(
+            into: sink)
+        writer.stop()
+        #expect(try #require(summary.recovery).firstLog >= 1)
+        #expect(sink["log.0000000001"]?.facts?.log?.validLength ?? 0 > 1000)
+        let finished = try TestEnvironment.check(sink, in: scratch)
+        #expect(finished.status == 0, "\(finished.output)\(finished.errors)")
+    }
+
     @Test func aClosedEnvironmentIsNotLive() throws {
         let scratch = try Scratch()
         let environment = try TestEnvironment(scratch)

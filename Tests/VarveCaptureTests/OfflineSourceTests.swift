@@ -79,6 +79,42 @@ import VarveFormat
         #expect(try #require(summary.recovery).endOfLog < end)
     }
 
+    /// libdb's own names for temporary files are left out; a user's that only looks a little like one is not.
+    @Test func temporaryFilesAreLeftOutAndOthersAreNot() throws {
+        let scratch = try Scratch()
+        let environment = try TestEnvironment(scratch)
+        try scratch.write("text", "one\n1\n")
+        let temporary = ["BDB12345", "BDBa2345", "BDBzz345"]
+        let others = ["BDBdata1", "BDB1a234", "BDB1234", "BDB123456", "BDBabcd1"]
+        for name in temporary + others {
+            let path = Path.join(environment.home, name)
+            let made = try Tool.run(
+                "/usr/bin/db5.3_load", ["-T", "-t", "btree", "-f", Path.join(scratch.path, "text"), path])
+            #expect(made.status == 0, "\(made.errors)")
+        }
+        let (sink, summary) = try capture(.init(home: environment.home))
+        #expect(Set(sink.paths.filter { $0.hasPrefix("BDB") }) == Set(others))
+        let named = summary.warnings.filter { $0.code == "temporary-file" }.compactMap(\.path)
+        #expect(Set(named.map(Path.name)) == Set(temporary))
+    }
+
+    /// As libdb follows it.
+    @Test func aLogBehindASymbolicLinkIsRead() throws {
+        let scratch = try Scratch()
+        let environment = try TestEnvironment(scratch, "home", ["--log-size", "300000"])
+        let away = try scratch.make("away")
+        let numbers = try LogKeeper.numbers(in: environment.home)
+        for name in try Directory.list(environment.home) where name.hasPrefix("log.") {
+            let moved = Path.join(away, name)
+            try Directory.rename(Path.join(environment.home, name), to: moved)
+            #expect(symlink("../away/" + name, Path.join(environment.home, name)) == 0)
+        }
+        let (sink, _) = try capture(.init(home: environment.home, allLogs: true))
+        #expect(sink.files.count { $0.file.kind == .log } == numbers.count)
+        let finished = try TestEnvironment.check(sink, in: scratch)
+        #expect(finished.status == 0, "\(finished.output)\(finished.errors)")
+    }
+
     /// Swift repairs such a name, and finds no file by it: the database must not be taken for vanished.
     @Test func aNameThatIsNoTextIsRefused() throws {
         let scratch = try Scratch()

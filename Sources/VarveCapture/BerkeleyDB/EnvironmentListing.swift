@@ -283,12 +283,13 @@ extension EnvironmentListing {
 }
 
 extension FileSearch {
-    /// `BDB` and five characters, of which the last are the digits of a process id.
+    /// `BDB` and the last five digits of a process id, of which letters take the place, from the front, in the names
+    /// of further files of the process (`__db_tmp_open`). Two letters are enough for 702 of them; with more it could be
+    /// anybody's `BDBdata1`.
     private func isTemporary(_ name: String) -> Bool {
-        let bytes = Array(name.utf8)
-        return bytes.count == 8 && name.hasPrefix("BDB")
-            && bytes[3...].allSatisfy { (48...57).contains($0) || (97...122).contains($0) }
-            && (48...57).contains(bytes[7])
+        guard name.utf8.count == 8, name.hasPrefix("BDB") else { return false }
+        let rest = name.utf8.dropFirst(3).drop { (97...122).contains($0) }
+        return rest.count >= 3 && rest.allSatisfy { (48...57).contains($0) }
     }
 
     consuming func finish() throws -> EnvironmentListing {

@@ -92,11 +92,13 @@ public final class LogKeeper: Sendable {
     private func hold(_ number: UInt32, _ state: inout State) throws {
         let name = EnvironmentFileKind.logName(number)
         let path = Path.join(logDirectory, name)
-        if inPlace {
+        // libdb follows it, and a hard link would be one of the symbolic link.
+        let isSymbolic = try FileStatus.of(path, followLinks: false)?.kind == .symbolicLink
+        if inPlace && !isSymbolic {
             state.linked.insert(number)
             return
         }
-        if state.reason == nil {
+        if state.reason == nil && !isSymbolic {
             do {
                 try prepareDirectory()
                 try systemCall("link", path) { link(path, Path.join(directory, name)) }
@@ -116,7 +118,9 @@ public final class LogKeeper: Sendable {
             throw VarveError(
                 .refused, "more than \(Self.openLimit) log files would have to be kept open",
                 location: logDirectory,
-                hint: "let the backup's user create \(directory), so that log files can be linked")
+                hint:
+                    "let the backup's user create \(Self.directory(in: logDirectory)), so that log files can be"
+                    + " linked; symbolic links can't")
         }
         do {
             state.open[number] = HeldFile(try File.open(reading: path))
