@@ -43,6 +43,7 @@ final class StagingDirectory {
             $0 != "lost+found" && $0 != Self.suffix && !moved.contains($0)
         }
         guard names.isEmpty else {
+            try clearAfterPublication()
             throw VarveError(
                 .invalid, "\(target) is not empty (it holds \(names[0]))",
                 hint: "a restore goes into an empty or new directory: nothing is ever overwritten")
@@ -87,6 +88,14 @@ final class StagingDirectory {
             throw VarveError(
                 .locked, "another restore into \(target) is running", hint: "wait for it to end")
         }
+    }
+
+    /// The marker alone, beside a target: it was killed when all had its name. Nothing is incomplete then.
+    private func clearAfterPublication() throws {
+        guard !isInside, try isMarked(), try Directory.list(staging) == [Self.marker] else { return }
+        try acquireLock()
+        try Directory.removeFile(Path.join(staging, Self.marker))
+        try Directory.removeEmpty(staging)
     }
 
     private static func remove(_ path: String) throws {

@@ -70,6 +70,11 @@ public enum Publication {
         }
     }
 
+    /// Whether a file of this name is what a killed `replace` of `path` left beside it.
+    public static func isStaged(_ name: String, for path: String) -> Bool {
+        name.hasPrefix(Path.name(path) + ".") && name.hasSuffix(".tmp")
+    }
+
     /// Replaces a small mutable file (a state file, never an object): new content or old content, never a mix.
     public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
         let staged = path + ".\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"

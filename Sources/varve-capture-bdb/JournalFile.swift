@@ -25,8 +25,15 @@ struct JournalFile {
         isWritten = true
     }
 
-    /// Nothing is left to undo.
+    /// Nothing is left to undo. What helpers left that were killed while they wrote goes, too: who holds the
+    /// environment's lock is the only one that writes.
     mutating func remove() throws {
+        let directory = Path.parent(path)
+        if try FileStatus.of(directory) != nil {
+            for name in try Directory.list(directory) where Publication.isStaged(name, for: path) {
+                try Directory.removeFile(Path.join(directory, name))
+            }
+        }
         guard try FileStatus.of(path) != nil else { return }
         try Directory.removeFile(path)
         try Directory.sync(Path.parent(path))

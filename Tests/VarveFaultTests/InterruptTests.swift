@@ -49,6 +49,33 @@ extension FaultTests {
         }
     }
 
+    @Suite(.serialized)
+    struct InterruptedRecoveryTests {
+        /// A helper that is silent, in libdb for as long as it likes, holds nobody up when it is at work on a copy.
+        @Test func endsAtOnce() throws {
+            let environment = try ClosedEnvironment()
+            let target = environment.directory["target"]
+            let restore = try environment.base.start(["restore", "1", "--target", target, "--recover"])
+            var helper: pid_t?
+            try waitUntil("the helper", every: 50) {
+                helper = LiveEnvironment.child(of: restore.process)
+                // Before it is that program, its parent waits for it in `posix_spawn`.
+                let name = try? helper.map { try Text.read("/proc/\($0)/comm") }
+                return name?.hasPrefix("varve-capture") == true || !restore.isRunning
+            }
+            let silent = try #require(helper)
+            kill(silent, SIGSTOP)
+            try #require(restore.isRunning, "the recovery was too fast")
+            restore.send(SIGINT)
+            let interrupted = try restore.wait(seconds: 8)
+            #expect(interrupted.code == 130, "\(interrupted)")
+            #expect(interrupted.errors.contains("hint: the files are all there"), "\(interrupted)")
+            #expect(ProcessTable.startTime(of: silent) == nil)
+            try run("db5.3_recover", ["-c", "-h", target]).require(0)
+            _ = try Workload.check(target, layout: [])
+        }
+    }
+
     /// What a restore promises of its target.
     @Suite(.serialized)
     struct RestoreTargetTests {
@@ -68,6 +95,22 @@ extension FaultTests {
             let refused = try environment.base.run(["restore", "1", "--target", foreign])
             #expect(refused.code == 1 && refused.errors.contains("not made by varve"), "\(refused)")
             #expect(try Text.read(foreign + ".varve-incomplete/notes") == "mine")
+        }
+
+        /// Killed between the target's name and the end: nothing is incomplete. With a tree in it, it would be.
+        @Test func whatIsLeftOfACompleteOneGoes() throws {
+            let environment = try ClosedEnvironment()
+            let target = environment.directory["target"]
+            try environment.base.run(["restore", "1", "--target", target]).require(0)
+            let staging = target + ".varve-incomplete"
+            for hasTree in [true, false] {
+                try Directory.createAll(hasTree ? Path.join(staging, "tree") : staging)
+                try Text.write("", to: Path.join(staging, ".varve-restore"))
+                let again = try environment.base.run(["restore", "1", "--target", target])
+                #expect(again.code == 1 && again.errors.contains("not empty"), "\(again)")
+                #expect((access(staging, F_OK) == 0) == hasTree)
+                if hasTree { try Directory.removeTree(staging) }
+            }
         }
 
         @Test func absoluteNames() throws {

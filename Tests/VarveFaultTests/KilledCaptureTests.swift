@@ -78,6 +78,18 @@ extension FaultTests {
     /// SIGKILL in the middle of a file, under a saturated writer.
     @Suite(.serialized)
     struct KilledCaptureTests {
+        /// What a helper left that was killed while it wrote its journal goes with the next backup; nothing else does.
+        @Test func halfAJournalGoes() throws {
+            let live = try LiveEnvironment()
+            let own = Path.join(live.home, ".varve")
+            try Directory.create(own)
+            try Text.write("half", to: Path.join(own, "journal.3w5e11264sgsf.tmp"))
+            try Text.write("mine", to: Path.join(own, "notes.tmp"))
+            try live.backup().require(0)
+            #expect(try Directory.list(own).filter { $0 != "lock" } == ["notes.tmp"])
+            try live.workload.stop()
+        }
+
         @Test(.timeLimit(.minutes(5))) func ofTheHelper() throws {
             let live = try LiveEnvironment()
             let start = Clock.monotonic()

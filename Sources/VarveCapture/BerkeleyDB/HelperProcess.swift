@@ -12,6 +12,8 @@ final class HelperProcess {
     private let child: ChildProcess
     private var incoming = CaptureFrameBuffer()
     private let isCancelled: @Sendable () -> Bool
+    /// It works on what nobody else has open: nothing is left to be undone when it is killed.
+    private let isExpendable: Bool
 
     /// How long a helper may keep silent once the user wants to stop. It answers within a second, unless libdb waits
     /// for a lock of the application.
@@ -38,6 +40,7 @@ final class HelperProcess {
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         self.isCancelled = isCancelled
+        isExpendable = lock == nil
         let commands = try Pipe()
         let answers = try Pipe()
         let slab = try SharedMemory(count: slots * CaptureProtocol.slotSize)
@@ -73,10 +76,12 @@ final class HelperProcess {
     }
 
     /// Waits for the next event; throws `.helperDied` at the end of the stream, and `.interrupted` if none comes
-    /// although the user wants to stop. The helper then goes on alone: it cleans up as soon as libdb lets it.
+    /// although the user wants to stop. The helper then goes on alone: it cleans up as soon as libdb lets it. One that
+    /// has nothing to clean up is killed at once.
     func nextEvent() throws -> CaptureEvent {
         var cancelledSince: UInt64?
         while true {
+            if isExpendable && isCancelled() { throw try interrupt() }
             if let body = try incoming.next() { return try body.withUnsafeBytes { try CaptureEvent($0) } }
             guard try events.waitReadable(milliseconds: 200) else {
                 let now = Clock.monotonic()
@@ -95,6 +100,14 @@ final class HelperProcess {
             guard !bytes.isEmpty else { throw death() }
             bytes.withUnsafeBytes { incoming.append($0) }
         }
+    }
+
+    private func interrupt() throws -> VarveError {
+        try kill(SIGKILL)
+        try wait()
+        return VarveError(
+            .interrupted, "interrupted in the middle of recovery or verification",
+            hint: "the files are all there: recover them with 'db5.3_recover -c', or restore again")
     }
 
     func slot(_ index: UInt32, count: UInt32) throws -> UnsafeRawBufferPointer {
