@@ -59,6 +59,15 @@ public final class BlobReader {
         if Hasher.id(of: bytes, type) != id { throw mismatch(id) }
     }
 
+    private static let advice = "run 'varve verify --content' to see which snapshots need it"
+
+    private static func advised(_ error: VarveError) -> VarveError {
+        guard error.code == .corrupt, error.hint == nil else { return error }
+        var error = error
+        error.hint = advice
+        return error
+    }
+
     /// What to throw where bytes are not what their id promises.
     public static func mismatch(_ id: ContentID) -> VarveError {
         VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
@@ -75,8 +84,8 @@ public final class BlobReader {
         do {
             return try body()
         } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
-            guard try index.rebuild() else { throw error }
-            return try body()
+            guard try index.rebuild() else { throw Self.advised(error) }
+            do { return try body() } catch let error as VarveError { throw Self.advised(error) }
         }
     }
 
@@ -148,7 +157,7 @@ public final class BlobReader {
         if let location = index.find(id) { return location }
         throw VarveError(
             .missing, "blob \(id.short) is in no pack", location: storage.location,
-            hint: "run 'varve verify --content' to see which snapshots need it")
+            hint: Self.advice)
     }
 
     private func load(_ id: ContentID, _ type: BlobType) throws -> Stored {

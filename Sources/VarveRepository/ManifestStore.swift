@@ -60,7 +60,11 @@ public struct ManifestStore: Sendable {
         let place = "\(storage.location)/\(object)"
         let stored = try storage.readAll(object, limit: Self.maximumLength)
         guard stored.withUnsafeBytes({ Hasher.name(of: $0) }) == reference.hash else {
-            throw VarveError(.corrupt, "the manifest is not what its name promises", location: place)
+            throw VarveError(
+                .corrupt, "the manifest is not what its name promises", location: place,
+                hint:
+                    "the snapshot is lost unless another copy of the repository has this file: use another snapshot"
+            )
         }
         let json = try stored.withUnsafeBytes { try Decompressor().decompress($0, limit: Self.maximumLength) }
         let manifest = try JSON.decode(Manifest.self, from: json, what: "manifest \(reference)")

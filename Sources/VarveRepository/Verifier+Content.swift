@@ -97,6 +97,7 @@ extension Verifier {
             guard try Pack.BlobHeader(prefixOf: blob) == entry.header else {
                 throw VarveError(.corrupt, "a blob's header is not what the directory says")
             }
+            blobs.noteShape(entry.header, ordinary: repository.description.parameters.extentSize)
             if let base = entry.header.base { return blobs.noteDelta(id, base: base) }
             let slot = checker.slot(type)
             slot.resize(to: Int(entry.header.decodedLength))
@@ -157,7 +158,13 @@ extension Verifier {
         do {
             var map = try ExtentMapReader(file, reader: reader)
             while let extent = try map.next() {
-                if blobs.index.find(extent.id) != nil && !blobs.isBad(extent.id) { continue }
+                if blobs.index.find(extent.id) != nil, !blobs.isBad(extent.id),
+                    blobs.isData(
+                        extent.id, length: extent.length,
+                        ordinary: repository.description.parameters.extentSize)
+                {
+                    continue
+                }
                 isWhole = false
                 lose(reference, file, extent.offset..<extent.offset + UInt64(extent.length))
             }

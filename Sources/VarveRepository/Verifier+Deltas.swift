@@ -11,6 +11,8 @@ final class BlobVerification: Sendable {
         /// would make a delta be looked at alone and not in its chain, no more.
         var deltas: Set<UInt64> = []
         var bases: Set<UInt64> = []
+        /// Those that are not data as long as an extent: nodes of maps, and the last extents of files.
+        var odd: [ContentID: (type: BlobType, length: Int)] = [:]
     }
 
     let index: RepositoryIndex
@@ -31,6 +33,17 @@ final class BlobVerification: Sendable {
             state.deltas.insert(id.prefix.0)
             state.bases.insert(base.prefix.0)
         }
+    }
+
+    func noteShape(_ header: Pack.BlobHeader, ordinary: UInt32) {
+        guard header.type != .data || header.decodedLength != ordinary else { return }
+        state.withLock { $0.odd[header.id] = (header.type, Int(header.decodedLength)) }
+    }
+
+    /// Whether a map may list the blob as an extent of this length: the restore demands no less.
+    func isData(_ id: ContentID, length: Int, ordinary: UInt32) -> Bool {
+        guard let shape = state.withLock({ $0.odd[id] }) else { return length == Int(ordinary) }
+        return shape.type == .data && shape.length == length
     }
 
     func isBase(_ id: ContentID) -> Bool { state.withLock { $0.bases.contains(id.prefix.0) } }

@@ -74,6 +74,9 @@ public final class Verifier: Sendable {
     /// Every object, and every file that is where none should be. Manifests before packs: a backup may be at work,
     /// and what a snapshot needs is there before its manifest.
     func listObjects() throws -> [ListedObject] {
+        for directory in try repository.storage.missingDirectories() {
+            note(directory, "the directory is missing, and with it whatever was in it")
+        }
         var objects: [(ObjectName, UInt64)] = []
         for kind in [ObjectKind.manifest, .index, .filter, .pack] {
             for name in try repository.storage.list(kind) {

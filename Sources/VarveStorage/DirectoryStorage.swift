@@ -166,6 +166,12 @@ public final class DirectoryStorage: Storage {
         }
     }
 
+    public func missingDirectories() throws -> [String] {
+        try (0..<256).map { Path.join(ObjectKind.pack.rawValue, Hex.encode([UInt8($0)])) }.filter {
+            try FileStatus.of(Path.join(location, $0)) == nil
+        }
+    }
+
     public func open(_ object: ObjectName) throws -> any ByteSource {
         try reportingMissing(object) { try OpenObject(try File.open(reading: path(of: object))) }
     }

@@ -68,6 +68,9 @@ public protocol Storage: Sendable {
     /// All names of a kind, sorted.
     func list(_ kind: ObjectKind) throws -> [String]
 
+    /// Places for objects that are not there any more, by their names for messages: what was in them is lost, too.
+    func missingDirectories() throws -> [String]
+
     /// Every pack, in any order; names that no pack has are left out. Faster than `list` where there are many.
     func forEachPack(_ body: (ContentID) throws -> Void) throws
 
@@ -82,6 +85,8 @@ public protocol Storage: Sendable {
 }
 
 extension Storage {
+    public func missingDirectories() throws -> [String] { [] }
+
     /// A small object's bytes; refuses more than `limit`.
     public func readAll(_ object: ObjectName, limit: Int) throws -> [UInt8] {
         guard let size = try size(of: object) else { throw missing(object) }

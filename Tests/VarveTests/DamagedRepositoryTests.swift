@@ -1,5 +1,6 @@
 import Testing
 import Varve
+import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
@@ -129,6 +130,55 @@ import VarveTestSupport
             try bench.expectRestored(files, at: try bench.restore(to: "restored-\(hasIndex)"))
             try damage(bench.path(ofPack: pack)) { $0[$0.count - 40] ^= 1 }
         }
+    }
+
+    @Test func aLostShardIsNamed() throws {
+        let packs = Set(try bench.packs.map { $0.prefix(2) })
+        let shard = try #require((0..<256).map { Hex.encode([UInt8($0)]) }.first { !packs.contains($0[...]) })
+        #expect(try Verifier(bench.repository).verifyMedia().isGood)
+        try Directory.removeEmpty("\(bench.repository.path)/packs/\(shard)")
+        let media = try Verifier(try Repository.open(bench.repository.path)).verifyMedia()
+        #expect(media.findings.map(\.object) == ["packs/\(shard)"])
+    }
+
+    /// A restore would find it: blobs that are whole, in places where a file can't have them.
+    @Test func blobsInWrongPlacesAreLosses() throws {
+        let manifest = try bench.backup([ListedFile("tail", [UInt8](repeating: 7, count: 700))]).manifest
+        let reader = BlobReader(
+            index: try bench.repository.openIndex(), storage: DirectoryStorage(bench.repository.path))
+        var map = try ExtentMapReader(try #require(manifest.files.first), reader: reader)
+        let (full, tail) = (try #require(try map.next()).id, try #require(try map.next()).id)
+        let root = try #require(manifest.files.first?.map.flatMap { ContentID(hex: $0) })
+        // The right order, for a control; a tail where a full extent must be; the reverse; a node of a map.
+        let orders = [[full, tail], [tail, tail], [full, full], [root, tail]]
+        for (number, ids) in orders.enumerated() {
+            let writer = try RepositoryWriter(bench.repository)
+            var builder = ExtentMapBuilder(extentSize: 512)
+            for (id, length) in zip(ids, [512, 188] as [UInt64]) {
+                try builder.append(id, length: length) { try store($0, writer) }
+            }
+            var hostile = manifest
+            hostile.sequence += UInt64(number) + 1
+            hostile.files[0].map = try builder.finish { try store($0, writer) }?.hex
+            let reference = try writer.commit(hostile)
+            let losses = try Verifier(bench.repository).verifyContent().losses
+            #expect(losses.contains { $0.snapshot == reference.description } == (number > 0), "\(number)")
+        }
+    }
+
+    private func store(_ node: ExtentMapNode, _ writer: RepositoryWriter) throws -> ContentID {
+        let bytes = node.encoded
+        let id = bytes.withUnsafeBytes { Hasher.id(of: $0, .map) }
+        var room = [UInt8](repeating: 0, count: BlobEncoder.bound(bytes.count))
+        let header = try bytes.withUnsafeBytes { bytes in
+            try room.withUnsafeMutableBytes {
+                try BlobEncoder(level: 3).encode(bytes, id: id, type: .map, into: $0)
+            }
+        }
+        _ = try room.withUnsafeBytes {
+            try writer.append(header, UnsafeRawBufferPointer(rebasing: $0.prefix(header.totalLength)))
+        }
+        return id
     }
 
     @Test func aDamagedManifestLosesItsSnapshotOnly() throws {
