@@ -56,7 +56,8 @@ public struct IndexTable: Sendable {
     public let packCount: Int
     private let fanOutBits: Int
     private let fanOutStart: Int
-    let entriesStart: Int
+    /// Where the packs and the fan-out end.
+    public let entriesStart: Int
 
     /// Reads the header and checks the bounds of the parts; entries are checked as they are used, so that opening
     /// costs the same for any size.

@@ -29,7 +29,9 @@ final class StoredTable: Sendable {
     init(name: ContentID?, source: some ByteSource) throws {
         self.name = name
         self.source = source
-        table = try IndexTable(source)
+        let table = try IndexTable(source)
+        // Merging and hashing read everything, and go by `source`.
+        self.table = try IndexTable(CachedHead(source, length: table.entriesStart))
         filter = Mutex(Filter())
         packs = Mutex(Array(repeating: .unknown, count: table.packCount))
     }

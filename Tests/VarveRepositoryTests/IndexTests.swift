@@ -52,7 +52,8 @@ import VarveTestSupport
     @Test func openingReadsHeadersOnly() throws {
         let storage = WatchedStorage(repository.storage)
         let index = try index(storage)
-        #expect(storage.counts(.index).reads == 1)
+        // The header, and the page that it is in.
+        #expect(storage.counts(.index).reads <= 2)
         #expect(storage.counts(.pack).lists == 0)
         #expect(index.find(ids[0]) != nil)
         #expect(storage.counts(.pack).lists == 0)
@@ -67,14 +68,14 @@ import VarveTestSupport
         _ = index.find(absent[0])
         storage.reset()
         expectAll(index)
-        // Where the bucket is, the bucket, the pack's name.
+        // The bucket; where it is, and the packs' names, is remembered.
         let reads = storage.counts(.index).reads
-        #expect(reads >= 3 * ids.count && reads < 3 * ids.count + absent.count / 20)
+        #expect(reads >= ids.count && reads < ids.count + absent.count / 20)
         // Control: without a filter each of them costs a look.
         try Directory.removeTree(directory.join("filters"))
         let without = WatchedStorage(repository.storage)
         expectAll(try self.index(without))
-        #expect(without.counts(.index).reads >= 3 * ids.count + 3 * absent.count / 2)
+        #expect(without.counts(.index).reads >= ids.count + absent.count * 9 / 10)
     }
 
     /// An earlier version neither makes nor keeps filters.
