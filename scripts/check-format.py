@@ -6,7 +6,7 @@
 Needs Python 3 and the command zstd. Slow: for small repositories, to show that the document and the program say the
 same. Exits with 1 at the first difference.
 """
-import hashlib, json, os, struct, subprocess, sys, tempfile
+import datetime, hashlib, json, os, struct, subprocess, sys, tempfile
 
 PERSON = {1: b"varve.data", 2: b"varve.map", 3: b"varve.metadata"}
 ZERO = bytes(32)
@@ -126,6 +126,34 @@ def check_filter(file, data, tables):
             assert block[bit >> 3] >> (bit & 7) & 1
 
 
+def check_summaries(data, repository, manifests):
+    magic, version, reserved, owner, rows, strings = struct.unpack("<8sH6s16sII", data[:40])
+    assert (magic, version, reserved, owner.hex()) == (b"VARVESUM", 1, bytes(6), repository)
+    at, texts = 40, []
+    for _ in range(strings):
+        length = struct.unpack("<I", data[at : at + 4])[0]
+        texts.append(data[at + 4 : at + 4 + length].decode())
+        at += 4 + length
+    assert len(data) == at + 100 * rows and len(set(texts)) == len(texts)
+    for row in struct.iter_unpack("<Q32sqIqIIIBB2sQQQ", data[at:]):
+        manifest = manifests.get("%010d-%s" % (row[0], row[1].hex()))
+        if manifest is None:
+            continue
+        environment, recovery = manifest.get("environment"), manifest.get("recovery")
+        assert time(row[2], row[3]) == manifest["finished"] and texts[row[6]] == manifest["host"]
+        assert row[9] >> 1 == (recovery is not None) and row[9] & 1 == manifest["tainted"] and row[10] == bytes(2)
+        assert recovery is None or time(row[4], row[5]) == recovery["recoverableTo"]
+        assert environment is None or texts[row[7]] == environment["home"]
+        assert ["live", "direct", "offline"].index(environment["mode"]) + 1 == row[8] if environment else row[8] == 0
+        assert row[11] == len(manifest["files"]) and row[12] == sum(file["size"] for file in manifest["files"])
+        assert row[13] == manifest["statistics"]["storedBytes"]
+
+
+def time(seconds, nanoseconds):
+    text = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return text + (".%09d" % nanoseconds).rstrip("0").rstrip(".") + "Z"
+
+
 def check_map(node, length, blobs, level=None):
     data = blobs[node][3]
     magic, version, own, reserved, extent, count, covers = struct.unpack("<4sBBHIIQ", data[:24])
@@ -189,7 +217,7 @@ def main(root):
     entries = sum(map(len, tables.values()))
     for file, data in objects(root, "filters"):
         check_filter(file, data, tables)
-    previous, snapshots = None, 0
+    previous, manifests = None, {}
     for file, data in objects(root, "manifests"):
         manifest = json.loads(unzstd(data))
         assert manifest["format"] == 1 and manifest["repository"] == repository
@@ -197,9 +225,11 @@ def main(root):
         for entry in manifest["files"]:
             if entry.get("map", ZERO.hex()) != ZERO.hex():
                 check_map(bytes.fromhex(entry["map"]), entry["size"], blobs)
-        previous, snapshots = file, snapshots + 1
+        previous, manifests[file] = file, manifest
+    for _, data in objects(root, "summaries"):
+        check_summaries(data, repository, manifests)
     deltas = sum(place[4] == 2 for place in stored.values())
-    print(f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {snapshots} snapshots: as documented")
+    print(f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots: as documented")
 
 
 if len(sys.argv) != 2:

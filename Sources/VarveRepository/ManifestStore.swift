@@ -14,14 +14,27 @@ public struct SnapshotReference: Hashable, Comparable, Sendable, CustomStringCon
 
     /// Nil unless the name is spelled exactly as `name` spells it, and another number can follow.
     public init?(name: String) {
-        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let sequence = UInt64(parts[0]), sequence < .max,
-            let hash = ContentID(hex: parts[1])
-        else {
-            return nil
+        var name = name
+        let parsed = name.withUTF8 { name -> SnapshotReference? in
+            let digits = name.prefix { $0 != UInt8(ascii: "-") }
+            // Ten digits at least, and not one zero more than that takes.
+            guard digits.count >= 10, digits.count == 10 || digits.first != UInt8(ascii: "0"),
+                digits.count < name.count
+            else { return nil }
+            var sequence: UInt64 = 0
+            for digit in digits {
+                guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+                let (tens, isLarge) = sequence.multipliedReportingOverflow(by: 10)
+                let (sum, isLarger) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
+                if isLarge || isLarger { return nil }
+                sequence = sum
+            }
+            let hash = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[(digits.count + 1)...])
+            guard sequence < .max, let hash = ContentID(hexDigits: hash) else { return nil }
+            return SnapshotReference(sequence: sequence, hash: hash)
         }
-        self.init(sequence: sequence, hash: hash)
-        guard self.name == name else { return nil }
+        guard let parsed else { return nil }
+        self = parsed
     }
 
     public var name: String {
@@ -42,8 +55,8 @@ public struct ManifestStore: Sendable {
     /// A manifest of a million files is below this.
     static let maximumLength = 1 << 30
 
-    private let storage: any Storage
-    private let repository: RepositoryID
+    let storage: any Storage
+    let repository: RepositoryID
 
     public init(storage: any Storage, repository: RepositoryID) {
         self.storage = storage
@@ -80,8 +93,8 @@ public struct ManifestStore: Sendable {
         return manifest
     }
 
-    /// The commit: when this returns, the snapshot exists.
-    func publish(_ manifest: Manifest) throws -> SnapshotReference {
+    /// The commit: when this returns, the snapshot exists. The caller holds the repository's lock.
+    package func publish(_ manifest: Manifest) throws -> SnapshotReference {
         let json = try JSON.encode(manifest)
         var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
         let length = try json.withUnsafeBytes { json in
@@ -97,6 +110,7 @@ public struct ManifestStore: Sendable {
         let hash = stored.withUnsafeBytes { Hasher.name(of: $0) }
         let reference = SnapshotReference(sequence: manifest.sequence, hash: hash)
         try stored.withUnsafeBytes { try storage.publish(ObjectName(.manifest, reference.name), [$0]) }
+        summarize(reference, manifest)
         return reference
     }
 }

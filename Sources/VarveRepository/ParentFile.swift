@@ -37,14 +37,21 @@ public struct ParentSnapshot: Sendable {
 
     public func file(_ path: String) -> Manifest.File? { files[path] }
 
-    /// How many of the newest manifests are looked at: beyond, a source counts as new.
+    /// How many manifests are read: beyond, a source counts as new.
     private static let searchLimit = 1000
 
     /// The newest snapshot of the environment at `home` on `host`; nil if there is none that can be read.
+    ///
+    /// Summaries tell which manifests need not be read; what they say of one that is chosen is not relied on.
     public static func newest(of home: String, on host: String, in repository: Repository) throws
         -> ParentSnapshot?
     {
-        for reference in try repository.manifests.list().suffix(searchLimit).reversed() {
+        let summaries = try repository.manifests.storedSummaries()
+        var read = 0
+        for reference in try repository.manifests.list().reversed() {
+            if let known = summaries[reference], known.home != home || known.host != host { continue }
+            read += 1
+            if read > searchLimit { return nil }
             // One that is damaged is verification's business; an older one serves as well.
             guard let manifest = try? repository.manifests.read(reference) else { continue }
             if manifest.environment?.home == home && manifest.host == host {

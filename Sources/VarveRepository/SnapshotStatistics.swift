@@ -56,6 +56,7 @@ public struct SnapshotStatistics: Codable, Hashable, Sendable {
     public var indexes: Objects
     public var filters: Objects
     public var manifests: Objects
+    public var summaries: Objects
 }
 
 extension SnapshotStatistics.Stored {
@@ -122,7 +123,7 @@ extension Repository {
         var result = SnapshotStatistics(
             snapshot: reference.description, manifestBytes: try storage.size(of: object) ?? 0,
             packs: try objects(.pack), indexes: try objects(.index), filters: try objects(.filter),
-            manifests: try objects(.manifest))
+            manifests: try objects(.manifest), summaries: try objects(.summary))
         var survey = BlobSurvey(reader: BlobReader(index: try openIndex(), storage: storage))
         result.tally = Manifest.Tally()
         for file in manifest.files {

@@ -116,7 +116,7 @@ extension Verifier {
             switch object.kind {
             case .index: _ = try IndexTable(try repository.storage.open(object))
             case .filter: _ = try IndexFilter(try repository.storage.open(object))
-            case .pack, .manifest: break
+            case .pack, .manifest, .summary: break
             }
         } catch let error as VarveError where error.code == .missing {
             // A backup that is at work has merged it into another.

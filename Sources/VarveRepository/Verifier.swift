@@ -78,14 +78,14 @@ public final class Verifier: Sendable {
             note(directory, "the directory is missing, and with it whatever was in it")
         }
         var objects: [(ObjectName, UInt64)] = []
-        for kind in [ObjectKind.manifest, .index, .filter, .pack] {
+        for kind in [ObjectKind.manifest, .summary, .index, .filter, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
                 let isNamed =
                     switch kind {
                     case .manifest: SnapshotReference(name: name) != nil
                     case .filter: StoredTable.table(ofFilter: name) != nil && object.contentHash != nil
-                    case .pack, .index: ContentID(hex: name) != nil
+                    case .pack, .index, .summary: ContentID(hex: name) != nil
                     }
                 if isNamed, let size = try repository.storage.size(of: object) {
                     objects.append((object, size))

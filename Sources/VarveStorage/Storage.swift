@@ -7,6 +7,7 @@ public enum ObjectKind: String, Sendable, CaseIterable {
     case index = "indexes"
     case filter = "filters"
     case manifest = "manifests"
+    case summary = "summaries"
 
     /// Nothing is lost with an object of this kind but time.
     public var isCache: Bool { self != .pack && self != .manifest }

@@ -27,9 +27,7 @@ struct SnapshotsCommand: ParsableCommand {
 
     func run() throws {
         let repository = try options.open()
-        let rows = try repository.manifests.list().map { reference in
-            Row(reference, try repository.manifests.read(reference))
-        }
+        let rows = try repository.manifests.summaries().map { Row($0) }
         if options.json { return try printJSON(rows) }
         let header = ["SNAPSHOT", "RESTORES TO", "FILES", "SIZE", "ADDED", "SOURCE"]
         let lines = rows.map { row in
@@ -44,14 +42,12 @@ struct SnapshotsCommand: ParsableCommand {
 }
 
 extension SnapshotsCommand.Row {
-    fileprivate init(_ reference: SnapshotReference, _ manifest: Manifest) {
+    fileprivate init(_ summary: SnapshotSummary) {
         self.init(
-            snapshot: reference.description, sequence: reference.sequence, finished: manifest.finished,
-            recoverableTo: manifest.recovery?.recoverableTo, host: manifest.host,
-            home: manifest.environment?.home,
-            mode: manifest.environment?.mode.rawValue, files: manifest.files.count,
-            bytes: manifest.totalBytes, storedBytes: manifest.statistics.storedBytes,
-            tainted: manifest.tainted)
+            snapshot: summary.reference.description, sequence: summary.sequence, finished: summary.finished,
+            recoverableTo: summary.recoverableTo, host: summary.host, home: summary.home,
+            mode: summary.mode?.rawValue, files: Int(clamping: summary.files), bytes: summary.bytes,
+            storedBytes: summary.storedBytes, tainted: summary.isTainted)
     }
 }
 

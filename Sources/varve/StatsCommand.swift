@@ -105,7 +105,8 @@ struct StatsCommand: ParsableCommand {
             "repository",
             "\(describe(statistics.packs, "pack")), \(describe(statistics.indexes, "index table")),"
                 + " \(describe(statistics.filters, "filter")),"
-                + " \(describe(statistics.manifests, "manifest"))",
+                + " \(describe(statistics.manifests, "manifest")),"
+                + " \(describe(statistics.summaries, "summary table"))",
         ])
         return rows
     }

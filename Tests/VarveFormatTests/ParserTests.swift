@@ -39,6 +39,17 @@ struct Parser: CustomTestStringConvertible, Sendable {
         return builder.encoded()
     }
 
+    static var summaries: [SnapshotSummary] {
+        var bare = DocumentTests.manifest
+        bare.environment = nil
+        bare.recovery = nil
+        bare.tainted = false
+        return [
+            SnapshotSummary(DocumentTests.manifest, name: id), SnapshotSummary(bare, name: other),
+            SnapshotSummary(DocumentTests.manifest, name: other),
+        ]
+    }
+
     static let all = [
         Parser(
             testDescription: "pack header",
@@ -69,6 +80,12 @@ struct Parser: CustomTestStringConvertible, Sendable {
         Parser(
             testDescription: "index", bytes: index,
             reencode: { try flatten(IndexTable(BytesInMemory($0))) }, reserved: Array(40..<64)),
+        Parser(
+            testDescription: "summaries", bytes: SummaryTable.encode(summaries, repository: repository),
+            reencode: { bytes in
+                let read = try bytes.withUnsafeBytes { try SummaryTable.decode($0, repository: repository) }
+                return SummaryTable.encode(read, repository: repository)
+            }, reserved: Array(10..<16)),
     ]
 
     /// As a reader of a pack finds it: from the end.

@@ -2,7 +2,7 @@ import Synchronization
 import VarveFormat
 import VarveStorage
 
-/// Counts what is read of opened objects and what is listed, and fails reads where it is told to.
+/// Counts what is read and what is listed, and fails reads of opened objects where it is told to.
 package final class WatchedStorage: Storage {
     package struct Counts: Sendable {
         package var reads = 0
@@ -31,10 +31,7 @@ package final class WatchedStorage: Storage {
             guard !isUnreadable(object, offset) else {
                 throw VarveError(.system, "\(object) can't be read at \(offset)")
             }
-            counts.withLock {
-                $0[object.kind, default: Counts()].reads += 1
-                $0[object.kind, default: Counts()].pages += (offset + length - 1) / 4096 - offset / 4096 + 1
-            }
+            note(object, offset, length)
         }
     }
 
@@ -62,7 +59,17 @@ package final class WatchedStorage: Storage {
 
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-    ) throws -> Int { try storage.read(object, at: offset, into: buffer) }
+    ) throws -> Int {
+        note(object, Int(offset), buffer.count)
+        return try storage.read(object, at: offset, into: buffer)
+    }
+
+    private func note(_ object: ObjectName, _ offset: Int, _ length: Int) {
+        counts.withLock {
+            $0[object.kind, default: Counts()].reads += 1
+            $0[object.kind, default: Counts()].pages += (offset + length + 4095) / 4096 - offset / 4096
+        }
+    }
 
     package func size(of object: ObjectName) throws -> UInt64? { try storage.size(of: object) }
     package func remove(_ object: ObjectName) throws { try storage.remove(object) }
