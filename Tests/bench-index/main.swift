@@ -1,5 +1,6 @@
 // What the index costs at so many blobs: `bench-index 1000 1000000 100000000`. Each index is made in a temporary
 // directory by the code that backups use, measured in a new process, and removed. 10⁸ blobs take 6 GB meanwhile.
+// `bench-index snapshots PATH 10000` makes a repository with so many snapshots, for `varve snapshots` to be timed.
 import Glibc
 import VarveFiles
 import VarveFormat
@@ -20,9 +21,12 @@ func run(_ arguments: [String]) throws {
     if arguments.count == 3, let entries = Int(arguments[2]), arguments[0] == "measure" {
         return try Measurement.run(at: arguments[1], entries: entries)
     }
+    if arguments.count == 3, let count = Int(arguments[2]), arguments[0] == "snapshots" {
+        return try Snapshots.make(at: arguments[1], count: count)
+    }
     let sizes = arguments.compactMap { Int($0) }.filter { $0 > 0 }
     guard sizes.count == arguments.count, !sizes.isEmpty else {
-        throw VarveError(.invalid, "usage: bench-index ENTRIES…")
+        throw VarveError(.invalid, "usage: bench-index ENTRIES… | snapshots PATH COUNT")
     }
     print(Measurement.header)
     fflush(nil)
