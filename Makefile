@@ -17,13 +17,14 @@ FUZZERS = $(filter-out run,$(basename $(notdir $(wildcard Tests/Fuzz/*.swift))))
 
 # Two builds at once would wait for each other's lock.
 .NOTPARALLEL:
-.PHONY: help demo release test bench soak lint format install clean fresh-root
+.PHONY: help demo release test bench soak tsan asan lint format install clean fresh-root
 
 help:
 	@echo 'make demo              hot backups of a live Berkeley DB, restored, recovered and checked'
 	@echo 'make test              unit tests and real-process tests (TEST="--filter Name" for some)'
 	@echo 'make bench             varve beside restic, borg and tar|zstd (BENCH="--help" for its parameters)'
-	@echo 'make soak              the long tests: a thousand hot backups, fuzzing'
+	@echo 'make soak              the long tests: a thousand hot backups, histories, fuzzing, thread sanitizer'
+	@echo 'make tsan              unit tests with the thread sanitizer; make asan with the address sanitizer'
 	@echo 'make lint              check the format; make format writes it'
 	@echo 'make install PREFIX=P  a release build under P (default $(PREFIX)); DESTDIR is honoured'
 	@echo 'make fresh-root        demo and test in a new bare Debian 12 root (as root)'
@@ -55,6 +56,13 @@ soak:
 	@$(MAKE) --no-print-directory release
 	VARVE_SOAK=1 $(RUN_TESTS) --no-parallel $(SOAK)
 	for target in $(FUZZERS); do Tests/Fuzz/run.sh $$target 60; done
+	@$(MAKE) --no-print-directory tsan asan
+
+tsan:
+	SWIFT='$(SWIFT)' Tests/Sanitize/run.sh thread $(TEST)
+
+asan:
+	SWIFT='$(SWIFT)' Tests/Sanitize/run.sh address $(TEST)
 
 lint:
 	$(SWIFT) format lint --strict -r $(SOURCES)
