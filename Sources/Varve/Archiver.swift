@@ -61,9 +61,16 @@ private final class ArchiveSession: CaptureSink {
     private let extentSize: UInt32
     private let collector: ExtentCollector
     private let pipeline: ExtentPipeline
+    /// What a file is compared with.
+    private struct Parent {
+        var file: ParentFile
+        var snapshot: SnapshotReference
+    }
+
     private let parent: ParentSnapshot?
+    private let related: RelatedDatabases
     private let parentReader: BlobReader
-    private var file: (source: SourceFile, cutter: ExtentCutter, parent: ParentFile?)?
+    private var file: (source: SourceFile, cutter: ExtentCutter, parent: Parent?)?
     private var batch: ExtentPipeline.Batch?
     /// Where in the file the extent being filled begins.
     private var extentOffset: UInt64 = 0
@@ -79,6 +86,7 @@ private final class ArchiveSession: CaptureSink {
         progress: @escaping @Sendable (Progress) -> Void
     ) {
         self.parent = parent
+        related = RelatedDatabases(writer.repository)
         self.cancellation = cancellation
         self.progress = progress
         let parameters = writer.repository.description.parameters
@@ -102,7 +110,7 @@ private final class ArchiveSession: CaptureSink {
             throw VarveError(
                 .invalid, "\(source.path) has pages of \(source.unit) bytes, which no extent can hold")
         }
-        let before = openParent(source.path)
+        let before = openParent(of: source)
         file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit), before)
         extentOffset = 0
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
@@ -110,24 +118,33 @@ private final class ArchiveSession: CaptureSink {
 
     /// A parent that can't be read costs space, not the backup. But what did not change since is not stored again, so
     /// the new snapshot may need just what is damaged: that must be said.
-    private func openParent(_ path: String) -> ParentFile? {
-        guard let parent, let file = parent.file(path) else { return nil }
+    private func openParent(of source: SourceFile) -> Parent? {
+        guard let (file, snapshot) = findParent(of: source) else { return nil }
         do {
-            return try ParentFile(file, reader: parentReader)
+            return Parent(file: try ParentFile(file, reader: parentReader), snapshot: snapshot)
         } catch {
-            noteDamage(path, parent, error)
+            noteDamage(source.path, snapshot, error)
             return nil
         }
     }
 
-    private func noteDamage(_ path: String, _ parent: ParentSnapshot, _ error: any Error) {
+    /// The same database, under whatever name; else what has its name; else a copy of it in another source.
+    private func findParent(of source: SourceFile) -> (Manifest.File, SnapshotReference)? {
+        if let parent {
+            let file = source.uid.flatMap { parent.database(uid: $0) } ?? parent.file(source.path)
+            if let file { return (file, parent.reference) }
+        }
+        return source.uid.flatMap { related.find(uid: $0) }.map { ($0.file, $0.snapshot) }
+    }
+
+    private func noteDamage(_ path: String, _ snapshot: SnapshotReference, _ error: any Error) {
         // One is enough to make somebody look.
         guard warnings.isEmpty else { return }
         warnings.append(
             Manifest.Warning(
                 code: "repository-damaged",
                 message:
-                    "\(path) of snapshot \(parent.reference) can't be read (\(error)), and this snapshot may share"
+                    "\(path) of snapshot \(snapshot) can't be read (\(error)), and this snapshot may share"
                     + " what is damaged: run 'varve verify'", path: path, taints: true))
     }
 
@@ -177,9 +194,9 @@ private final class ArchiveSession: CaptureSink {
     /// Before the extent is counted.
     private func noteParent(_ batch: ExtentPipeline.Batch, at offset: UInt64) {
         do {
-            batch.parents.append(try file?.parent?.extent(at: offset))
+            batch.parents.append(try file?.parent?.file.extent(at: offset))
         } catch {
-            if let parent, let path = file?.source.path { noteDamage(path, parent, error) }
+            if let file, let parent = file.parent { noteDamage(file.source.path, parent.snapshot, error) }
             file?.parent = nil
             batch.parents.append(nil)
         }

@@ -10,16 +10,19 @@ public struct SourceFile: Sendable, Hashable {
     public var unit: UInt32
     /// In bytes, for progress only: the file may grow while it is read.
     public var expectedSize: UInt64
+    /// Of a database file: what its copies have in common, whatever they are called (`Manifest.Database.uid`).
+    public var uid: String?
 
     public init(
         path: String, kind: Manifest.File.Kind, attributes: Manifest.Attributes, unit: UInt32,
-        expectedSize: UInt64
+        expectedSize: UInt64, uid: String? = nil
     ) {
         self.path = path
         self.kind = kind
         self.attributes = attributes
         self.unit = unit
         self.expectedSize = expectedSize
+        self.uid = uid
     }
 }
 

@@ -20,7 +20,7 @@ extension Manifest {
         public var unread = Part()
         /// All zeros: nothing stands for them in the repository.
         public var zeros = Part()
-        /// As in the snapshot before, at the same place.
+        /// As in the version it was compared with, at the same place.
         public var unchanged = Part()
         /// In the repository already, from another place or file, or from further back.
         public var deduplicated = Part()

@@ -28,14 +28,20 @@ public struct ParentSnapshot: Sendable {
     /// Something in it is damaged, as the manifest says.
     public var isTainted: Bool
     private var files: [String: Manifest.File]
+    private var databases: [String: Manifest.File]
 
     public init(reference: SnapshotReference, manifest: Manifest) {
         self.reference = reference
         isTainted = manifest.tainted
         files = Dictionary(manifest.files.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        let known = manifest.files.compactMap { file in file.database?.uid.map { ($0, file) } }
+        databases = Dictionary(known, uniquingKeysWith: { first, _ in first })
     }
 
     public func file(_ path: String) -> Manifest.File? { files[path] }
+
+    /// The database of this id: under another path if it was renamed since.
+    public func database(uid: String) -> Manifest.File? { databases[uid] }
 
     /// How many manifests are read: beyond, a source counts as new.
     private static let searchLimit = 1000

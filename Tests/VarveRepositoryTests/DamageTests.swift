@@ -47,7 +47,7 @@ import VarveTestSupport
     }
 
     @Test func anUntouchedRepositoryPasses() throws {
-        #expect(files.count == 5, "varve.json, copy.json, a pack, an index and a manifest")
+        #expect(files.count == 6, "varve.json, copy.json, a pack, an index, a manifest, a summary")
         #expect(try complaint(.media) == nil)
         #expect(try complaint(.content) == nil)
         let report = try Verifier(try Repository.open(directory.path)).verifyContent()

@@ -41,9 +41,11 @@ public struct EnvironmentFile: Sendable, Hashable {
             case .placeholder: .other
             case .configuration: .configuration
             }
+        var uid: String?
+        if case .database(let header) = role { uid = header.fileID }
         return SourceFile(
             path: restored, kind: kind, attributes: status.attributes, unit: UInt32(header?.pageSize ?? 1),
-            expectedSize: status.size)
+            expectedSize: status.size, uid: uid)
     }
 }
 
