@@ -13,9 +13,14 @@ import VarveTestSupport
     enum Shape: String, CaseIterable, Sendable {
         case small, medium, users
 
-        var extentSize: UInt32 { [.small: 512, .medium: 4096, .users: 128 << 10][self] ?? 0 }
-        var packSize: UInt32 { [.small: 16 << 10, .medium: 64 << 10, .users: 16 << 20][self] ?? 0 }
-        var largestFile: Int { self == .users ? 700 << 10 : 160 << 10 }
+        var parameters: RepositoryDescription.Parameters {
+            switch self {
+            case .small: .init(extentSize: 512, packSize: 16 << 10)
+            case .medium: .init(extentSize: 4096, packSize: 64 << 10)
+            case .users: .init()
+            }
+        }
+        var largestFile: Int { self == .users ? 1 << 20 : 160 << 10 }
     }
 
     static let snapshots = Soak.isWanted ? 250 : 60
@@ -24,8 +29,9 @@ import VarveTestSupport
     func everySnapshotComesBack(_ shape: Shape, _ round: Int) throws {
         let seed = SeededRandom()
         let history = try RecordedHistory(
-            seed: SeededRandom(seed: seed.seed &+ UInt64(round)), extentSize: shape.extentSize,
-            packSize: shape.packSize, page: min(Int(shape.extentSize), 4096), largestFile: shape.largestFile)
+            seed: SeededRandom(seed: seed.seed &+ UInt64(round)), extentSize: shape.parameters.extentSize,
+            packSize: shape.parameters.packSize, page: min(Int(shape.parameters.extentSize), 4096),
+            largestFile: shape.largestFile)
         let about = "\(shape), VARVE_TEST_SEED=\(seed.seed) and \(round)"
         for _ in 0..<Self.snapshots { try history.advance() }
         #expect(history.records.count == Self.snapshots)
