@@ -2,7 +2,7 @@
 ///
 /// A Bloom filter in blocks of one cache line (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom
 /// Filters", 2007): 480 bits and a checksum. Blocks follow the order of ids, so the filter is written front to back
-/// while the table is read front to back, in no memory; a binary fuse filter would be 15 % smaller and needs all
+/// while the table is read front to back, in no memory; a binary fuse filter would be a third smaller and needs all
 /// keys at once. Of absent ids 1.1 % pass, at 10 bits an entry.
 public struct IndexFilter: Sendable {
     public static let magic = Array("VARVEFLT".utf8)
