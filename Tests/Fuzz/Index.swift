@@ -28,5 +28,6 @@ private func look(into table: IndexTable) throws {
     var merged: [UInt8] = []
     let merge = try IndexTableMerge([table, table], repository: table.repository) { _ in true }
     try merge.write { merged.append(contentsOf: $0) }
-    precondition(try IndexTable(BytesInMemory(merged)).count <= 2 * table.count)
+    let count = try IndexTable(BytesInMemory(merged)).count
+    precondition(count <= 2 * table.count)
 }
