@@ -15,7 +15,7 @@ public struct RepositoryDescription: Codable, Hashable, Sendable {
         public var extentSize: UInt32
         /// A pack is published when it has grown to this many bytes.
         public var packSize: UInt32
-        /// zstd's level. Level 2 stores 3 % less in the first backup and as much in deltas, for a quarter more
+        /// zstd's level. Level 2 stores 3 % less in the first backup and as much in deltas, for a sixth more
         /// processor time (`Documentation/deltas.md`).
         public var compressionLevel: Int32
 

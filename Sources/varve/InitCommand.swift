@@ -12,7 +12,7 @@ struct InitCommand: ParsableCommand {
     @Option(help: "A name for this copy of the repository, kept in its copy.json.")
     var label = "primary"
 
-    @Option(help: "zstd's level, 1 to 19; 2 takes a quarter more time for 3 % less space.")
+    @Option(help: "zstd's level, 1 to 19; 2 takes a sixth more time for 3 % less space.")
     var compressionLevel = RepositoryDescription.Parameters().compressionLevel
 
     func run() throws {
