@@ -34,8 +34,8 @@ public enum Host {
         return max(1, mask.prefix(count).reduce(0) { $0 + $1.nonzeroBitCount })
     }
 
-    /// Threads for what takes buffers: each has some 8 MiB of them, or a pack.
-    public static var workers: Int { min(processors, 8) }
+    /// Threads for what takes buffers: each has some 8 MiB of them, or a pack, and 128 MiB are promised for all.
+    public static var workers: Int { min(processors, 6) }
 
     public static func randomBytes(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
