@@ -133,7 +133,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveFaultTests",
-            dependencies: ["ProcessSupport", "VarveRepository", "VarveFiles", "VarveFormat"],
+            dependencies: ["ProcessSupport", "VarveRepository", "VarveStorage", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveProcessTests",

@@ -194,6 +194,7 @@ private final class ArchiveSession: CaptureSink {
     /// Before the extent is counted.
     private func noteParent(_ batch: ExtentPipeline.Batch, at offset: UInt64) {
         do {
+            batch.parentSnapshot = file?.parent?.snapshot ?? batch.parentSnapshot
             batch.parents.append(try file?.parent?.file.extent(at: offset))
         } catch {
             if let file, let parent = file.parent { noteDamage(file.source.path, parent.snapshot, error) }
@@ -238,6 +239,7 @@ private final class ArchiveSession: CaptureSink {
 
     func finish() throws -> ([Manifest.File], Manifest.Statistics) {
         try pipeline.drain()
+        if let (path, snapshot, error) = collector.damage { noteDamage(path, snapshot, error) }
         var statistics = collector.statistics
         if !takenOver.isEmpty {
             statistics.unreadFiles = UInt64(takenOver.count)
@@ -261,6 +263,9 @@ private final class ExtentCollector: @unchecked Sendable {
     private(set) var statistics = Manifest.Statistics()
     /// Of the file that is being collected.
     private var tally = Manifest.Tally()
+    private var damageOfFile: (snapshot: SnapshotReference, error: any Error)?
+    /// The first file whose parent could not be read in all places, and why.
+    private(set) var damage: (path: String, snapshot: SnapshotReference, error: any Error)?
 
     init(writer: RepositoryWriter, level: Int32) {
         self.writer = writer
@@ -271,6 +276,9 @@ private final class ExtentCollector: @unchecked Sendable {
     }
 
     func collect(_ batch: ExtentPipeline.Batch) throws {
+        if let snapshot = batch.parentSnapshot, let error = batch.damage, damageOfFile == nil {
+            damageOfFile = (snapshot, error)
+        }
         for (index, result) in batch.outcomes.enumerated() {
             let length = UInt64(batch.extent(index).count)
             if let header = result.header, try writer.append(header, batch.blob(index, header)) {
@@ -295,6 +303,8 @@ private final class ExtentCollector: @unchecked Sendable {
     func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws {
         let root = try map.finish { try store($0) }
         map = ExtentMapBuilder(extentSize: extentSize)
+        if let (snapshot, error) = damageOfFile, damage == nil { damage = (source.path, snapshot, error) }
+        damageOfFile = nil
         files.append(
             Manifest.File(
                 path: source.path, kind: source.kind, size: facts.size, attributes: source.attributes,

@@ -26,8 +26,11 @@ final class ExtentPipeline: Sendable {
         var atEnd: (() throws -> Void)?
         /// What the parent snapshot has at the place of each extent.
         var parents: [ContentID?] = []
+        var parentSnapshot: SnapshotReference?
         /// One for each extent, once it went through a worker.
         var outcomes: [ExtentWorker.Outcome] = []
+        /// Why one of the parents could not be read.
+        var damage: (any Error)?
 
         init(extentSize: Int) {
             self.extentSize = extentSize
@@ -71,6 +74,8 @@ final class ExtentPipeline: Sendable {
             atEnd = nil
             parents.removeAll(keepingCapacity: true)
             outcomes.removeAll(keepingCapacity: true)
+            parentSnapshot = nil
+            damage = nil
         }
     }
 

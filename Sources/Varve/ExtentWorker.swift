@@ -47,8 +47,9 @@ final class ExtentWorker {
         Hasher.ids(of: filled.map { extents[$0] }, .data, into: &filledIDs)
         for (index, id) in zip(filled, filledIDs) { ids[index] = id }
 
-        let new = filled.filter { index.find(ids[$0]) == nil }
-        readBases(new, batch)
+        let new = filled.filter { !index.contains(ids[$0]) }
+        for index in new { bases[index].chain = nil }
+        readBases(new.filter { !index.isDamaged(ids[$0]) }, batch)
         var outcomes = ids.map { Outcome(id: $0) }
         for index in new {
             outcomes[index] = try encode(
@@ -59,18 +60,26 @@ final class ExtentWorker {
     }
 
     /// Fetches what the new extents are compared with. A base that can't be read, or is not what it should be, must
-    /// not end the backup that makes up for it: there the extent is stored whole.
+    /// not end the backup that makes up for it: there the extent is stored whole, and the batch says so.
     private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) {
         var read: [Int] = []
         for index in new {
-            bases[index].chain = nil
             guard let parent = batch.parents[index] else { continue }
-            bases[index].chain = try? reader.readUnchecked(parent, .data, into: bases[index].buffer)
-            if bases[index].chain != nil { read.append(index) }
+            do {
+                bases[index].chain = try reader.readUnchecked(parent, .data, into: bases[index].buffer)
+                read.append(index)
+            } catch {
+                batch.damage = batch.damage ?? error
+            }
         }
         var ids = Array(repeating: ContentID.zero, count: read.count)
         Hasher.ids(of: read.map { bases[$0].buffer.bytes }, .data, into: &ids)
-        for (index, id) in zip(read, ids) where id != batch.parents[index] { bases[index].chain = nil }
+        for (index, id) in zip(read, ids) {
+            guard let parent = batch.parents[index], id != parent else { continue }
+            bases[index].chain = nil
+            // Finds out what is damaged, and takes it out of use.
+            do { _ = try reader.read(parent, .data) } catch { batch.damage = batch.damage ?? error }
+        }
     }
 
     private func encode(

@@ -10,7 +10,7 @@ extension BlobReader {
     ///
     /// - Parameter visit: told of every blob on the way, the asked one first; perhaps twice if the index is at fault.
     func survey(_ id: ContentID, _ type: BlobType, visit: (Pack.BlobHeader) -> Void) throws -> Chain {
-        try trustingIndexOnce {
+        try outlivingDamage(to: id, type) {
             var chain = Chain()
             var seen: Set<ContentID> = [id]
             var next = id

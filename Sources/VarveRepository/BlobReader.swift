@@ -1,3 +1,4 @@
+import Glibc
 import VarveCodec
 import VarveFormat
 import VarveStorage
@@ -27,7 +28,7 @@ public final class BlobReader {
 
     /// The decoded bytes of a blob, checked against its id.
     public func read(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
-        try trustingIndexOnce {
+        try outlivingDamage(to: id, type) {
             try decode(id, type, into: buffer)
             try Self.check(buffer.bytes, id, type)
             return Array(buffer.bytes)
@@ -37,11 +38,11 @@ public final class BlobReader {
     /// Like `read`, but the caller checks the id, together with others: hashing several at once is much faster.
     @discardableResult
     public func readUnchecked(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
-        try trustingIndexOnce { try decode(id, type, into: buffer) }
+        try outlivingDamage(to: id, type) { try decode(id, type, into: buffer) }
     }
 
     /// Whether the index knows the blob; it is not looked at.
-    public func contains(_ id: ContentID) -> Bool { index.find(id) != nil }
+    public func contains(_ id: ContentID) -> Bool { index.contains(id) }
 
     /// Every version on the way to a blob, the one that stands alone first, none of them checked.
     func readVersions(
@@ -79,14 +80,60 @@ public final class BlobReader {
         }
     }
 
-    /// The table may be at fault and not the pack: then the packs themselves are asked, once.
-    func trustingIndexOnce<R>(_ body: () throws -> R) throws -> R {
+    /// What is damaged may lie at another place as well; where it does not, a writer stores it again from now on. And
+    /// the tables may be at fault: then the packs themselves are asked, once.
+    func outlivingDamage<R>(to id: ContentID, _ type: BlobType, _ body: () throws -> R) throws -> R {
         do {
             return try body()
-        } catch let error as VarveError where error.code == .corrupt || error.code == .missing {
-            guard try index.rebuild() else { throw Self.advised(error) }
-            do { return try body() } catch let error as VarveError { throw Self.advised(error) }
+        } catch let error as VarveError where Self.isDamage(error) {
+            while try distrustDamage(to: id, type) || index.lookElsewhere() || index.rebuild() {
+                if let result = try? body() { return result }
+            }
+            // The first one: those after it only say that nothing else is there.
+            throw Self.advised(error)
         }
+    }
+
+    /// `EIO`: what a disk can't read any more is as good as lost.
+    private static func isDamage(_ error: VarveError) -> Bool {
+        error.code == .corrupt || error.code == .missing || error.errno == EIO
+    }
+
+    /// Finds the version on the way to a blob that is not what its id promises, or whose base is nowhere, and distrusts
+    /// its place, with the places of those between it and the blob.
+    ///
+    /// - Returns: false if there is none that was not known.
+    private func distrustDamage(to id: ContentID, _ type: BlobType) -> Bool {
+        var chain: [(id: ContentID, location: IndexTable.Location)] = []
+        var seen: Set<ContentID> = []
+        var sound = 0
+        do {
+            var next: ContentID? = id
+            while let version = next, let location = index.find(version),
+                chain.count < Self.maximumChainLength, seen.insert(version).inserted
+            {
+                chain.append((version, location))
+                next = try load(version, type).header.base
+            }
+            if next == nil {
+                try decode(id, type, into: buffer) { version, bytes in
+                    try Self.check(bytes, version, type)
+                    sound += 1
+                }
+                return false
+            }
+        } catch let error as VarveError where Self.isDamage(error) {
+        } catch {
+            return false
+        }
+        guard sound < chain.count else { return false }
+        var isNew = false
+        for version in chain.reversed().dropFirst(sound) {
+            isNew = index.distrust(version.id, at: version.location) || isNew
+            // What is above it can be had all the same.
+            if index.contains(version.id) { break }
+        }
+        return isNew
     }
 
     /// Down to the blob that stands alone, then up again, delta by delta, in the one buffer.

@@ -20,6 +20,9 @@ public final class RepositoryIndex: Sendable {
         /// The packs were compared with the tables.
         var isListed = false
         var isRebuilt = false
+        /// A table lists a pack that is not there.
+        var isPackGone = false
+        var damage = Damage()
     }
 
     /// Blobs kept in memory before they become a table: about 6 MiB.
@@ -30,7 +33,7 @@ public final class RepositoryIndex: Sendable {
     /// May write tables; a reader keeps in memory what it would write.
     let isWriter: Bool
     private let limit: Int
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     /// - Parameters:
     ///   - isWriter: the caller holds the repository's lock.
@@ -83,16 +86,34 @@ public final class RepositoryIndex: Sendable {
         return state
     }
 
+    /// Where to read a blob: where nothing is known against it, or else where it is damaged, as what is built on it may
+    /// be whole all the same.
     public func find(_ id: ContentID) -> IndexTable.Location? {
+        var lastResort: IndexTable.Location?
+        return find(id, &lastResort) ?? lastResort
+    }
+
+    /// Whether a blob is stored, and nothing is known against it.
+    public func contains(_ id: ContentID) -> Bool {
+        var damaged: IndexTable.Location?
+        return find(id, &damaged) != nil
+    }
+
+    private func find(_ id: ContentID, _ damaged: inout IndexTable.Location?) -> IndexTable.Location? {
         while true {
-            let (location, tables, isListed) = state.withLock {
-                ($0.unlisted[id], $0.tables, $0.isListed)
+            let (location, tables, isListed, damage) = state.withLock {
+                ($0.unlisted[id], $0.tables, $0.isListed, $0.damage)
             }
-            if let location { return location }
+            if let location {
+                if damage.spares(id, at: location) { return location }
+                damaged = location
+            }
             var unreadable: StoredTable?
             for table in tables {
                 do {
-                    if let location = try table.find(id, in: storage) { return location }
+                    guard let location = try table.find(id, in: storage) else { continue }
+                    if damage.spares(id, at: location) { return location }
+                    damaged = damaged ?? location
                 } catch {
                     unreadable = table
                     break
@@ -101,10 +122,10 @@ public final class RepositoryIndex: Sendable {
             if let unreadable {
                 state.withLock { $0.distrust(unreadable) }
             } else if isListed {
-                return nil
+                return damage.others?[id]?.first { damage.spares(id, at: $0) }
             } else {
                 // Packs that can't be listed hold nothing that can be read either.
-                state.withLock { state in try? list(&state) }
+                state.withLock { state in _ = try? list(&state) }
             }
         }
     }
@@ -116,6 +137,8 @@ public final class RepositoryIndex: Sendable {
         try state.withLock { state in
             if state.isRebuilt { return false }
             state.isRebuilt = true
+            // Of several places another one may now be the first.
+            state.damage.others = nil
             for table in state.tables { state.distrust(table) }
             state.unlisted = [:]
             state.unlistedPacks = []
@@ -135,7 +158,7 @@ public final class RepositoryIndex: Sendable {
     /// Reads the packs that no table lists, and makes them durable first: whoever published them may have died
     /// before they were. To be called by a writer before it refers to what they hold.
     func confirmUnlisted() throws {
-        try state.withLock { state in try list(&state) }
+        try distrustBaseless(in: try state.withLock { state in try list(&state) })
     }
 
     /// Writes what no table covers as a new table, and merges tables of similar size into it, so that their number
@@ -151,7 +174,9 @@ public final class RepositoryIndex: Sendable {
     /// Tables that a lookup may go through.
     public var tableCount: Int { state.withLock { $0.tables.count } }
 
-    private func list(_ state: inout State) throws {
+    /// - Returns: the packs that no table listed.
+    @discardableResult
+    func list(_ state: inout State) throws -> [ContentID] {
         state.isListed = true
         let packs = try packsWithoutTable(&state)
         if isWriter { try storage.confirm(packs.map { ObjectName(.pack, $0) }) }
@@ -162,14 +187,19 @@ public final class RepositoryIndex: Sendable {
             state.add(pack, contents.entries)
             if state.unlisted.count > limit { try settle(&state) }
         }
+        return packs
     }
 
     private func packsWithoutTable(_ state: inout State) throws -> [ContentID] {
         var packs: Set<ContentID> = []
         try storage.forEachPack { packs.insert($0) }
+        let there = packs
         for table in state.tables {
             do {
-                try table.table.forEachPack { packs.remove($0) }
+                try table.table.forEachPack {
+                    packs.remove($0)
+                    if !there.contains($0) { state.isPackGone = true }
+                }
             } catch {
                 state.distrust(table)
                 state.isListed = true
@@ -202,8 +232,8 @@ extension RepositoryIndex.State {
     mutating func add(_ pack: ContentID, _ entries: [Pack.Entry]) {
         unlistedPacks.insert(pack)
         for entry in entries {
-            unlisted[entry.header.id] = IndexTable.Location(
-                pack: pack, offset: entry.offset, readLength: entry.header.totalLength)
+            let (id, location) = (entry.header.id, entry.location(in: pack))
+            if !damage.baseless.contains(id) || damage.spares(id, at: location) { unlisted[id] = location }
         }
     }
 

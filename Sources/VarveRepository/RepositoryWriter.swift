@@ -39,7 +39,7 @@ public final class RepositoryWriter {
 
     /// Whether the blob is durable already. From any thread; what this run has appended but not published is not
     /// seen, and `append` drops it when it comes again.
-    public func contains(_ id: ContentID) -> Bool { index.find(id) != nil }
+    public func contains(_ id: ContentID) -> Bool { index.contains(id) }
 
     /// Appends an encoded blob.
     ///

@@ -11,9 +11,11 @@ extension Verifier {
         let index = try repository.openIndex()
         // What the packs themselves say, not the tables: those are a cache, and may be the thing that is damaged.
         _ = try index.rebuild()
+        _ = try index.lookElsewhere()
         let blobs = BlobVerification(index: index, storage: repository.storage)
         let packs = objects.filter { $0.object.kind == .pack }
         try forEach(packs) { [self] object, size in verifyPack(object, size, blobs) }
+        blobs.forgiveWhatIsWholeElsewhere()
         try verifyDeltas(packs, blobs)
         for object in objects where object.object.kind.isCache { verifyCache(object.object) }
         try verifyManifests(objects.map(\.object), blobs)
@@ -43,6 +45,12 @@ extension Verifier {
             note(
                 "\(object)", "no blob can be read here",
                 range: UInt64(range.lowerBound)..<UInt64(range.upperBound))
+        }
+        // Of what is stored twice, only one place is looked at when deltas are decoded.
+        if contents.entries.contains(where: { blobs.index.isStoredTwice($0.header.id) }),
+            Hasher.name(of: bytes) != pack
+        {
+            note("\(object)", "its bytes are not what its name promises")
         }
         let decoder = BlobDecoder()
         let checker = IdentityChecker()
@@ -87,7 +95,8 @@ extension Verifier {
         let end = start + entry.header.totalLength
         let (id, type) = (entry.header.id, entry.header.type)
         let fail = { [self] (error: any Error) in
-            if blobs.markBad(id) { note("\(object)", error, range: UInt64(start)..<UInt64(end)) }
+            _ = blobs.markBad(id, type)
+            note("\(object)", error, range: UInt64(start)..<UInt64(end))
         }
         do {
             guard end <= bytes.count else {

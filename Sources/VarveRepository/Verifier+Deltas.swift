@@ -6,7 +6,7 @@ import VarveStorage
 final class BlobVerification: Sendable {
     private struct State {
         /// Ids whose bytes are lost.
-        var bad: Set<ContentID> = []
+        var bad: [ContentID: BlobType] = [:]
         /// Deltas not yet decoded, and whatever deltas are against. The first 8 bytes of the ids: a chance match
         /// would make a delta be looked at alone and not in its chain, no more.
         var deltas: Set<UInt64> = []
@@ -25,8 +25,19 @@ final class BlobVerification: Sendable {
     }
 
     /// - Returns: false if it was known.
-    func markBad(_ id: ContentID) -> Bool { state.withLock { $0.bad.insert(id).inserted } }
-    func isBad(_ id: ContentID) -> Bool { state.withLock { $0.bad.contains(id) } }
+    func markBad(_ id: ContentID, _ type: BlobType) -> Bool {
+        state.withLock { $0.bad.updateValue(type, forKey: id) == nil }
+    }
+
+    func isBad(_ id: ContentID) -> Bool { state.withLock { $0.bad[id] != nil } }
+
+    /// What a backup found damaged it has stored again: then nothing is lost.
+    func forgiveWhatIsWholeElsewhere() {
+        let reader = BlobReader(index: index, storage: storage)
+        for (id, type) in state.withLock({ $0.bad }) where index.isStoredTwice(id) {
+            if (try? reader.read(id, type)) != nil { state.withLock { $0.bad[id] = nil } }
+        }
+    }
 
     func noteDelta(_ id: ContentID, base: ContentID) {
         state.withLock { state in
@@ -115,7 +126,7 @@ extension Verifier {
                 _ = try reader.read(version, type)
                 isBroken = false
             } catch {
-                guard blobs.markBad(version), !isBroken else { continue }
+                guard blobs.markBad(version, type), !isBroken else { continue }
                 isBroken = true
                 noteDamage(of: version, error, blobs)
             }
