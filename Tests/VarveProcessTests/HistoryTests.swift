@@ -17,10 +17,14 @@ extension ProcessTests {
             var random = SeededGenerator(for: "everySnapshotComesBack, \(kind)")
             for _ in 0..<round { _ = random.next() }
             let environment = try Environment(kind)
+            let recovered = Set((0..<Self.snapshots).shuffled(using: &random).prefix(Self.recovered))
             var taken: [(output: BackupOutput, files: [String: String])] = []
-            for _ in 0..<Self.snapshots {
+            var isWhole: [String: Bool] = [:]
+            for number in 0..<Self.snapshots {
                 try environment.advance(seed: random.next() >> 1, steps: .random(in: 1...6, using: &random))
                 taken.append((try environment.backup(), try environment.checksums(environment.home)))
+                guard recovered.contains(number) else { continue }
+                isWhole[taken[number].output.snapshot] = try environment.isWholeToItsOwnTools()
             }
             for (output, files) in taken {
                 let restored = try environment.restore(output.snapshot)
@@ -29,9 +33,12 @@ extension ProcessTests {
                 #expect(!found.keys.filter(Self.isLog).isEmpty, "\(output.snapshot) has no logs")
                 try Directory.removeTree(restored)
             }
-            for (output, _) in taken.shuffled(using: &random).prefix(Self.recovered) {
-                try Directory.removeTree(try environment.restore(output.snapshot, ["--recover"]))
+            // libdb 5.3.28 spoils some encrypted histories itself ("queue database page of incorrect type 13").
+            print("\(kind): \(isWhole.values.count { $0 }) of \(isWhole.count) are whole to libdb's own tools")
+            for (snapshot, isWhole) in isWhole {
+                #expect(try environment.recovers(snapshot) == isWhole, "\(snapshot), seed \(random.seed)")
             }
+            #expect(isWhole.values.contains(true))
             try environment.varve.run(["verify", "--content"], seconds: 300).require(0)
             Self.expectDeltas(taken.map(\.output))
 
@@ -88,13 +95,32 @@ private final class Environment {
     }
 
     /// - Returns: the directory that it is in.
-    func restore(_ snapshot: String, _ arguments: [String] = []) throws -> String {
+    func restore(_ snapshot: String) throws -> String {
         let target = directory["restored"]
-        try varve.run(
-            ["restore", snapshot, "--target", target] + arguments + (arguments.isEmpty ? [] : passwordFile)
-        )
-        .require(0)
+        try varve.run(["restore", snapshot, "--target", target]).require(0)
         return target
+    }
+
+    /// Whether a plain copy of the closed environment recovers and verifies, by the vendor's programs alone.
+    func isWholeToItsOwnTools() throws -> Bool {
+        let copy = directory["copy"]
+        defer { try? Directory.removeTree(copy) }
+        try run("cp", ["-a", home, copy]).require(0)
+        let password = password == nil ? [] : ["-P", String(LiveEnvironment.password.dropLast())]
+        try run("db5.3_recover", ["-c", "-h", copy] + password).require(0)
+        let databases = try Directory.list(copy).filter { $0.hasSuffix(".db") && !$0.hasPrefix("__db") }
+        return try databases.allSatisfy {
+            try run("db5.3_verify", ["-h", copy, $0] + password).status == .exited(0)
+        }
+    }
+
+    /// Whether a restore with recovery and verification ends well.
+    func recovers(_ snapshot: String) throws -> Bool {
+        let target = directory["restored"]
+        let result = try varve.run(
+            ["restore", snapshot, "--target", target, "--recover"] + passwordFile)
+        if try FileStatus.of(target) != nil { try Directory.removeTree(target) }
+        return result.status == .exited(0)
     }
 
     private var passwordFile: [String] { password.map { ["--password-file", $0] } ?? [] }
