@@ -34,7 +34,8 @@ extension ProcessTests {
                 try Directory.removeTree(restored)
             }
             // libdb 5.3.28 spoils some encrypted histories itself ("queue database page of incorrect type 13").
-            print("\(kind): \(isWhole.values.count { $0 }) of \(isWhole.count) are whole to libdb's own tools")
+            print(
+                "\(kind): \(isWhole.values.count { $0 }) of \(isWhole.count) are whole to libdb's own tools")
             for (snapshot, isWhole) in isWhole {
                 #expect(try environment.recovers(snapshot) == isWhole, "\(snapshot), seed \(random.seed)")
             }
