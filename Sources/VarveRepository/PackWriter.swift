@@ -12,9 +12,24 @@ final class PackWriter {
         let bytes: UnsafeMutableRawBufferPointer
         var count = 0
         var entries: [Pack.Entry] = []
+        /// Of what is in it. Not left to the publisher, so that the disk has all of the time that the next pack takes.
+        var hasher = Hasher()
 
         init(capacity: Int) { bytes = .allocate(byteCount: capacity, alignment: 4096) }
         deinit { bytes.deallocate() }
+
+        func begin(_ header: [UInt8]) {
+            count = 0
+            entries = []
+            hasher = Hasher()
+            header.withUnsafeBytes { append($0) }
+        }
+
+        func append(_ source: UnsafeRawBufferPointer) {
+            UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: source)
+            count += source.count
+            hasher.update(source)
+        }
     }
 
     /// A pack that is durable.
@@ -53,8 +68,7 @@ final class PackWriter {
     func append(_ header: Pack.BlobHeader, _ blob: UnsafeRawBufferPointer) throws {
         let buffer = try current ?? startPack()
         buffer.entries.append(Pack.Entry(offset: UInt32(buffer.count), header: header))
-        UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[buffer.count...]).copyMemory(from: blob)
-        buffer.count += blob.count
+        buffer.append(blob)
         // The directory grows with the blobs: tiny blobs must not make it outgrow the buffer.
         if buffer.count + buffer.entries.count * 80 >= packSize { finishPack() }
     }
@@ -89,9 +103,7 @@ final class PackWriter {
             if let error = state.error { throw error }
             return state.free.popLast()
         }
-        buffer.bytes.copyBytes(from: header)
-        buffer.count = header.count
-        buffer.entries = []
+        buffer.begin(header)
         current = buffer
         return buffer
     }
@@ -100,8 +112,7 @@ final class PackWriter {
         guard let buffer = current else { return }
         current = nil
         let end = PackDirectory(entries: buffer.entries).encoded(at: buffer.count)
-        UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[buffer.count...]).copyBytes(from: end)
-        buffer.count += end.count
+        end.withUnsafeBytes { buffer.append($0) }
         state.change { $0.full.append(buffer) }
     }
 
@@ -115,7 +126,7 @@ final class PackWriter {
             }
             guard let buffer = next else { return }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<buffer.count])
-            let pack = Hasher.name(of: bytes)
+            let pack = buffer.hasher.finish()
             let result = Result { try storage.publish(ObjectName(.pack, pack), [bytes]) }
             state.change { state in
                 state.isPublishing = false
