@@ -46,14 +46,15 @@ struct HelperDeathTests {
         #expect(flags.contains("\"auto_remove\":true"), "\(flags)")
         #expect(try FileStatus.of(Path.join(writer.home, ".varve/journal")) == nil)
         let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
-        let finished = try #require(try checkpoint.finish(within: 3), "the checkpoint hangs")
+        // Far beyond what one takes beside the writer's own; how long that may be, `CheckpointTests` says.
+        let finished = try #require(try checkpoint.finish(within: 15), "the checkpoint hangs")
         #expect(finished.status == .exited(0), "\(finished.output)")
         // The application's own checkpoints go on too.
         let before = try writer.checkpointTimes().ended.count
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + .seconds(20)
         while try writer.checkpointTimes().ended.count < before + 2 {
             if ContinuousClock.now > deadline {
-                Issue.record("no checkpoint ended in 5 s")
+                Issue.record("no two checkpoints ended in 20 s")
                 return
             }
             usleep(20_000)
@@ -91,7 +92,7 @@ struct HelperDeathTests {
         #expect(report.repair.loweredCounter)
         #expect(report.repair.restoredAutoRemove)
         #expect(report.repair.remainingHotBackups == 0)
-        let finished = try #require(try checkpoint.finish(within: 3), "it still hangs")
+        let finished = try #require(try checkpoint.finish(within: 15), "it still hangs")
         #expect(finished.status == .exited(0), "\(finished.output)")
         try expectUntouched(writer)
         let again = try unwedge(

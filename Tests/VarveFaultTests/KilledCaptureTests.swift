@@ -39,7 +39,7 @@ final class LiveEnvironment {
         let workload = workload
         let freed = Clock.monotonic()
         // One that hung comes back within libdb's step of a second; its length is no longer news.
-        try waitUntil("the end of the checkpoint under way, \(comment)", seconds: 3) {
+        try waitUntil("the end of the checkpoint under way, \(comment)", seconds: 10) {
             guard let started = try workload.unfinishedCheckpoint() else { return true }
             return started > freed
         }
