@@ -61,11 +61,23 @@ final class LiveEnvironment {
             }
             usleep(10_000)
             varve.send(SIGSTOP)
-            if let helper = Self.child(of: varve.process), varve.isRunning { return (varve, helper) }
+            if let helper = Self.child(of: varve.process), varve.isRunning {
+                try? waitUntil("the helper's wait for a slot", seconds: 2, every: 200) {
+                    Self.isPolling(helper)
+                }
+                return (varve, helper)
+            }
             varve.send(SIGCONT)
             try varve.wait(seconds: 60)
         }
         throw ProcessFailure("no backup could be caught in the middle of a file")
+    }
+
+    /// In `poll` (x86-64) or `ppoll` (arm64), as in our callbacks. While libdb waits for page writers, in `select`, it
+    /// holds the mutex that they need; whoever is killed there keeps it, and only recovery frees it.
+    private static func isPolling(_ process: pid_t) -> Bool {
+        let call = (try? Text.read("/proc/\(process)/syscall"))?.split(separator: " ").first
+        return call == "7" || call == "73"
     }
 
     static func child(of process: pid_t) -> pid_t? {
