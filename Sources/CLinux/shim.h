@@ -36,3 +36,6 @@ static inline long varve_file_system_type(const char *path) {
     struct statfs facts;
     return statfs(path, &facts) == 0 ? (long)facts.f_type : -1;
 }
+
+// Everything written to a file system, to its medium; glibc has it under _GNU_SOURCE only.
+static inline int varve_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }

@@ -12,18 +12,28 @@ public final class Archiver {
     public struct Result: Sendable {
         public var snapshot: SnapshotReference
         public var manifest: Manifest
+        /// Of each copy, where the repository has several.
+        public var copies: [CopyAcknowledgement] = []
     }
 
     private let repository: Repository
+    private let copies: RepositoryCopies?
+    private let required: Int
     private let cancellation: Cancellation
     private let progress: @Sendable (Progress) -> Void
 
-    /// - Parameter progress: called often, on the thread that called `backup`.
+    /// - Parameters:
+    ///   - copies: of the repository, which is the first of them; nil if it stands alone.
+    ///   - required: so many copies must have the snapshot for it to count.
+    ///   - progress: called often, on the thread that called `backup`.
     public init(
-        repository: Repository, cancellation: Cancellation = Cancellation(),
+        repository: Repository, copies: RepositoryCopies? = nil, required: Int = 1,
+        cancellation: Cancellation = Cancellation(),
         progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) {
         self.repository = repository
+        self.copies = copies
+        self.required = required
         self.cancellation = cancellation
         self.progress = progress
     }
@@ -31,7 +41,7 @@ public final class Archiver {
     /// - Parameter tool: name and version, for the manifest.
     public func backup(_ source: some CaptureSource, tool: String) throws -> Result {
         let started = Clock.now()
-        let writer = try RepositoryWriter(repository)
+        let writer = try RepositoryWriter(repository, copies: copies, required: required)
         let parent = try source.home.flatMap {
             try ParentSnapshot.newest(of: $0, on: Host.name, in: repository)
         }
@@ -50,7 +60,8 @@ public final class Archiver {
             recovery: summary.recovery, files: files, directories: summary.directories,
             warnings: summary.warnings + session.warnings,
             statistics: statistics)
-        return Result(snapshot: try writer.commit(manifest), manifest: manifest)
+        let snapshot = try writer.commit(manifest)
+        return Result(snapshot: snapshot, manifest: manifest, copies: writer.acknowledgements)
     }
 }
 
@@ -93,7 +104,7 @@ private final class ArchiveSession: CaptureSink {
         extentSize = parameters.extentSize
         let collector = ExtentCollector(writer: writer, level: parameters.compressionLevel)
         self.collector = collector
-        let storage = writer.repository.storage
+        let storage = writer.storage
         parentReader = BlobReader(index: writer.index, storage: storage)
         pipeline = ExtentPipeline(
             .init(

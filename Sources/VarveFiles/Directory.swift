@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import VarveFormat
 
@@ -53,6 +54,14 @@ public enum Directory {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
         let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
         try file.sync()
+        try file.close()
+    }
+
+    /// All that was written to the file system of the directory, to the medium.
+    public static func syncFileSystem(_ path: String) throws {
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+        let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
+        try systemCall("syncfs", path) { varve_syncfs(file.descriptor) }
         try file.close()
     }
 

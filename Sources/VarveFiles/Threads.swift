@@ -44,7 +44,11 @@ public final class Monitor<State>: @unchecked Sendable {
     public init(_ state: State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -76,6 +80,40 @@ public final class Monitor<State>: @unchecked Sendable {
             pthread_cond_wait(condition, mutex)
         }
     }
+}
+
+extension Monitor {
+    /// Like `wait`, but nil when `body` has given nothing until `deadline`, by `Clock.monotonic`.
+    public func wait<R>(until deadline: UInt64, _ body: (inout State) throws -> R?) rethrows -> R? {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(condition)
+            pthread_mutex_unlock(mutex)
+        }
+        var end = timespec(
+            tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+        while true {
+            if let result = try body(&state) { return result }
+            if pthread_cond_timedwait(condition, mutex, &end) == ETIMEDOUT { return try body(&state) }
+        }
+    }
+}
+
+/// Does work that may never return, such as asking a disk that hangs, on a thread of its own.
+///
+/// - Returns: nil if it has not returned after so many seconds. The thread is left behind then, with all it holds.
+public func within<R: Sendable>(
+    seconds: Double, _ body: @escaping @Sendable () throws -> R
+) throws -> R? {
+    let result = Monitor<Result<R, any Error>?>(nil)
+    let thread = WorkerThread {
+        let value = Result { try body() }
+        result.change { $0 = value }
+    }
+    let deadline = Clock.monotonic() + UInt64(seconds * 1e9)
+    guard let value = result.wait(until: deadline, { $0 }) else { return nil }
+    thread.join()
+    return try value.get()
 }
 
 /// A queue with room for a fixed number of elements: a full one holds the producer back.

@@ -56,6 +56,16 @@ extension VarveError.Code {
     public static let invalid = Self(rawValue: "invalid")
     /// No repository at the path, or another one.
     public static let noRepository = Self(rawValue: "no-repository")
+    /// Another repository's disk, or an unknown copy's, where a copy of this one should be.
+    public static let wrongDisk = Self(rawValue: "wrong-disk")
+    /// A copy is older than what others know of it: restored from an image, or a clone.
+    public static let rolledBack = Self(rawValue: "rolled-back")
+    /// One copy is there twice.
+    public static let clonedCopy = Self(rawValue: "cloned-copy")
+    /// Fewer copies than the user requires.
+    public static let tooFewCopies = Self(rawValue: "too-few-copies")
+    /// A disk that does not answer.
+    public static let hung = Self(rawValue: "hung")
     /// Another process holds the lock.
     public static let locked = Self(rawValue: "locked")
     /// The source can't be backed up as it is.

@@ -32,6 +32,31 @@ public final class Repository: Sendable {
         at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary"
     ) throws -> Repository {
         try check(parameters)
+        let id = RepositoryID(Host.randomBytes(RepositoryID.byteCount))
+        let description = RepositoryDescription(repository: id, created: Clock.now(), parameters: parameters)
+        return try create(at: path, description, id, label: label, role: "primary")
+    }
+
+    /// Makes a further copy, still without any object, in a directory that is empty or absent.
+    func createCopy(at path: String, label: String, role: String) throws -> Repository {
+        try Self.create(at: path, description, id, label: label, role: role)
+    }
+
+    private static func create(
+        at path: String, _ description: RepositoryDescription, _ id: RepositoryID, label: String, role: String
+    ) throws -> Repository {
+        try makeRoom(at: path)
+        try DirectoryStorage.create(at: path)
+        let copy = CopyDescription(
+            repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
+            role: role)
+        try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        // Last: with it the directory is a repository.
+        try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
+        return try open(path)
+    }
+
+    private static func makeRoom(at path: String) throws {
         if let status = try FileStatus.of(path) {
             guard status.kind == .directory else {
                 throw VarveError(
@@ -51,21 +76,14 @@ public final class Repository: Sendable {
         } else {
             try Directory.createAll(path)
         }
-        try DirectoryStorage.create(at: path)
-        let id = RepositoryID(Host.randomBytes(RepositoryID.byteCount))
-        let copy = CopyDescription(
-            repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
-            role: "primary")
-        let description = RepositoryDescription(repository: id, created: Clock.now(), parameters: parameters)
-        try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
-        // Last: with it the directory is a repository.
-        try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
-        return try open(path)
     }
 
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`.
     private static func isUnfinished(_ names: [String]) -> Bool {
-        let ours = Set(ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyDescription.fileName])
+        let ours = Set(
+            ObjectKind.allCases.map(\.rawValue) + [
+                "quarantine", "tmp", CopyRecord.directory, CopyDescription.fileName,
+            ])
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
     }
 

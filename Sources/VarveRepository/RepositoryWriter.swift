@@ -9,29 +9,40 @@ import VarveStorage
 public final class RepositoryWriter {
     public let repository: Repository
     public let index: RepositoryIndex
-    private let lock: FileLock
+    /// What is written to, and read from: one copy, or several.
+    public let storage: any Storage
+    private let manifests: ManifestStore
+    private let copies: WrittenCopies?
+    private let locks: [WriterLock]
     private let packs: PackWriter
     /// Blobs on their way into a pack that is not durable yet.
     private var pending: Set<ContentID> = []
 
-    /// - Throws: `.locked` if another writer is at work.
-    public init(_ repository: Repository) throws {
+    /// - Parameters:
+    ///   - copies: of the repository, which is the first of them; nil if it stands alone.
+    ///   - required: so many copies must have a snapshot for it to count.
+    /// - Throws: `.locked` if another writer is at work, `.tooFewCopies` if fewer than required can be written to.
+    public init(_ repository: Repository, copies known: RepositoryCopies? = nil, required: Int = 1) throws {
         self.repository = repository
-        let path = Path.join(repository.path, "lock")
-        guard let lock = try FileLock.acquire(path, .exclusive) else {
-            throw VarveError(
-                .locked, "another varve is writing to \(repository.path)",
-                location: FileLock.holder(path), hint: "wait until it is done and try again")
-        }
-        try lock.describeHolder("process \(Host.processID) on \(Host.name) since \(Clock.now())")
-        self.lock = lock
+        let first = try WriterLock(repository)
         try repository.storage.removeTemporaryFiles()
-        index = try repository.openIndex(isWriter: true)
+        if let known, known.copies.count > 1 || required > 1 {
+            let written = try WrittenCopies(known, required: required)
+            copies = written
+            storage = written.set
+            locks = [first] + written.locks
+        } else {
+            copies = nil
+            storage = repository.storage
+            locks = [first]
+        }
+        manifests = ManifestStore(storage: storage, repository: repository.id)
+        index = try RepositoryIndex(storage: storage, repository: repository.id, isWriter: true)
         try index.confirmUnlisted()
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
         packs = PackWriter(
-            storage: repository.storage, repository: repository.id, packSize: Int(parameters.packSize),
+            storage: storage, repository: repository.id, packSize: Int(parameters.packSize),
             largestBlob: BlobEncoder.bound(largest))
     }
 
@@ -66,11 +77,22 @@ public final class RepositoryWriter {
     }
 
     /// The snapshot that comes before the one this writer commits, nil for the first.
-    public func latest() throws -> SnapshotReference? { try repository.manifests.list().last }
+    public func latest() throws -> SnapshotReference? { try manifests.list().last }
 
     /// Packs, then index, then the manifest: in this order, each durable before the next.
+    ///
+    /// With several copies each has acknowledged the snapshot by a receipt of its own, or `acknowledgements` says why not.
+    ///
+    /// - Throws: `.tooFewCopies` if fewer than required have all of it; then it does not count, although some may have
+    ///   it.
     public func commit(_ manifest: Manifest) throws -> SnapshotReference {
         try flush()
-        return try repository.manifests.publish(manifest)
+        try copies?.set.check()
+        let reference = try manifests.publish(manifest)
+        acknowledgements = try copies?.acknowledge(reference) ?? []
+        return reference
     }
+
+    /// What each copy says of the snapshot that was committed; empty if the repository has one copy only.
+    public private(set) var acknowledgements: [CopyAcknowledgement] = []
 }

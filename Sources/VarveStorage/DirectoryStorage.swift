@@ -84,6 +84,23 @@ public final class DirectoryStorage: Storage {
         }
     }
 
+    /// Publishes an object of any kind that is read piece by piece, for instance from another copy.
+    ///
+    /// - Parameter write: gives the bytes in order and throws if they are not what the name promises; called twice if
+    ///   the disk lost what was written.
+    /// - Returns: false if an object of this name was there already; it is left as it is.
+    public func publish(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws -> Bool {
+        let directory = directory(of: object)
+        return try makingDirectory(directory, of: object.kind) {
+            try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) { file in
+                try write { try file.write($0) }
+                return object.name
+            }.isNew
+        }
+    }
+
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         let length = parts.reduce(0) { $0 + $1.count }
         guard try size(of: object) == UInt64(length) else { return false }

@@ -19,6 +19,10 @@ struct BackupCommand: ParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var environment: EnvironmentArguments
+    @OptionGroup var copies: CopyOptions
+
+    @Option(help: "So many copies must have the snapshot for it to count.")
+    var require = 1
 
     @Flag(help: "Nobody has the environment open: read its files directly, without libdb.")
     var offline = false
@@ -40,6 +44,7 @@ struct BackupCommand: ParsableCommand {
     var force = false
 
     func validate() throws {
+        if require < 1 { throw ValidationError("--require is at least 1") }
         if offline && direct { throw ValidationError("--offline and --direct exclude each other") }
     }
 
@@ -52,6 +57,7 @@ struct BackupCommand: ParsableCommand {
         var recovery: Manifest.Recovery?
         var statistics: Manifest.Statistics
         var warnings: [Manifest.Warning]
+        var copies: [CopyAcknowledgement]?
     }
 
     func run() throws {
@@ -59,20 +65,35 @@ struct BackupCommand: ParsableCommand {
         let repository = try options.open()
         let line = ProgressLine()
         let archiver = Archiver(
-            repository: repository, cancellation: Interruption.cancellation, progress: { line.show($0) })
+            repository: repository, copies: try copies.open(repository), required: require,
+            cancellation: Interruption.cancellation, progress: { line.show($0) })
         let result = try archive(archiver)
         line.finish()
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
         say(result, seconds: line.seconds)
+        sayCopies(result.copies)
         if options.json {
             try printJSON(
                 Output(
                     snapshot: result.snapshot.description, sequence: result.snapshot.sequence,
                     tainted: result.manifest.tainted, seconds: line.seconds,
                     recovery: result.manifest.recovery,
-                    statistics: result.manifest.statistics, warnings: result.manifest.warnings))
+                    statistics: result.manifest.statistics, warnings: result.manifest.warnings,
+                    copies: result.copies.isEmpty ? nil : result.copies))
         }
-        if result.manifest.tainted { throw ExitCode(ExitStatus.tainted) }
+        // A copy that was away is nothing new; one that failed under the backup is.
+        if result.manifest.tainted || result.copies.contains(where: \.hasFailed) {
+            throw ExitCode(ExitStatus.tainted)
+        }
+    }
+
+    private func sayCopies(_ copies: [CopyAcknowledgement]) {
+        guard !copies.isEmpty else { return }
+        let done = copies.filter(\.isAcknowledged).map(\.label)
+        Terminal.say("on \(done.count) of \(copies.count) copies: \(done.joined(separator: ", "))")
+        for copy in copies where !copy.isAcknowledged {
+            Terminal.say("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")
+        }
     }
 
     private func archive(_ archiver: Archiver) throws -> Archiver.Result {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Varve
+import VarveFiles
 import VarveFormat
 import VarveRepository
 
@@ -15,11 +16,24 @@ struct InitCommand: ParsableCommand {
     @Option(help: "zstd's level, 1 to 19; 2 takes a sixth more time for 3 % less space.")
     var compressionLevel = RepositoryDescription.Parameters().compressionLevel
 
+    @Option(
+        help:
+            "Make a further copy of it in this empty or new directory, labelled by the directory's name (repeatable).",
+        completion: .directory)
+    var copy: [String] = []
+
     func run() throws {
         var parameters = RepositoryDescription.Parameters()
         parameters.compressionLevel = compressionLevel
         let repository = try Repository.create(at: try options.path(), parameters: parameters, label: label)
+        for path in copy {
+            let copies = try RepositoryCopies(repository)
+            let name = Path.name(path)
+            let isTaken = copies.copies.contains { $0.record.label == name }
+            _ = try CopyRegistry(copies).add(at: path, label: isTaken ? nil : name, role: "local")
+        }
         if options.json { return try printJSON(repository.description) }
         Terminal.say("repository \(repository.id) made at \(repository.path)")
+        for path in copy { Terminal.say("copy at \(path)") }
     }
 }

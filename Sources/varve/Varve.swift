@@ -18,7 +18,7 @@ struct VarveCommand: ParsableCommand {
         version: Tool.version,
         subcommands: [
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
-            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, UnwedgeCommand.self,
+            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, CopyCommand.self, UnwedgeCommand.self,
         ])
 
     static func main() {
@@ -45,7 +45,7 @@ enum ExitStatus {
 
     static func of(_ error: VarveError) -> Int32 {
         switch error.code {
-        case .noRepository: 10
+        case .noRepository, .wrongDisk, .rolledBack, .clonedCopy: 10
         case .locked: 11
         case .wrongKey: 12
         case .interrupted: 130

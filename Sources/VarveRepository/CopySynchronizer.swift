@@ -1,0 +1,193 @@
+import Synchronization
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// What one copy lacks of what the others have. A value: printed before anything is done.
+public struct SyncPlan: Codable, Sendable {
+    public var copy: String
+    public var label: String
+    public var path: String
+    /// Sorted names.
+    public var packs: [String]
+    public var manifests: [String]
+    public var bytes: UInt64
+
+    public var isEmpty: Bool { packs.isEmpty && manifests.isEmpty }
+}
+
+public struct SyncReport: Codable, Sendable {
+    public var copy: String
+    public var label: String
+    public var path: String
+    public var objects = 0
+    public var bytes: UInt64 = 0
+    /// Objects that no source could give whole, and sources' damage on the way.
+    public var findings: [Finding] = []
+    /// It has everything that the copies that are there have.
+    public var isComplete = false
+}
+
+/// Brings copies up to the union of what the copies that are there hold. What was copied stays; a run that was ended
+/// anywhere is gone on with by the next. Nothing is deleted and nothing replaced.
+public final class CopySynchronizer: Sendable {
+    private let copies: RepositoryCopies
+    private let isCancelled: @Sendable () -> Bool
+    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+
+    public init(
+        _ copies: RepositoryCopies, isCancelled: @escaping @Sendable () -> Bool = { false },
+        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
+            { _, _, _ in }
+    ) {
+        self.copies = copies
+        self.isCancelled = isCancelled
+        self.progress = progress
+    }
+
+    /// - Throws: `.noRepository` and others if the copy is away.
+    public func plan(_ target: RepositoryCopies.Copy) throws -> SyncPlan {
+        let repository = try target.there()
+        let sources = sources(but: repository)
+        func missing(_ kind: ObjectKind) throws -> [String] {
+            let names = try sources.reduce(into: Set<String>()) {
+                $0.formUnion(try RepositoryCopies.names($1, kind))
+            }
+            return names.subtracting(try RepositoryCopies.names(repository, kind)).filter {
+                kind == .pack ? ContentID(hex: $0) != nil : SnapshotReference(name: $0) != nil
+            }.sorted()
+        }
+        let (packs, manifests) = (try missing(.pack), try missing(.manifest))
+        let objects = packs.map { ObjectName(.pack, $0) } + manifests.map { ObjectName(.manifest, $0) }
+        let bytes = objects.reduce(UInt64(0)) { sum, object in
+            sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)
+        }
+        return SyncPlan(
+            copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
+            manifests: manifests, bytes: bytes)
+    }
+
+    private func sources(but target: Repository) -> [Repository] {
+        copies.online.compactMap(\.repository).filter { $0 !== target }
+    }
+
+    /// Packs, then the index, then manifests: each snapshot is whole when it appears.
+    public func run(_ target: RepositoryCopies.Copy) throws -> SyncReport {
+        let repository = try target.there()
+        let lock = try WriterLock(repository)
+        defer { withExtendedLifetime(lock) {} }
+        try repository.storage.removeTemporaryFiles()
+        let plan = try plan(target)
+        var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
+        let done = Progress(total: plan.bytes)
+        try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
+        if !plan.packs.isEmpty {
+            let index = try repository.openIndex(isWriter: true)
+            try index.confirmUnlisted()
+            try index.flush()
+        }
+        try copy(plan.manifests.map { ObjectName(.manifest, $0) }, to: target, done, &report)
+        if let newest = try repository.manifests.list().last, !plan.manifests.isEmpty {
+            repository.manifests.summarize(newest, try repository.manifests.read(newest))
+        }
+        report.isComplete = report.objects == plan.packs.count + plan.manifests.count
+        try sign(target, repository, report)
+        return report
+    }
+
+    /// The receipt, and what everybody else says.
+    private func sign(
+        _ target: RepositoryCopies.Copy, _ repository: Repository, _ report: SyncReport
+    ) throws {
+        try target.identity?.check(repository.copy)
+        let snapshots = try repository.manifests.list()
+        let packs = UInt64(try repository.storage.list(.pack).count)
+        let receipt = try repository.sign(target.record) {
+            $0.newestSnapshot = snapshots.last?.name
+            $0.snapshots = UInt64(snapshots.count)
+            $0.packs = packs
+            if report.isComplete { $0.synchronized = $0.written }
+            $0.detached = nil
+        }
+        let known = try copies.online.compactMap(\.repository).flatMap {
+            Array(try CopyRecords($0.path, repository: $0.id).records.values)
+        }
+        try repository.hear(known + copies.copies.map(\.record))
+        for other in sources(but: repository) { try? other.hear([receipt]) }
+    }
+
+    private final class Progress: Sendable {
+        let total: UInt64
+        private let bytes = Atomic<UInt64>(0)
+        init(total: UInt64) { self.total = total }
+        func add(_ count: UInt64) -> UInt64 { bytes.wrappingAdd(count, ordering: .relaxed).newValue }
+    }
+
+    private final class Counter: Sendable {
+        private let value = Atomic<Int>(0)
+
+        func next(of objects: [ObjectName]) -> ObjectName? {
+            let number = value.wrappingAdd(1, ordering: .relaxed).oldValue
+            return number < objects.count ? objects[number] : nil
+        }
+    }
+
+    /// Several objects at once: one is hashed while the disk makes another durable.
+    private func copy(
+        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: Progress,
+        _ report: inout SyncReport
+    ) throws {
+        guard !objects.isEmpty else { return }
+        let repository = try target.there()
+        let sources = sources(but: repository)
+        let state = Monitor((report: report, error: VarveError?.none))
+        let next = Counter()
+        let threads = (0..<max(2, Host.workers)).map { _ in
+            WorkerThread { [self] in
+                while !isCancelled(), state.change({ $0.error == nil }), let object = next.next(of: objects) {
+                    do {
+                        try target.identity?.check(repository.copy)
+                        let outcome = try CopyObjects.copy(object, from: sources, to: repository) {
+                            source, error in
+                            state.change { $0.report.findings.append(Finding(of: object, in: source, error)) }
+                        }
+                        // Without a good source the copy stays incomplete; the findings say why.
+                        if case .noSourceIsGood = outcome { continue }
+                        let bytes = if case .copied(let bytes) = outcome { bytes } else { UInt64(0) }
+                        state.change {
+                            $0.report.objects += 1
+                            $0.report.bytes += bytes
+                        }
+                        progress("\(object)", done.add(bytes), done.total)
+                    } catch {
+                        let known = error as? VarveError ?? VarveError(.system, "\(error)")
+                        state.change { if $0.error == nil { $0.error = known } }
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        let (result, error) = state.change { $0 }
+        report = result
+        if let error { throw error }
+        if isCancelled() {
+            throw VarveError(.interrupted, "interrupted; 'varve copy sync' goes on where it stopped")
+        }
+    }
+}
+
+extension RepositoryCopies.Copy {
+    /// The copy, or why it is away.
+    public func there() throws -> Repository {
+        if let repository { return repository }
+        var error = absence ?? VarveError(.noRepository, "it is away", location: record.path)
+        error.message = "the copy '\(record.label)' is away: " + error.message
+        throw error
+    }
+}
+
+extension Finding {
+    init(of object: ObjectName, in copy: Repository, _ error: VarveError) {
+        self.init(object: "\(copy.path)/\(object)", problem: error.message)
+    }
+}

@@ -1,0 +1,160 @@
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// What a copy says of a snapshot, durably: its own record counts it, or it did not get it.
+public struct CopyAcknowledgement: Codable, Sendable {
+    public var copy: String
+    public var label: String
+    public var path: String
+    public var role: String
+    public var isAcknowledged: Bool
+    /// It was there when the run began, and failed in it.
+    public var hasFailed: Bool
+    /// Why it has not got the snapshot.
+    public var reason: String?
+}
+
+/// The copies that a backup writes to.
+final class WrittenCopies {
+    let set: CopySet
+    let locks: [WriterLock]
+    private let copies: [RepositoryCopies.Copy]
+    /// Of those in `set`, in its order: where they are in `copies`.
+    private let members: [Int]
+    private var absences: [Int: VarveError] = [:]
+    private let required: Int
+
+    /// Takes the lock of every copy that is there; one that another varve writes to counts as away.
+    init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
+        copies = known.copies
+        self.required = required
+        var locks: [WriterLock] = []
+        var members: [Int] = []
+        for (number, copy) in copies.enumerated() {
+            guard let repository = copy.repository else {
+                absences[number] = copy.absence
+                continue
+            }
+            do {
+                if number > 0 {
+                    guard let lock = try within(seconds: patience, { try Self.prepare(repository) }) else {
+                        throw VarveError(.hung, "the disk does not answer", location: repository.path)
+                    }
+                    locks.append(lock)
+                }
+                members.append(number)
+            } catch {
+                absences[number] = error as? VarveError ?? VarveError(.system, "\(error)")
+            }
+        }
+        self.locks = locks
+        self.members = members
+        set = CopySet(
+            members.compactMap { number in
+                guard let repository = known.copies[number].repository,
+                    let identity = known.copies[number].identity
+                else { return nil }
+                return CopySet.Copy(
+                    label: known.copies[number].record.label, storage: repository.storage,
+                    isComplete: known.copies[number].isComplete,
+                    check: { try identity.check(repository.copy) })
+            }, required: required)
+        let complete = members.count { copies[$0].isComplete }
+        guard complete >= required else {
+            throw VarveError(
+                .tooFewCopies,
+                "\(complete) of \(copies.count) copies can take a whole snapshot, \(required) are required "
+                    + "(\(excuses().joined(separator: "; ")))",
+                hint: "mount the others, and bring those that lag behind up to date ('varve copy sync'). "
+                    + "Nothing was stored")
+        }
+    }
+
+    private static func prepare(_ repository: Repository) throws -> WriterLock {
+        let lock = try WriterLock(repository)
+        try repository.storage.removeTemporaryFiles()
+        return lock
+    }
+
+    /// After the manifest was published: each copy that has it writes its receipt, then all hear of all receipts.
+    func acknowledge(_ reference: SnapshotReference) throws -> [CopyAcknowledgement] {
+        let failures = Dictionary(uniqueKeysWithValues: zip(members, set.failures()))
+        var receipts: [CopyRecord] = []
+        var reasons: [Int: VarveError] = absences
+        for number in members {
+            guard let repository = copies[number].repository else { continue }
+            do {
+                if let failure = failures[number] ?? nil { throw failure }
+                guard copies[number].isComplete else { throw lagging(copies[number]) }
+                let packs = UInt64(try repository.storage.list(.pack).count)
+                let snapshots = UInt64(try repository.storage.list(.manifest).count)
+                receipts.append(
+                    try repository.sign(copies[number].record) {
+                        $0.newestSnapshot = reference.name
+                        $0.packs = packs
+                        $0.snapshots = snapshots
+                        $0.synchronized = $0.written
+                        $0.detached = nil
+                    })
+            } catch {
+                reasons[number] = error as? VarveError ?? VarveError(.system, "\(error)")
+            }
+        }
+        try require(receipts.count, reference)
+        for number in members where (failures[number] ?? nil) == nil {
+            // A receipt that others did not hear of is heard of at the next run.
+            try? copies[number].repository?.hear(receipts + copies.map(\.record))
+        }
+        return copies.enumerated().map { number, copy in
+            let reason = reasons[number]
+            return CopyAcknowledgement(
+                copy: copy.record.copy, label: copy.record.label,
+                path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
+                isAcknowledged: reason == nil, hasFailed: (failures[number] ?? nil) != nil,
+                reason: reason.map { "\($0)" })
+        }
+    }
+
+    private func require(_ count: Int, _ reference: SnapshotReference) throws {
+        guard count < required else { return }
+        throw VarveError(
+            .tooFewCopies, "snapshot \(reference) is on \(count) copies, \(required) are required",
+            hint: "it can be restored from those; run 'varve copy sync' when the others are there")
+    }
+
+    private func lagging(_ copy: RepositoryCopies.Copy) -> VarveError {
+        VarveError(
+            .missing,
+            copy.lacking.map { "it lacks \($0) objects of before; it got the new packs" }
+                ?? "it can't be listed",
+            hint: "varve copy sync")
+    }
+
+    private func excuses() -> [String] {
+        copies.enumerated().compactMap { number, copy in
+            if let absence = absences[number] { return "\(copy.record.label): \(absence)" }
+            return copy.isComplete ? nil : "\(copy.record.label): \(lagging(copy))"
+        }
+    }
+}
+
+extension Repository {
+    /// Writes this copy's own record anew. Everything that it counts must be durable.
+    func sign(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws -> CopyRecord {
+        var records = try CopyRecords(path, repository: id)
+        let here = (try? Path.resolve(path)) ?? path
+        let next = (records.records[copy.copy] ?? known).next {
+            $0.path = here
+            change(&$0)
+        }
+        try records.write(next)
+        return next
+    }
+
+    /// Takes down what others say of themselves.
+    func hear(_ others: [CopyRecord]) throws {
+        var records = try CopyRecords(path, repository: id)
+        for record in others where record.copy != copy.copy { try records.write(record) }
+    }
+}
