@@ -10,9 +10,10 @@ public enum Publication {
     ///
     /// - Parameter write: writes the content and tells the name; called again, for a new file, if the disk lost what
     ///   was written.
+    /// - Parameter makeRoom: called when the content is durable and has no name yet: takes away what has the name.
     /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     public static func publish(
-        in directory: String, temporary: String, mode: mode_t = 0o400,
+        in directory: String, temporary: String, mode: mode_t = 0o400, makeRoom: () throws -> Void = {},
         write: (borrowing File) throws -> String
     ) throws -> (name: String, isNew: Bool) {
         let staged = Path.join(temporary, String(UInt64.random(in: 0 ... .max), radix: 36))
@@ -25,6 +26,7 @@ public enum Publication {
         }
         let isNew: Bool
         do {
+            try makeRoom()
             isNew = try renameWithoutReplacing(staged, to: Path.join(directory, name))
             if !isNew { try Directory.removeFile(staged) }
         } catch {

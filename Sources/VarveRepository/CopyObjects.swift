@@ -6,7 +6,7 @@ import VarveStorage
 /// An object's way from one copy to another: hashed as it is copied, and not there before its name holds.
 enum CopyObjects {
     enum Outcome {
-        case copied(bytes: UInt64)
+        case copied(bytes: UInt64, from: Repository)
         /// One of this name was there, and was left as it is.
         case wasThere
         case noSourceIsGood
@@ -14,15 +14,17 @@ enum CopyObjects {
 
     /// Copies from the first of the sources that has it whole.
     ///
-    /// - Parameter damaged: hears of each source whose object is not what its name promises or can't be read.
+    /// - Parameters:
+    ///   - replacing: what the target has under this name is damaged, and set aside when the good one is durable.
+    ///   - damaged: hears of each source whose object is not what its name promises or can't be read.
     /// - Throws: what the target throws; nothing of the object is there then.
     static func copy(
-        _ object: ObjectName, from sources: [Repository], to target: Repository,
+        _ object: ObjectName, from sources: [Repository], to target: Repository, replacing: Bool = false,
         damaged: (Repository, VarveError) -> Void
     ) throws -> Outcome {
         for source in sources {
             do {
-                return try copy(object, from: source, to: target)
+                return try copy(object, from: source, to: target, replacing)
             } catch let error as SourceDamage {
                 if error.cause.code != .missing { damaged(source, error.cause) }
             }
@@ -31,10 +33,10 @@ enum CopyObjects {
     }
 
     private static func copy(
-        _ object: ObjectName, from source: Repository, to target: Repository
+        _ object: ObjectName, from source: Repository, to target: Repository, _ replacing: Bool
     ) throws -> Outcome {
         var bytes: UInt64 = 0
-        let isNew = try target.storage.publish(object) { append in
+        let isNew = try target.storage.publish(object, replacing: replacing) { append in
             bytes = 0
             let opened = BlamedSource(try SourceDamage.blaming { try source.storage.open(object) })
             guard opened.byteCount <= limit(object.kind) else {
@@ -55,7 +57,7 @@ enum CopyObjects {
                         hint: "'varve heal' replaces it from a copy that is good"))
             }
         }
-        return isNew ? .copied(bytes: bytes) : .wasThere
+        return isNew ? .copied(bytes: bytes, from: source) : .wasThere
     }
 
     private static func limit(_ kind: ObjectKind) -> Int {

@@ -123,15 +123,6 @@ public final class CopySynchronizer: Sendable {
         func add(_ count: UInt64) -> UInt64 { bytes.wrappingAdd(count, ordering: .relaxed).newValue }
     }
 
-    private final class Counter: Sendable {
-        private let value = Atomic<Int>(0)
-
-        func next(of objects: [ObjectName]) -> ObjectName? {
-            let number = value.wrappingAdd(1, ordering: .relaxed).oldValue
-            return number < objects.count ? objects[number] : nil
-        }
-    }
-
     /// Several objects at once: one is hashed while the disk makes another durable.
     private func copy(
         _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: Progress,
@@ -140,39 +131,26 @@ public final class CopySynchronizer: Sendable {
         guard !objects.isEmpty else { return }
         let repository = try target.there()
         let sources = sources(but: repository)
-        let state = Monitor((report: report, error: VarveError?.none))
-        let next = Counter()
-        let threads = (0..<max(2, Host.workers)).map { _ in
-            WorkerThread { [self] in
-                while !isCancelled(), state.change({ $0.error == nil }), let object = next.next(of: objects) {
-                    do {
-                        try target.identity?.check(repository.copy)
-                        let outcome = try CopyObjects.copy(object, from: sources, to: repository) {
-                            source, error in
-                            state.change { $0.report.findings.append(Finding(of: object, in: source, error)) }
-                        }
-                        // Without a good source the copy stays incomplete; the findings say why.
-                        if case .noSourceIsGood = outcome { continue }
-                        let bytes = if case .copied(let bytes) = outcome { bytes } else { UInt64(0) }
-                        state.change {
-                            $0.report.objects += 1
-                            $0.report.bytes += bytes
-                        }
-                        progress("\(object)", done.add(bytes), done.total)
-                    } catch {
-                        let known = error as? VarveError ?? VarveError(.system, "\(error)")
-                        state.change { if $0.error == nil { $0.error = known } }
-                    }
-                }
+        let state = Monitor(report)
+        try ObjectWorkers.forEach(objects, isCancelled) { [progress] object in
+            try target.identity?.check(repository.copy)
+            let outcome = try CopyObjects.copy(object, from: sources, to: repository) { source, error in
+                state.change { $0.findings.append(Finding(of: object, in: source, error)) }
             }
+            var bytes: UInt64 = 0
+            switch outcome {
+            case .copied(let count, _): bytes = count
+            case .wasThere: break
+            // The copy stays incomplete; the findings say why.
+            case .noSourceIsGood: return
+            }
+            state.change {
+                $0.objects += 1
+                $0.bytes += bytes
+            }
+            progress("\(object)", done.add(bytes), done.total)
         }
-        for thread in threads { thread.join() }
-        let (result, error) = state.change { $0 }
-        report = result
-        if let error { throw error }
-        if isCancelled() {
-            throw VarveError(.interrupted, "interrupted; 'varve copy sync' goes on where it stopped")
-        }
+        report = state.change { $0 }
     }
 }
 

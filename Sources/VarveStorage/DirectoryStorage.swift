@@ -88,13 +88,18 @@ public final class DirectoryStorage: Storage {
     ///
     /// - Parameter write: gives the bytes in order and throws if they are not what the name promises; called twice if
     ///   the disk lost what was written.
+    /// - Parameter replacing: what has the name is set aside, when all of the new one is durable.
     /// - Returns: false if an object of this name was there already; it is left as it is.
     public func publish(
-        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        _ object: ObjectName, replacing: Bool = false,
+        write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws -> Bool {
         let directory = directory(of: object)
         return try makingDirectory(directory, of: object.kind) {
-            try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) { file in
+            try Publication.publish(
+                in: directory, temporary: Path.join(location, "tmp"),
+                makeRoom: { if replacing { try setAside(object) } }
+            ) { file in
                 try write { try file.write($0) }
                 return object.name
             }.isNew

@@ -18,7 +18,8 @@ struct VarveCommand: ParsableCommand {
         version: Tool.version,
         subcommands: [
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
-            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, CopyCommand.self, UnwedgeCommand.self,
+            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, CopyCommand.self, HealCommand.self,
+            UnwedgeCommand.self,
         ])
 
     static func main() {

@@ -58,10 +58,7 @@ struct VerifyCommand: ParsableCommand {
             let place = finding.range.map { ", bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
             Terminal.say("damaged: \(repository.path)/\(finding.object)\(place): \(finding.problem)")
         }
-        for loss in report.losses {
-            let place = loss.range.map { ", bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
-            Terminal.say("lost: snapshot \(loss.snapshot), \(loss.path)\(place)")
-        }
+        for loss in report.losses { Terminal.say(loss.words) }
         let blobs = report.blobs > 0 ? ", \(report.blobs) blobs" : ""
         Terminal.say(
             "\(name): \(report.objects) objects\(blobs), \(report.snapshots) snapshots, \(ByteCount(report.bytes)) in "

@@ -1,0 +1,183 @@
+import VarveCodec
+import VarveFormat
+import VarveStorage
+
+// Packs that are whole in no copy.
+
+extension Healer {
+    /// Puts each together from what is good in several copies; else saves its readable blobs in new packs and sets it
+    /// aside.
+    func heal(
+        packs: [ObjectName], in target: RepositoryCopies.Copy, _ report: inout HealReport
+    ) throws {
+        guard !packs.isEmpty else { return }
+        let repository = try target.there()
+        let all = [repository] + copies.online.compactMap(\.repository).filter { $0 !== repository }
+        var readers: [BlobReader] = []
+        for each in all {
+            readers.append(BlobReader(index: try each.openIndex(), storage: each.storage))
+        }
+        var unhealed: [ObjectName] = []
+        for object in packs {
+            if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+            guard let bytes = try PackAssembler(object, all.map(\.storage)).assemble() else {
+                unhealed.append(object)
+                continue
+            }
+            _ = try repository.storage.publish(object, replacing: true) { append in
+                try bytes.withUnsafeBytes(append)
+            }
+            report.healed.append(.init(object: "\(object)", source: .parts))
+        }
+        try salvage(unhealed, all, readers, &report)
+    }
+
+    private func salvage(
+        _ packs: [ObjectName], _ all: [Repository], _ readers: [BlobReader], _ report: inout HealReport
+    ) throws {
+        guard !packs.isEmpty, let repository = all.first else { return }
+        let parameters = repository.description.parameters
+        let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
+        let writer = PackWriter(
+            storage: repository.storage, repository: repository.id, packSize: Int(parameters.packSize),
+            largestBlob: BlobEncoder.bound(largest))
+        defer { writer.close() }
+        let encoder = BlobEncoder(level: parameters.compressionLevel)
+        var buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(largest))
+        var saved: Set<ContentID> = []
+        for object in packs {
+            for (id, type) in blobs(of: object, in: all) where !saved.contains(id) {
+                guard let bytes = readers.lazy.compactMap({ try? $0.read(id, type) }).first else { continue }
+                saved.insert(id)
+                try bytes.withUnsafeBytes { bytes in
+                    try buffer.withUnsafeMutableBytes { buffer in
+                        let header = try encoder.encode(bytes, id: id, type: type, into: buffer)
+                        try writer.append(
+                            header, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength]))
+                    }
+                }
+            }
+        }
+        // Durable before what they come from is out of the way.
+        _ = try writer.finish()
+        report.salvagedBlobs += saved.count
+        for object in packs {
+            try repository.storage.setAside(object)
+            report.lost.append(
+                Finding(object: "\(object)", problem: "it is whole in no copy that is there; what can be read of it was saved"))
+        }
+    }
+
+    /// Every blob that any copy of the pack still tells of.
+    private func blobs(of object: ObjectName, in all: [Repository]) -> [(ContentID, BlobType)] {
+        guard let pack = ContentID(hex: object.name) else { return [] }
+        var seen: Set<ContentID> = []
+        var found: [(ContentID, BlobType)] = []
+        for repository in all {
+            guard let contents = try? PackReader.contents(of: pack, in: repository.storage) else { continue }
+            for entry in contents.entries where seen.insert(entry.header.id).inserted {
+                found.append((entry.header.id, entry.header.type))
+            }
+        }
+        return found
+    }
+}
+
+/// Puts a pack together from copies none of which is whole, blob by blob. The result is the pack, or nothing: its hash is
+/// its name.
+struct PackAssembler {
+    /// Choices that are tried where a blob alone can't tell which of two versions is right.
+    private static let trialLimit = 64
+
+    private let name: ContentID?
+    private let object: ObjectName
+    private let storages: [DirectoryStorage]
+
+    init(_ object: ObjectName, _ storages: [DirectoryStorage]) {
+        self.object = object
+        self.storages = storages
+        name = ContentID(hex: object.name)
+    }
+
+    func assemble() throws -> [UInt8]? {
+        guard let name else { return nil }
+        let versions = storages.compactMap { Self.read(object, $0) }
+        guard versions.count > 1 else { return nil }
+        // The directory at the end of any copy says where each blob lies and how long the pack is.
+        for (version, storage) in zip(versions, storages) {
+            guard let directory = try? PackReader.directory(of: name, in: storage) else { continue }
+            let pieces = Self.pieces(directory, version.count)
+            let usable = versions.filter { $0.count == version.count }
+            if let bytes = Self.combine(pieces, usable, name) { return bytes }
+        }
+        return nil
+    }
+
+    /// Pieces that can't be read are zeros: they lose against any other version.
+    private static func read(_ object: ObjectName, _ storage: DirectoryStorage) -> [UInt8]? {
+        guard let size = try? storage.size(of: object), size <= UInt64(Pack.maximumLength) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: Int(size))
+        bytes.withUnsafeMutableBytes { all in
+            for start in stride(from: 0, to: all.count, by: 4096) {
+                let piece = UnsafeMutableRawBufferPointer(rebasing: all[start..<min(start + 4096, all.count)])
+                _ = try? storage.read(object, at: UInt64(start), into: piece)
+            }
+        }
+        return bytes
+    }
+
+    /// Header, blobs, and what follows them.
+    private static func pieces(_ directory: PackDirectory, _ length: Int) -> [(Range<Int>, Pack.Entry?)] {
+        var pieces: [(Range<Int>, Pack.Entry?)] = [(0..<Pack.headerLength, nil)]
+        var end = Pack.headerLength
+        for entry in directory.entries {
+            let start = Int(entry.offset)
+            pieces.append((start..<start + entry.header.totalLength, entry))
+            end = start + entry.header.totalLength
+        }
+        if end < length { pieces.append((end..<length, nil)) }
+        return pieces
+    }
+
+    private static func combine(
+        _ pieces: [(Range<Int>, Pack.Entry?)], _ versions: [[UInt8]], _ name: ContentID
+    ) -> [UInt8]? {
+        guard var bytes = versions.first else { return nil }
+        var open: [(range: Range<Int>, choices: [ArraySlice<UInt8>])] = []
+        for (range, entry) in pieces {
+            var choices: [ArraySlice<UInt8>] = []
+            for version in versions where !choices.contains(version[range]) { choices.append(version[range]) }
+            if choices.count > 1, let entry {
+                let sound = choices.filter { isSound($0, entry) }
+                if !sound.isEmpty { choices = sound }
+            }
+            if choices.count > 1 { open.append((range, choices)) }
+            bytes.replaceSubrange(range, with: choices[0])
+        }
+        let trials = open.reduce(1) { min($0 * $1.choices.count, trialLimit + 1) }
+        guard trials <= trialLimit else { return nil }
+        for trial in 0..<trials {
+            var number = trial
+            for (range, choices) in open {
+                bytes.replaceSubrange(range, with: choices[number % choices.count])
+                number /= choices.count
+            }
+            if bytes.withUnsafeBytes({ Hasher.name(of: $0) }) == name { return bytes }
+        }
+        return nil
+    }
+
+    /// A blob that stands alone shows whether it is right; of a delta only the header does.
+    private static func isSound(_ bytes: ArraySlice<UInt8>, _ entry: Pack.Entry) -> Bool {
+        bytes.withUnsafeBytes { bytes in
+            guard let header = try? Pack.BlobHeader(prefixOf: bytes), header == entry.header else { return false }
+            guard header.base == nil else { return true }
+            let payload = UnsafeRawBufferPointer(rebasing: bytes[header.length..<header.totalLength])
+            var decoded = [UInt8](repeating: 0, count: Int(header.decodedLength))
+            return decoded.withUnsafeMutableBytes { decoded in
+                guard (try? BlobDecoder().decode(header, payload: payload, into: decoded)) != nil else { return false }
+                return Hasher.id(of: UnsafeRawBufferPointer(decoded), header.type) == header.id
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// What is wrong with one copy. A value: printed before anything is done.
+public struct HealPlan: Codable, Sendable {
+    public var copy: String
+    public var label: String
+    public var path: String
+    /// Objects that are not what their names promise or can't be read; as they lie in the copy.
+    public var damaged: [Finding]
+    /// Packs and manifests that another copy has.
+    public var missing: [String]
+
+    public var isEmpty: Bool { damaged.isEmpty && missing.isEmpty }
+}
+
+public struct HealReport: Codable, Sendable {
+    /// Where a good object came from.
+    public enum Source: Codable, Hashable, Sendable {
+        case copy(label: String)
+        /// Parts of it from several copies, none of which is whole.
+        case parts
+        case parity
+        /// A cache was made anew.
+        case rebuilt
+    }
+
+    public struct Healed: Codable, Sendable {
+        public var object: String
+        public var source: Source
+    }
+
+    public var copy: String
+    public var label: String
+    public var path: String
+    public var healed: [Healed] = []
+    /// Packs that no copy can give whole: blobs that were saved from them into new packs.
+    public var salvagedBlobs = 0
+    /// Good nowhere; what depends on them, `losses` says.
+    public var lost: [Finding] = []
+    public var losses: [Loss] = []
+    /// Damage of other copies that was come upon.
+    public var findings: [Finding] = []
+
+    public var isHealthy: Bool { lost.isEmpty && losses.isEmpty }
+}
+
+/// Replaces what is bad or missing in a copy by what another copy has, checked as it is copied. What was bad goes to
+/// `quarantine/`; nothing is deleted, and a healthy copy is not touched.
+public final class Healer: Sendable {
+    let copies: RepositoryCopies
+    let isCancelled: @Sendable () -> Bool
+    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+
+    public init(
+        _ copies: RepositoryCopies, isCancelled: @escaping @Sendable () -> Bool = { false },
+        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
+            { _, _, _ in }
+    ) {
+        self.copies = copies
+        self.isCancelled = isCancelled
+        self.progress = progress
+    }
+
+    /// Reads every byte of the copy.
+    public func plan(_ target: RepositoryCopies.Copy) throws -> HealPlan {
+        let repository = try target.there()
+        let report = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia()
+        let missing = try CopySynchronizer(copies).plan(target)
+        return HealPlan(
+            copy: target.record.copy, label: target.record.label, path: repository.path,
+            damaged: report.findings.filter { ObjectName(path: $0.object) != nil },
+            missing: missing.packs.map { "\(ObjectName(.pack, $0))" }
+                + missing.manifests.map { "\(ObjectName(.manifest, $0))" })
+    }
+
+    /// Packs, then the index, then manifests, as in a backup.
+    public func run(_ plan: HealPlan) throws -> HealReport {
+        let target = try copies.find(plan.copy)
+        let repository = try target.there()
+        var report = HealReport(copy: plan.copy, label: plan.label, path: plan.path)
+        guard !plan.isEmpty else { return report }
+        let lock = try WriterLock(repository)
+        defer { withExtendedLifetime(lock) {} }
+        try repository.storage.removeTemporaryFiles()
+        let damaged = plan.damaged.compactMap { ObjectName(path: $0.object) }
+        let bad = Set(damaged)
+        let missing = plan.missing.compactMap { ObjectName(path: $0) }
+        let packs = Set(damaged + missing).filter { $0.kind == .pack }.sorted { $0.name < $1.name }
+        let lostPacks = try replace(packs, bad, in: target, &report)
+        try heal(packs: lostPacks, in: target, &report)
+        for cache in damaged where cache.kind.isCache {
+            try repository.storage.setAside(cache)
+            report.healed.append(.init(object: "\(cache)", source: .rebuilt))
+        }
+        let index = try repository.openIndex(isWriter: true)
+        try index.confirmUnlisted()
+        try index.flush()
+        let manifests = Set(damaged + missing).filter { $0.kind == .manifest }.sorted { $0.name < $1.name }
+        for manifest in try replace(manifests, bad, in: target, &report) {
+            report.lost.append(
+                Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
+        }
+        if let newest = try repository.manifests.list().last,
+            let manifest = try? repository.manifests.read(newest)
+        {
+            repository.manifests.summarize(newest, manifest)
+        }
+        if !report.lost.isEmpty {
+            let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()
+            report.losses = content.losses
+        }
+        return report
+    }
+
+    /// From another copy.
+    ///
+    /// - Returns: those that no copy has whole.
+    private func replace(
+        _ objects: [ObjectName], _ bad: Set<ObjectName>, in target: RepositoryCopies.Copy,
+        _ report: inout HealReport
+    ) throws -> [ObjectName] {
+        let repository = try target.there()
+        let sources = copies.online.compactMap(\.repository).filter { $0 !== repository }
+        let labels = Dictionary(
+            copies.online.compactMap { copy in copy.repository.map { (ObjectIdentifier($0), copy.record.label) } },
+            uniquingKeysWith: { first, _ in first })
+        let state = Monitor((report: report, lost: [ObjectName]()))
+        try ObjectWorkers.forEach(objects, isCancelled) { object in
+            try target.identity?.check(repository.copy)
+            let outcome = try CopyObjects.copy(
+                object, from: sources, to: repository, replacing: bad.contains(object)
+            ) { source, error in
+                state.change { $0.report.findings.append(Finding(of: object, in: source, error)) }
+            }
+            state.change { state in
+                switch outcome {
+                case .copied(_, let source):
+                    let label = labels[ObjectIdentifier(source)] ?? source.path
+                    state.report.healed.append(.init(object: "\(object)", source: .copy(label: label)))
+                case .wasThere: break
+                case .noSourceIsGood: state.lost.append(object)
+                }
+            }
+        }
+        report = state.change { $0.report }
+        report.healed.sort { $0.object < $1.object }
+        return state.change { $0.lost }.sorted { $0.name < $1.name }
+    }
+}
+
+extension ObjectName {
+    /// From `packs/<name>`, as it is described.
+    init?(path: String) {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let kind = ObjectKind(rawValue: String(parts[0])) else { return nil }
+        let object = ObjectName(kind, String(parts[1]))
+        guard object.contentHash != nil else { return nil }
+        self = object
+    }
+}
