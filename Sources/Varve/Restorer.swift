@@ -9,14 +9,17 @@ import VarveRepository
 /// when all of it is there and durable. An interrupted restore leaves that directory; the next one clears it away.
 public final class Restorer {
     private let repository: Repository
+    /// Read from where the repository's own copy is damaged.
+    public let others: OtherCopies?
     private let cancellation: Cancellation
     private let progress: @Sendable (Progress) -> Void
 
     public init(
-        repository: Repository, cancellation: Cancellation = Cancellation(),
+        repository: Repository, copies: RepositoryCopies? = nil, cancellation: Cancellation = Cancellation(),
         progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) {
         self.repository = repository
+        others = copies.flatMap { OtherCopies($0) }
         self.cancellation = cancellation
         self.progress = progress
     }
@@ -27,10 +30,19 @@ public final class Restorer {
     public func plan(
         _ reference: SnapshotReference, target: String, options: RestorePlan.Options = .init()
     ) throws -> RestorePlan {
-        let manifest = try repository.manifests.read(reference)
+        let manifest = try readManifest(reference)
         return try RestorePlan(
             manifest, reference: reference, target: target, configuration: try foreignNames(in: manifest),
             options: options)
+    }
+
+    private func readManifest(_ reference: SnapshotReference) throws -> Manifest {
+        do {
+            return try repository.manifests.read(reference)
+        } catch {
+            if let manifest = others?.readManifest(reference) { return manifest }
+            throw error
+        }
     }
 
     private func foreignNames(in manifest: Manifest) throws -> [String] {
@@ -38,7 +50,7 @@ public final class Restorer {
             $0.kind == .configuration && Path.name($0.path) == "DB_CONFIG"
         }
         guard !configurations.isEmpty else { return [] }
-        let reader = BlobReader(index: try repository.openIndex(), storage: repository.storage)
+        let reader = BlobReader(index: try repository.openIndex(), storage: repository.storage, others: others)
         return try configurations.flatMap { file in
             guard file.size <= UInt64(DatabaseConfiguration.maximumByteCount) else {
                 throw VarveError(.corrupt, "\(file.path) of the snapshot has \(file.size) bytes")
@@ -63,7 +75,8 @@ public final class Restorer {
             try Directory.createAll(Path.join(root, directory.path))
         }
         let writers = RestoreWriters(
-            index: try repository.openIndex(), storage: repository.storage, cancellation: cancellation)
+            index: try repository.openIndex(), storage: repository.storage, others: others,
+            cancellation: cancellation)
         defer { writers.close() }
         var done: UInt64 = 0
         for file in plan.files {

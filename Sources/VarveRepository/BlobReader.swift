@@ -20,25 +20,63 @@ public final class BlobReader {
     let storage: any Storage
     private let decoder = BlobDecoder()
     private let buffer = BlobBuffer()
+    private let others: OtherCopies?
+    private lazy var otherReaders = others?.readers() ?? []
 
-    public init(index: RepositoryIndex, storage: any Storage) {
+    /// - Parameter others: are asked for what is damaged or missing here; nil for a writer, which stores it again.
+    public init(index: RepositoryIndex, storage: any Storage, others: OtherCopies? = nil) {
         self.index = index
         self.storage = storage
+        self.others = others
     }
 
     /// The decoded bytes of a blob, checked against its id.
     public func read(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
-        try outlivingDamage(to: id, type) {
-            try decode(id, type, into: buffer)
-            try Self.check(buffer.bytes, id, type)
-            return Array(buffer.bytes)
+        try preferringOthers(to: id, type, { $0 }) {
+            try outlivingDamage(to: id, type) { try readHere(id, type) }
+        } hastily: {
+            try readHere(id, type)
         }
+    }
+
+    private func readHere(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
+        try decode(id, type, into: buffer)
+        try Self.check(buffer.bytes, id, type)
+        return Array(buffer.bytes)
     }
 
     /// Like `read`, but the caller checks the id, together with others: hashing several at once is much faster.
     @discardableResult
     public func readUnchecked(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
-        try outlivingDamage(to: id, type) { try decode(id, type, into: buffer) }
+        try preferringOthers(
+            to: id, type,
+            { bytes in
+                bytes.withUnsafeBytes { buffer.replace(with: $0) }
+                return Chain()
+            }
+        ) {
+            try outlivingDamage(to: id, type) { try decode(id, type, into: buffer) }
+        } hastily: {
+            try decode(id, type, into: buffer)
+        }
+    }
+
+    /// What is damaged here is read from another copy, before every pack of this one is asked for it.
+    private func preferringOthers<R>(
+        to id: ContentID, _ type: BlobType, _ take: ([UInt8]) -> R, _ thoroughly: () throws -> R,
+        hastily: () throws -> R
+    ) throws -> R {
+        guard let others else { return try thoroughly() }
+        do {
+            return try hastily()
+        } catch let error as VarveError where Self.isDamage(error) {
+            for (number, reader) in otherReaders {
+                guard let bytes = try? reader.read(id, type) else { continue }
+                others.note(number, error)
+                return take(bytes)
+            }
+            return try thoroughly()
+        }
     }
 
     /// Whether the index knows the blob; it is not looked at.

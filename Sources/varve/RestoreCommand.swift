@@ -36,6 +36,7 @@ struct RestoreCommand: ParsableCommand {
     var allowAbsolute = false
 
     @OptionGroup var password: PasswordArguments
+    @OptionGroup var copies: CopyOptions
 
     /// What `--json` prints.
     private struct Output: Codable {
@@ -53,7 +54,8 @@ struct RestoreCommand: ParsableCommand {
         let reference = try repository.find(snapshot)
         let line = ProgressLine()
         let restorer = Restorer(
-            repository: repository, cancellation: Interruption.cancellation, progress: { line.show($0) })
+            repository: repository, copies: try copies.open(repository),
+            cancellation: Interruption.cancellation, progress: { line.show($0) })
         let plan = try restorer.plan(reference, target: target, options: .init(allowAbsolute: allowAbsolute))
         if dryRun { return try printPlan(plan) }
         let secret = try password.read()
@@ -63,6 +65,11 @@ struct RestoreCommand: ParsableCommand {
             "snapshot \(plan.snapshot) restored to \(target): \(plan.files.count) files, "
                 + "\(ByteCount(plan.totalBytes)) in \(rate(plan.totalBytes, line.seconds))")
         for note in plan.notes { Terminal.say("note: \(note)") }
+        for use in restorer.others?.uses ?? [] {
+            Terminal.say(
+                "note: \(use.blobs) extents came from the copy '\(use.label)', as \(repository.path) is damaged "
+                    + "(\(use.reason)): run 'varve heal'")
+        }
         let report =
             recover
             ? try Recovery(plan, password: secret, cancellation: Interruption.cancellation).run() : nil

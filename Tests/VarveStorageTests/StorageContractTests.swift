@@ -15,6 +15,15 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
             return DirectoryStorage(directory.path)
         },
         StorageMaker(testDescription: "MemoryStorage") { _ in MemoryStorage() },
+        StorageMaker(testDescription: "CopySet") { directory in
+            let copies = try ["a", "b"].map { name in
+                try Directory.create(directory.join(name))
+                try DirectoryStorage.create(at: directory.join(name))
+                return CopySet.Copy(
+                    label: name, storage: DirectoryStorage(directory.join(name)), isComplete: true, check: {})
+            }
+            return CopySet(copies)
+        },
     ]
 }
 

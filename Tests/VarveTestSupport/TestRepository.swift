@@ -16,7 +16,8 @@ package enum TestRepository {
     }
 
     package static func create(
-        at path: String, extentSize: UInt32 = 512, packSize: UInt32 = 1 << 20, level: Int32 = 3
+        at path: String, extentSize: UInt32 = 512, packSize: UInt32 = 1 << 20, level: Int32 = 3,
+        label: String = "test"
     ) throws -> Repository {
         try Directory.createAll(path)
         try DirectoryStorage.create(at: path)
@@ -27,7 +28,7 @@ package enum TestRepository {
             RepositoryDescription(repository: id, created: created, parameters: parameters),
             to: Path.join(path, RepositoryDescription.fileName))
         try write(
-            CopyDescription(repository: id, copy: copy, label: "test", role: "primary"),
+            CopyDescription(repository: id, copy: copy, label: label, role: "primary"),
             to: Path.join(path, CopyDescription.fileName))
         return try Repository.open(path)
     }

@@ -1,0 +1,207 @@
+import Testing
+import Varve
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveTestSupport
+
+/// Equal copies: written at once, told apart, brought up to date.
+@Suite struct CopyTests {
+    @Test func allGetTheSameAndEachRestoresAlone() throws {
+        let bench = try CopyBench()
+        var files = bench.files()
+        for round in 0..<3 {
+            files[round] = ListedFile("file-\(round)", files[3].content.dropLast(round + 1) + [1])
+            let result = try bench.backup(files, required: 3)
+            #expect(result.copies.map(\.label) == ["a", "b", "c"])
+            #expect(result.copies.allSatisfy { $0.isAcknowledged && !$0.hasFailed })
+        }
+        let objects = try bench.objects("a")
+        #expect(objects.count > 5)
+        for label in CopyBench.labels {
+            #expect(try bench.objects(label) == objects)
+            try bench.expectRestores(files, of: label)
+            let report = try Verifier(try bench.repository(label)).verifyContent()
+            #expect(report.isGood && report.snapshots == 3)
+            // Each knows what the others hold.
+            let heard = try bench.copies(from: label).copies
+            #expect(Set(heard.map(\.record.newestSnapshot)).count == 1 && heard.allSatisfy(\.isComplete))
+        }
+    }
+
+    @Test func oneThatWasAwayCatchesUp() throws {
+        let bench = try CopyBench()
+        try bench.backup(bench.files())
+        try bench.move("c", to: "elsewhere")
+        let files = bench.files()
+        let result = try bench.backup(files)
+        #expect(result.copies.map(\.isAcknowledged) == [true, true, false])
+        #expect(result.copies.allSatisfy { !$0.hasFailed })
+        #expect(throws: VarveError.self) { try bench.backup(files, required: 3) }
+        try bench.move("elsewhere", to: "c")
+
+        // It is there again and lags behind: it gets the new packs, and no snapshot that it can't restore.
+        let third = try bench.backup(bench.files())
+        #expect(third.copies.map(\.isAcknowledged) == [true, true, false])
+        #expect(try bench.repository("c").manifests.list().count == 1)
+        #expect(try Verifier(try bench.repository("c")).verifyContent().isGood)
+        let lacking = try #require(try bench.copies().find("c").lacking)
+        #expect(lacking > 0)
+        let report = try bench.synchronize("c")
+        #expect(report.isComplete && report.objects == lacking)
+        #expect(try bench.objects("c") == bench.objects("a"))
+        try bench.expectRestores(files, "2", of: "c")
+        #expect(try bench.backup(files, required: 3).copies.allSatisfy(\.isAcknowledged))
+    }
+
+    /// Backups that two copies took apart from each other are in both afterwards, and the next one goes on from them.
+    @Test func separateHistoriesMerge() throws {
+        let bench = try CopyBench(copies: 2)
+        try bench.backup(bench.files())
+        let (ours, theirs) = (bench.files(), bench.files())
+        let first = try bench.backup(ours, from: "a", without: ["b"])
+        let second = try bench.backup(theirs, from: "b", without: ["a"])
+        #expect(first.snapshot.sequence == 2 && second.snapshot.sequence == 2)
+        for label in ["b", "a"] { #expect(try bench.synchronize(label).isComplete) }
+        #expect(try bench.objects("a") == bench.objects("b"))
+        for label in ["a", "b"] {
+            try bench.expectRestores(ours, "\(first.snapshot)", of: label)
+            try bench.expectRestores(theirs, "\(second.snapshot)", of: label)
+            #expect(try Verifier(try bench.repository(label)).verifyContent().isGood)
+        }
+        let next = try bench.backup(ours, required: 2)
+        #expect(next.snapshot.sequence == 3)
+        #expect(try Verifier(try bench.repository("b")).verifyContent().snapshots == 4)
+    }
+
+    @Test func aBadObjectIsNeverPassedOn() throws {
+        let bench = try CopyBench(copies: 2)
+        let files = bench.files()
+        try bench.backup(files)
+        let pack = try #require(try bench.objects("a").keys.sorted().last { $0.hasPrefix("packs/") })
+        try bench.damage("a", pack, .flip)
+        let copies = try bench.copies(without: ["b"])
+        _ = try CopyRegistry(copies).add(at: bench.path("c"), label: "c", role: "local")
+        // From the bad one alone: not there at all.
+        let alone = try bench.copies(without: ["b"])
+        let report = try CopySynchronizer(alone).run(try alone.find("c"))
+        #expect(!report.isComplete && report.findings.count == 1)
+        #expect(try bench.objects("c")[pack] == nil)
+        // With a good one: from there.
+        let second = try bench.synchronize("c")
+        #expect(second.isComplete)
+        #expect(try bench.objects("c") == bench.objects("b"))
+        try bench.expectRestores(files, of: "c")
+    }
+
+    /// A target that is not the one any more that was opened is noticed before anything counts.
+    @Test func aSwapUnderTheRunIsNoticed() throws {
+        let bench = try CopyBench()
+        try bench.backup(bench.files())
+        let copies = try bench.copies()
+        var source = ListedFiles(bench.files())
+        let (b, away, other) = (bench.path("b"), bench.path("away"), bench.path("other"))
+        _ = try TestRepository.create(at: other)
+        let untouched = try bench.everything("other")
+        nonisolated(unsafe) var isSwapped = false
+        source.pause = {
+            if isSwapped { return }
+            isSwapped = true
+            try! Directory.rename(b, to: away)
+            try! Directory.rename(other, to: b)
+        }
+        let result = try Archiver(repository: copies.lead, copies: copies).backup(source, tool: "test")
+        #expect(result.copies.map(\.isAcknowledged) == [true, false, true])
+        #expect(result.copies[1].hasFailed && result.copies[1].reason?.contains("swapped") == true)
+        #expect(try bench.everything("b") == untouched)
+    }
+}
+
+/// Four kinds of a wrong disk, four errors, and nothing written anywhere.
+@Suite struct WrongDiskTests {
+    let bench: CopyBench
+
+    init() throws {
+        bench = try CopyBench()
+        try bench.backup(bench.files())
+    }
+
+    private func expectRefused(_ code: VarveError.Code, _ labels: [String], from lead: String = "a") throws {
+        let before = try labels.map { try bench.everything($0) }
+        let files = bench.files()
+        func refuses(_ body: () throws -> Void) {
+            #expect(
+                performing: body,
+                throws: {
+                    guard let error = $0 as? VarveError else { return false }
+                    return error.code == code && error.hint != nil
+                })
+        }
+        refuses { try bench.backup(files, from: lead) }
+        refuses { try bench.synchronize("c", from: lead) }
+        refuses { try bench.heal("c", from: lead) }
+        for (label, content) in zip(labels, before) {
+            #expect(try bench.everything(label) == content, "\(label)")
+        }
+    }
+
+    @Test func anEmptyMountPoint() throws {
+        try bench.move("a", to: "away")
+        try Directory.create(bench.path("a"))
+        #expect(throws: VarveError.self) { try bench.repository("a") }
+        try expectRefused(.noRepository, ["a", "b", "c"])
+        // Where another copy should be, it is one that is away.
+        try bench.move("b", to: "b-away")
+        try Directory.create(bench.path("b"))
+        let copies = try bench.copies(from: "c")
+        #expect(copies.copies.map(\.isThere) == [true, false, false])
+        try bench.backup(bench.files(), from: "c")
+        #expect(try bench.everything("a").isEmpty && bench.everything("b").isEmpty)
+    }
+
+    @Test func anotherRepositorysDisk() throws {
+        try bench.move("c", to: "away")
+        let stranger = try Repository.create(at: bench.path("c"))
+        #expect(stranger.id != (try bench.repository("a").id))
+        try expectRefused(.wrongDisk, ["a", "b", "c"])
+        #expect(
+            try bench.backup(bench.files(), without: ["c"]).copies.map(\.isAcknowledged) == [
+                true, true, false,
+            ])
+    }
+
+    @Test func aDiskThatWasRolledBack() throws {
+        try Bytes.copyTree(bench.path("c"), to: bench.path("image"))
+        try bench.backup(bench.files())
+        try bench.move("c", to: "away")
+        try Directory.rename(bench.path("image"), to: bench.path("c"))
+        try TestRepository.completeDirectories(of: bench.path("c"))
+        try expectRefused(.rolledBack, ["a", "b", "c"])
+        // It is refused as the first one, too.
+        #expect(throws: VarveError.self) { try bench.copies(from: "c") }
+        // And taken back on demand.
+        _ = try CopyRegistry(try bench.copies(without: ["c"])).add(
+            at: bench.path("c"), label: nil, role: "local")
+        #expect(try bench.synchronize("c").isComplete)
+        #expect(try bench.objects("c") == bench.objects("a"))
+    }
+
+    /// As many generations, but not the same ones.
+    @Test func aCloneThatWasUsedElsewhere() throws {
+        try Bytes.copyTree(bench.path("c"), to: bench.path("clone"))
+        try bench.backup(bench.files())
+        try bench.move("c", to: "away")
+        try Directory.rename(bench.path("clone"), to: bench.path("c"))
+        try TestRepository.completeDirectories(of: bench.path("c"))
+        try bench.backup(bench.files(), from: "c", without: ["a", "b"])
+        try expectRefused(.rolledBack, ["a", "b", "c"])
+    }
+
+    @Test func aClonedDiskMountedTwice() throws {
+        try bench.move("c", to: "away")
+        try Bytes.copyTree(bench.path("b"), to: bench.path("c"))
+        try TestRepository.completeDirectories(of: bench.path("c"))
+        try expectRefused(.clonedCopy, ["a", "b", "c"])
+        #expect(throws: VarveError.self) { try bench.copies(from: "c") }
+    }
+}
