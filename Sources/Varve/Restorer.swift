@@ -50,7 +50,8 @@ public final class Restorer {
             $0.kind == .configuration && Path.name($0.path) == "DB_CONFIG"
         }
         guard !configurations.isEmpty else { return [] }
-        let reader = BlobReader(index: try repository.openIndex(), storage: repository.storage, others: others)
+        let reader = BlobReader(
+            index: try repository.openIndex(), storage: repository.storage, others: others)
         return try configurations.flatMap { file in
             guard file.size <= UInt64(DatabaseConfiguration.maximumByteCount) else {
                 throw VarveError(.corrupt, "\(file.path) of the snapshot has \(file.size) bytes")

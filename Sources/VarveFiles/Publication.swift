@@ -52,7 +52,8 @@ public enum Publication {
         }
     }
 
-    /// `renameat2(RENAME_NOREPLACE)`; where the file system has no such thing, link and unlink.
+    /// `renameat2(RENAME_NOREPLACE)`; where the file system has no such thing, link and unlink; where it has no links
+    /// either (exFAT), a look and `rename`: one writer at a time holds the lock, so nobody comes in between.
     private static func renameWithoutReplacing(_ from: String, to: String) throws -> Bool {
         do {
             try systemCall("renameat2", to) {
@@ -66,6 +67,10 @@ public enum Publication {
                 try systemCall("link", to) { link(from, to) }
             } catch let error as VarveError where error.errno == EEXIST {
                 return false
+            } catch let error as VarveError where [EPERM, EOPNOTSUPP, ENOSYS].contains(error.errno) {
+                if try FileStatus.of(to, followLinks: false) != nil { return false }
+                try Directory.rename(from, to: to)
+                return true
             }
             try Directory.removeFile(from)
             return true

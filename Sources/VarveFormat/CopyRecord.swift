@@ -26,6 +26,8 @@ public struct CopyRecord: Codable, Hashable, Sendable {
     public var newestSnapshot: String?
     public var snapshots: UInt64
     public var packs: UInt64
+    /// When this was written, all of the copy up to this snapshot had been read well: its manifest's name.
+    public var verifiedSnapshot: String?
     /// Since when it has had everything that the others had.
     public var synchronized: Timestamp?
     /// `copy detach` said that its disk may be removed.

@@ -53,7 +53,9 @@ extension Healer {
                     try buffer.withUnsafeMutableBytes { buffer in
                         let header = try encoder.encode(bytes, id: id, type: type, into: buffer)
                         try writer.append(
-                            header, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength]))
+                            header,
+                            UnsafeRawBufferPointer(
+                                rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength]))
                     }
                 }
             }
@@ -64,7 +66,9 @@ extension Healer {
         for object in packs {
             try repository.storage.setAside(object)
             report.lost.append(
-                Finding(object: "\(object)", problem: "it is whole in no copy that is there; what can be read of it was saved"))
+                Finding(
+                    object: "\(object)",
+                    problem: "it is whole in no copy that is there; what can be read of it was saved"))
         }
     }
 
@@ -170,12 +174,16 @@ struct PackAssembler {
     /// A blob that stands alone shows whether it is right; of a delta only the header does.
     private static func isSound(_ bytes: ArraySlice<UInt8>, _ entry: Pack.Entry) -> Bool {
         bytes.withUnsafeBytes { bytes in
-            guard let header = try? Pack.BlobHeader(prefixOf: bytes), header == entry.header else { return false }
+            guard let header = try? Pack.BlobHeader(prefixOf: bytes), header == entry.header else {
+                return false
+            }
             guard header.base == nil else { return true }
             let payload = UnsafeRawBufferPointer(rebasing: bytes[header.length..<header.totalLength])
             var decoded = [UInt8](repeating: 0, count: Int(header.decodedLength))
             return decoded.withUnsafeMutableBytes { decoded in
-                guard (try? BlobDecoder().decode(header, payload: payload, into: decoded)) != nil else { return false }
+                guard (try? BlobDecoder().decode(header, payload: payload, into: decoded)) != nil else {
+                    return false
+                }
                 return Hasher.id(of: UnsafeRawBufferPointer(decoded), header.type) == header.id
             }
         }

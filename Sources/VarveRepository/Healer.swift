@@ -125,7 +125,9 @@ public final class Healer: Sendable {
         let repository = try target.there()
         let sources = copies.online.compactMap(\.repository).filter { $0 !== repository }
         let labels = Dictionary(
-            copies.online.compactMap { copy in copy.repository.map { (ObjectIdentifier($0), copy.record.label) } },
+            copies.online.compactMap { copy in
+                copy.repository.map { (ObjectIdentifier($0), copy.record.label) }
+            },
             uniquingKeysWith: { first, _ in first })
         let state = Monitor((report: report, lost: [ObjectName]()))
         try ObjectWorkers.forEach(objects, isCancelled) { object in

@@ -44,7 +44,8 @@ public final class OtherCopies: Sendable {
 
     func note(_ number: Int, _ error: VarveError) {
         state.withLock { state in
-            state.uses[number, default: Use(label: copies[number].label, blobs: 0, reason: "\(error)")].blobs += 1
+            state.uses[number, default: Use(label: copies[number].label, blobs: 0, reason: "\(error)")]
+                .blobs += 1
         }
     }
 

@@ -49,7 +49,9 @@ struct HealCommand: ParsableCommand {
             throw VarveError(
                 .corrupt, "the copy '\(sick.label)' is damaged, and no copy that is there has what it lacks",
                 location: sick.path,
-                hint: "mount the other copies and heal again; what is named above is lost otherwise, the rest restores")
+                hint:
+                    "mount the other copies and heal again; what is named above is lost otherwise, the rest restores"
+            )
         }
         if dryRun, let sick = plans.first(where: { !$0.isEmpty }) {
             throw VarveError(
@@ -67,10 +69,14 @@ struct HealCommand: ParsableCommand {
     }
 
     private func say(_ plan: HealPlan, _ report: HealReport) {
-        for finding in plan.damaged { Terminal.say("damaged: \(plan.path)/\(finding.object): \(finding.problem)") }
+        for finding in plan.damaged {
+            Terminal.say("damaged: \(plan.path)/\(finding.object): \(finding.problem)")
+        }
         for finding in report.findings { Terminal.say("damaged: \(finding.object): \(finding.problem)") }
         for healed in report.healed { Terminal.say("healed: \(healed.object), \(healed.source.words)") }
-        if report.salvagedBlobs > 0 { Terminal.say("saved: \(report.salvagedBlobs) blobs of packs that are lost") }
+        if report.salvagedBlobs > 0 {
+            Terminal.say("saved: \(report.salvagedBlobs) blobs of packs that are lost")
+        }
         for finding in report.lost { Terminal.say("lost: \(finding.object): \(finding.problem)") }
         for loss in report.losses { Terminal.say(loss.words) }
         Terminal.say(

@@ -8,12 +8,13 @@ import VarveTestSupport
 
 /// A repository with three copies, `a` the first, and small packs, so that there are many objects.
 final class CopyBench {
-    let directory = try! TemporaryDirectory()
+    let directory: TemporaryDirectory
     private(set) var random: SeededRandom
 
     static let labels = ["a", "b", "c"]
 
     init(copies: Int = 3, packSize: UInt32 = 1 << 16, seed: UInt64? = nil) throws {
+        directory = try TemporaryDirectory()
         random = seed.map { SeededRandom(seed: $0) } ?? SeededRandom()
         let first = try TestRepository.create(at: path("a"), extentSize: 512, packSize: packSize, label: "a")
         for label in Self.labels[1..<copies] {
