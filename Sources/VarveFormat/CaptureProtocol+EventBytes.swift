@@ -62,6 +62,7 @@ extension CaptureEvent {
             body.text(failure.message)
             body.optional(failure.hint) { $0.text($1) }
             body.integer(failure.libraryCode)
+        case .alive: body.integer(UInt8(19))
         }
         return CaptureProtocol.frame(body)
     }
@@ -108,6 +109,7 @@ extension CaptureEvent {
                 CaptureFailure(
                     code: try reader.text(), message: try reader.text(),
                     hint: try reader.optional { try $0.text() }, libraryCode: try reader.integer()))
+        case 19: self = .alive
         default: throw VarveError(.corrupt, "capture event of unknown kind \(kind)")
         }
         try reader.expectEnd()
@@ -145,6 +147,7 @@ extension ByteWriter {
     mutating func repair(_ repair: CaptureRepair) {
         flag(repair.journal)
         flag(repair.regionsReplaced)
+        integer(repair.freedMutexes)
         optional(repair.clearedFile) { $0.text($1) }
         flag(repair.loweredCounter)
         flag(repair.restoredAutoRemove)
@@ -175,6 +178,7 @@ extension ByteReader {
         var repair = CaptureRepair()
         repair.journal = try flag()
         repair.regionsReplaced = try flag()
+        repair.freedMutexes = try integer()
         repair.clearedFile = try optional { try $0.text() }
         repair.loweredCounter = try flag()
         repair.restoredAutoRemove = try flag()

@@ -81,6 +81,8 @@ public struct CaptureRepair: Hashable, Sendable {
     public var journal = false
     /// The regions are other ones by now, so there was nothing to undo.
     public var regionsReplaced = false
+    /// Mutexes of libdb that the dead helper held and that were freed.
+    public var freedMutexes: UInt32 = 0
     /// The database whose page writers were let go.
     public var clearedFile: String?
     public var loweredCounter = false
@@ -151,4 +153,6 @@ public enum CaptureEvent: Hashable, Sendable {
     /// What libdb says unasked.
     case message(String)
     case failed(CaptureFailure)
+    /// libdb goes on reading, but there is nothing to say of it: about once a second.
+    case alive
 }

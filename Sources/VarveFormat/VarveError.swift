@@ -76,4 +76,6 @@ extension VarveError.Code {
     public static let interrupted = Self(rawValue: "interrupted")
     /// A process that the work depends on died.
     public static let helperDied = Self(rawValue: "helper-died")
+    /// A process that the work depends on lives and says nothing.
+    public static let helperStuck = Self(rawValue: "helper-stuck")
 }

@@ -96,3 +96,17 @@ final class Channel {
         }
     }
 }
+
+/// For the parent, which takes a helper that says nothing for long for one that libdb does not let go. While a file
+/// is cleared, or read again up to where a pass was interrupted, there may be nothing to say for hours.
+enum SignOfLife {
+    nonisolated(unsafe) private static var last: UInt64 = 0
+
+    /// Sends `.alive` if the last is a second old. Never blocks.
+    static func give() {
+        let now = Clock.monotonic()
+        guard now - last >= 1_000_000_000 else { return }
+        last = now
+        LibraryWords.channel?.send(.alive)
+    }
+}

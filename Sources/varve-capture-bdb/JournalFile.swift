@@ -39,6 +39,15 @@ struct JournalFile {
         try Directory.sync(Path.parent(path))
     }
 
+    /// Leaves what an earlier helper left, on disk, as if this process had left it. It stays so until `adopt` or
+    /// `reset`; `end` does not touch it.
+    func takeOver(_ earlier: CaptureJournal) throws {
+        var ours = earlier
+        ours.process = content.process
+        ours.processStart = content.processStart
+        try Publication.replace(path, with: ours.encoded)
+    }
+
     /// Goes on from what an earlier helper had changed.
     mutating func adopt(_ earlier: CaptureJournal) throws {
         try announce {

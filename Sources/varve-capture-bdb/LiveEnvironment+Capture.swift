@@ -19,6 +19,10 @@ import VarveFormat
 // - After a SIGKILL the flag and the last range stay: a page in it can never be written, the checkpoint loops.
 //   `dbbackup` on the same file finds the flag set, complains with `ret` still 0 (:87-92) and goes on: its
 //   close clears both. That is `clear`.
+// - After a SIGKILL during the wait for writers `mtx_write` stays taken as well: whoever needs it waits for ever,
+//   `clear` too (:86), so `Regions.freeMutexes` frees it first. In the callbacks we hold no mutex of libdb.
+// - After a SIGKILL before the first page, while the file is opened (`__db_open`), the read lock on its
+//   first page may stay, waited for (bt_open.c:324) or held. Nobody takes it away.
 
 extension LiveEnvironment {
     /// One pass over a database file and, for a queue, its extents.
@@ -108,6 +112,7 @@ private func onWrite(
     _ env: UnsafeMutablePointer<DB_ENV>?, _ gigabytes: UInt32, _ bytes: UInt32, _ size: UInt32,
     _ buffer: UnsafeMutablePointer<UInt8>?, _ handle: UnsafeMutableRawPointer?
 ) -> Int32 {
+    SignOfLife.give()
     guard let pass = CapturePass.current, let buffer else { return 0 }
     let offset = UInt64(gigabytes) << 30 + UInt64(bytes)
     return pass.write(UnsafeRawBufferPointer(start: buffer, count: Int(size)), at: offset)

@@ -6,9 +6,7 @@ extension LiveEnvironment {
     /// Raises the hot-backup counter (until then bulk loads skip the log, env_method.c:1035), stops automatic
     /// log removal, and only then reads the checkpoint that the backup's recovery starts from.
     func begin() throws -> CaptureCheckpoint? {
-        if let earlier = try journal.earlier(),
-            (earlier.process, earlier.processStart) != (journaled.process, journaled.processStart)
-        {
+        if !journal.isWritten, try journal.earlier() != nil {
             throw VarveError(
                 .invalid, "an earlier capture of \(home) left its journal", hint: "undo it: varve unwedge")
         }
@@ -64,6 +62,12 @@ extension LiveEnvironment {
             try journal.remove()
             repair.remainingHotBackups = hotBackups()
             return repair
+        }
+        // Its number may be somebody else's by now, who may hold a mutex as well.
+        if ProcessTable.startTime(of: earlier.process) == nil {
+            repair.freedMutexes = Regions.freeMutexes(home, of: earlier.process)
+            // This process may be killed in the same place.
+            try journal.takeOver(earlier)
         }
         if let file = earlier.file {
             try clear(file)

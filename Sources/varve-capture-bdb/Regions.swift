@@ -49,7 +49,7 @@ enum Regions {
         }
     }
 
-    private static func read(_ file: borrowing File, at offset: UInt64, count: Int) throws -> [UInt8] {
+    static func read(_ file: borrowing File, at offset: UInt64, count: Int) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             used = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
         }

@@ -8,7 +8,8 @@ import VarveFormat
 /// The helper, its parent, or both are gone in the middle of a file: the application must not notice.
 @Suite(.serialized)
 struct HelperDeathTests {
-    static let options = ["--methods", "btree,hash", "--records", "60000", "--auto-remove"]
+    static let layout = ["--methods", "btree,hash", "--records", "60000"]
+    static let options = layout + ["--auto-remove"]
 
     /// A helper in the middle of `file`: all its slots are full and nobody empties them.
     ///
@@ -31,36 +32,6 @@ struct HelperDeathTests {
         return helper
     }
 
-    private func kill9(_ helper: HelperProcess) throws {
-        try helper.kill(SIGKILL)
-        #expect(try helper.wait() == .killed(signal: SIGKILL))
-    }
-
-    private func flags(_ home: String) throws -> String {
-        try Program.workload(["flags", "--home", home]).finish().output
-    }
-
-    private func expectUntouched(_ writer: Writer) throws {
-        let flags = try flags(writer.home)
-        #expect(flags.contains("\"hot_backup\":false"), "\(flags)")
-        #expect(flags.contains("\"auto_remove\":true"), "\(flags)")
-        #expect(try FileStatus.of(Path.join(writer.home, ".varve/journal")) == nil)
-        let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
-        // Far beyond what one takes beside the writer's own; how long that may be, `CheckpointTests` says.
-        let finished = try #require(try checkpoint.finish(within: 15), "the checkpoint hangs")
-        #expect(finished.status == .exited(0), "\(finished.output)")
-        // The application's own checkpoints go on too.
-        let before = try writer.checkpointTimes().ended.count
-        let deadline = ContinuousClock.now + .seconds(20)
-        while try writer.checkpointTimes().ended.count < before + 2 {
-            if ContinuousClock.now > deadline {
-                Issue.record("no two checkpoints ended in 20 s")
-                return
-            }
-            usleep(20_000)
-        }
-    }
-
     /// The control: without clearing, a checkpoint really hangs. Then `unwedge` lets it go.
     @Test func bothAreKilledAndUnwedgeUndoesIt() throws {
         let directory = try TemporaryHome("both")
@@ -73,7 +44,7 @@ struct HelperDeathTests {
         #expect(left.counter == .raised)
         #expect(left.restoreAutoRemove)
         #expect(left.file == "btree1.db")
-        #expect(try flags(writer.home).contains("\"hot_backup\":true"))
+        #expect(try writer.flags().contains("\"hot_backup\":true"))
 
         let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
         #expect(try checkpoint.finish(within: 5) == nil, "the control: this checkpoint must hang")

@@ -17,6 +17,7 @@ struct HelperProtocolTests {
     static var repair: CaptureRepair {
         var repair = CaptureRepair()
         repair.journal = true
+        repair.freedMutexes = 2
         repair.clearedFile = "x"
         repair.loweredCounter = true
         repair.remainingHotBackups = 3
@@ -38,7 +39,7 @@ struct HelperProtocolTests {
         .recovered,
         .verified(CaptureVerification(file: "x", code: -30970, orderChecked: false, messages: ["bad"])),
         .verificationDone, .message("m"),
-        .failed(CaptureFailure(code: "c", message: "m", hint: "h", libraryCode: 22)),
+        .failed(CaptureFailure(code: "c", message: "m", hint: "h", libraryCode: 22)), .alive,
     ]
 
     private func body(_ frame: [UInt8]) throws -> [UInt8] {

@@ -1,4 +1,5 @@
 import Glibc
+import Testing
 import VarveFiles
 import VarveFormat
 
@@ -107,6 +108,12 @@ final class Writer {
         throw VarveError(.invalid, "the writer did not stop")
     }
 
+    func kill() throws {
+        isStopped = true
+        try program.child.send(signal: SIGKILL)
+        _ = try program.finish()
+    }
+
     deinit {
         guard !isStopped else { return }
         try? program.child.send(signal: SIGKILL)
@@ -132,6 +139,37 @@ final class Writer {
             }
         }
         return (ended, started.map { Double(Clock.monotonic() - $0) / 1e6 })
+    }
+}
+
+extension Writer {
+    func flags() throws -> String { try Program.workload(["flags", "--home", home]).finish().output }
+}
+
+func kill9(_ helper: HelperProcess) throws {
+    try helper.kill(SIGKILL)
+    #expect(try helper.wait() == .killed(signal: SIGKILL))
+}
+
+/// Nothing of a backup is left, and checkpoints go on.
+func expectUntouched(_ writer: Writer) throws {
+    let flags = try writer.flags()
+    #expect(flags.contains("\"hot_backup\":false"), "\(flags)")
+    #expect(flags.contains("\"auto_remove\":true"), "\(flags)")
+    #expect(try FileStatus.of(Path.join(writer.home, ".varve/journal")) == nil)
+    let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
+    // Far beyond what one takes beside the writer's own; how long that may be, `CheckpointTests` says.
+    let finished = try #require(try checkpoint.finish(within: 15), "the checkpoint hangs")
+    #expect(finished.status == .exited(0), "\(finished.output)")
+    // The application's own checkpoints go on too.
+    let before = try writer.checkpointTimes().ended.count
+    let deadline = ContinuousClock.now + .seconds(20)
+    while try writer.checkpointTimes().ended.count < before + 2 {
+        if ContinuousClock.now > deadline {
+            Issue.record("no two checkpoints ended in 20 s")
+            return
+        }
+        usleep(20_000)
     }
 }
 

@@ -50,34 +50,34 @@ final class LiveEnvironment {
         #expect(try workload.longestCheckpoint(since: now) < 3, comment)
     }
 
-    /// A backup whose helper is in the middle of a file: varve is stopped, so that no slot comes free.
+    /// A backup whose helper is in the middle of a file: it has read its first megabytes, and is anywhere on its way
+    /// through the others, libdb's waits for page writers included. varve is stopped, so that no slot comes free.
+    ///
+    /// Before that, while it opens the file, it may wait for the application's lock on the first page. Killed there,
+    /// it gets that lock later and keeps it; only recovery takes it away.
     func interruptedBackup() throws -> (varve: RunningProcess, helper: pid_t) {
         for _ in 0..<20 {
             let varve = try command.start(["backup", "--bdb", home])
             let journal = Path.join(home, ".varve/journal")
             try waitUntil("a file under way", seconds: 20, every: 200) {
                 guard varve.isRunning else { return true }
-                return (try? Text.read(journal))?.contains("\nfile ") == true
+                guard (try? Text.read(journal))?.contains("\nfile ") == true,
+                    let helper = Self.child(of: varve.process)
+                else { return false }
+                return Self.bytesRead(by: helper) > 2 << 20
             }
-            usleep(10_000)
             varve.send(SIGSTOP)
-            if let helper = Self.child(of: varve.process), varve.isRunning {
-                try? waitUntil("the helper's wait for a slot", seconds: 2, every: 200) {
-                    Self.isPolling(helper)
-                }
-                return (varve, helper)
-            }
+            if let helper = Self.child(of: varve.process), varve.isRunning { return (varve, helper) }
             varve.send(SIGCONT)
             try varve.wait(seconds: 60)
         }
         throw ProcessFailure("no backup could be caught in the middle of a file")
     }
 
-    /// In `poll` (x86-64) or `ppoll` (arm64), as in our callbacks. While libdb waits for page writers, in `select`, it
-    /// holds the mutex that they need; whoever is killed there keeps it, and only recovery frees it.
-    private static func isPolling(_ process: pid_t) -> Bool {
-        let call = (try? Text.read("/proc/\(process)/syscall"))?.split(separator: " ").first
-        return call == "7" || call == "73"
+    /// `rchar` of `/proc/PID/io`, its first line.
+    private static func bytesRead(by process: pid_t) -> Int {
+        let line = (try? Text.read("/proc/\(process)/io"))?.split(separator: "\n").first
+        return line?.split(separator: " ").last.flatMap { Int($0) } ?? 0
     }
 
     static func child(of process: pid_t) -> pid_t? {

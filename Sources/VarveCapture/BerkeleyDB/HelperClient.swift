@@ -35,6 +35,7 @@ public final class BerkeleyDBHelper {
     private let password: [UInt8]?
     private let lock: EnvironmentLock?
     private let slots: Int
+    private let limits: HelperLimits
     private let isCancelled: @Sendable () -> Bool
     private var helper: HelperProcess
     private var hasJoined = false
@@ -50,12 +51,15 @@ public final class BerkeleyDBHelper {
     ///   - lock: kept by the helper too, so that the environment stays locked until an orphan has cleaned up. Only
     ///     `recover` and `verify` go without.
     ///   - slots: of 1 MiB; what the helper may be ahead of the consumer.
+    ///   - limits: of its silence; beyond them it counts as stuck, and `.helperStuck` is thrown.
     ///   - isCancelled: whether the user wants to stop; then a helper that does not answer is left behind.
     public init(
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
-        executable: String? = nil, slots: Int = 16, isCancelled: @escaping @Sendable () -> Bool = { false }
+        executable: String? = nil, slots: Int = 16, limits: HelperLimits = HelperLimits(),
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         precondition(slots > 0)
+        self.limits = limits
         self.isCancelled = isCancelled
         self.environment = environment
         self.password = password
@@ -209,6 +213,7 @@ public final class BerkeleyDBHelper {
         try end()
         try send(.quit)
         isGone = true
+        guard try helper.ends(within: limits.working) else { throw stuck(.quit) }
         try helper.wait()
     }
 
@@ -216,7 +221,7 @@ public final class BerkeleyDBHelper {
         // The helper finds its pipe closed, undoes what is left and goes.
         guard !isGone else { return }
         try? helper.send(.quit)
-        _ = try? helper.wait()
+        if (try? helper.ends(within: limits.working)) == true { _ = try? helper.wait() }
     }
 
     // MARK: Talking
@@ -228,9 +233,11 @@ public final class BerkeleyDBHelper {
         while true {
             let event: CaptureEvent
             do {
-                event = try helper.nextEvent()
+                event = try helper.nextEvent(silence: limits.silence(during: command))
             } catch let error as VarveError where error.code == .helperDied {
                 throw clearUp(error)
+            } catch let error as VarveError where error.code == .helperStuck {
+                throw stuck(command)
             } catch let error as VarveError where error.code == .interrupted {
                 isGone = true
                 throw error
@@ -258,6 +265,20 @@ public final class BerkeleyDBHelper {
         }
     }
 
+    /// libdb keeps the helper: kills it, or leaves it behind. Returns what to throw.
+    private func stuck(_ command: CaptureCommand) -> VarveError {
+        isGone = true
+        let file: String? =
+            switch command {
+            case .capture(let file, _), .clear(let file): file
+            case .repair: (try? EnvironmentJournal.pending(home: environment.home))?.file
+            default: nil
+            }
+        let error = limits.error(command, file: file, process: helper.process, home: environment.home)
+        if HelperLimits.kills(command) { try? helper.end() }
+        return error
+    }
+
     /// The helper died: what it left in shared memory would hang the application's next checkpoint, so a second
     /// one undoes it now. Returns what to throw.
     private func clearUp(_ death: VarveError) -> VarveError {
@@ -267,12 +288,15 @@ public final class BerkeleyDBHelper {
         var error = death
         do {
             let second = try BerkeleyDBHelper(
-                environment, password: password, lock: lock, executable: executable, slots: 1)
+                environment, password: password, lock: lock, executable: executable, slots: 1, limits: limits)
             second.mayClearUp = false
             try second.join()
             let repair = try second.repair()
             try second.close()
             error.message += "; what it left in the environment was undone (\(repair.summary))"
+        } catch let stuck as VarveError where stuck.code == .helperStuck {
+            error = stuck
+            error.message = "\(death.message); \(stuck.message)"
         } catch {
             return VarveError(
                 .helperDied, death.message + "; what it left in the environment could not be undone",
@@ -290,6 +314,7 @@ extension CaptureRepair {
         var parts: [String] = []
         if !journal { return "nothing to undo" }
         if regionsReplaced { return "the regions were made anew since, nothing to undo" }
+        if freedMutexes > 0 { parts.append("a mutex freed that it held") }
         if let clearedFile { parts.append("page writers of \(clearedFile) let go") }
         if loweredCounter { parts.append("hot-backup counter lowered") }
         if restoredAutoRemove { parts.append("automatic log removal on again") }

@@ -18,6 +18,8 @@ final class HelperProcess {
     /// How long a helper may keep silent once the user wants to stop. It answers within a second, unless libdb waits
     /// for a lock of the application.
     private static let patience: UInt64 = 10_000_000_000
+    /// Milliseconds between two looks at whether the user wants to stop.
+    private static let slice: Int32 = 200
 
     var process: Int32 { child.process }
 
@@ -75,15 +77,27 @@ final class HelperProcess {
         }
     }
 
-    /// Waits for the next event; throws `.helperDied` at the end of the stream, and `.interrupted` if none comes
-    /// although the user wants to stop. The helper then goes on alone: it cleans up as soon as libdb lets it. One that
-    /// has nothing to clean up is killed at once.
-    func nextEvent() throws -> CaptureEvent {
+    /// Waits for the next event, for signs of life as long as they come.
+    ///
+    /// Throws `.helperDied` at the end of the stream, `.helperStuck` after a `silence` (the caller knows more to say of
+    /// it), and `.interrupted` if no event comes although the user wants to stop. The helper then goes on alone: it
+    /// cleans up as soon as libdb lets it. One that has nothing to clean up is killed at once.
+    func nextEvent(silence limit: Duration? = nil) throws -> CaptureEvent {
         var cancelledSince: UInt64?
+        var silence: Duration = .zero
         while true {
             if isExpendable && isCancelled() { throw try interrupt() }
-            if let body = try incoming.next() { return try body.withUnsafeBytes { try CaptureEvent($0) } }
-            guard try events.waitReadable(milliseconds: 200) else {
+            if let body = try incoming.next() {
+                let event = try body.withUnsafeBytes { try CaptureEvent($0) }
+                guard event == .alive else { return event }
+                silence = .zero
+            }
+            guard try events.waitReadable(milliseconds: Self.slice) else {
+                // Waits are counted, not the clock: while this process was stopped, the helper may have been, too.
+                silence += .milliseconds(Self.slice)
+                if let limit, silence >= limit {
+                    throw VarveError(.helperStuck, "the helper (process \(process)) says nothing")
+                }
                 let now = Clock.monotonic()
                 if isCancelled(), cancelledSince == nil { cancelledSince = now }
                 if let since = cancelledSince, now - since > Self.patience {
@@ -100,6 +114,25 @@ final class HelperProcess {
             guard !bytes.isEmpty else { throw death() }
             bytes.withUnsafeBytes { incoming.append($0) }
         }
+    }
+
+    /// Whether it ended within the time: its end of the pipe is closed then. What it still says is dropped.
+    func ends(within limit: Duration) throws -> Bool {
+        var waited: Duration = .zero
+        while waited < limit {
+            if try !events.waitReadable(milliseconds: Self.slice) {
+                waited += .milliseconds(Self.slice)
+            } else if try events.readSome().isEmpty {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Kills it, whatever it is at. A process that waits for a dead disk does not even die; it is left then.
+    func end() throws {
+        try kill(SIGKILL)
+        if try ends(within: .seconds(5)) { try wait() }
     }
 
     private func interrupt() throws -> VarveError {

@@ -66,7 +66,8 @@ final class LiveCapture {
                 home: layout.home, dataDirectories: options.dataDirectories,
                 logDirectory: options.logDirectory),
             password: helperOptions.password, lock: lock, executable: helperOptions.executable,
-            slots: helperOptions.slots, isCancelled: helperOptions.isCancelled)
+            slots: helperOptions.slots, limits: helperOptions.limits,
+            isCancelled: helperOptions.isCancelled)
         do {
             try helper.join()
             if try EnvironmentJournal.pending(home: layout.home) != nil {

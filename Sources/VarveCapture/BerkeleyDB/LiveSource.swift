@@ -9,16 +9,18 @@ public struct HelperOptions: Sendable {
     public var executable: String?
     /// Of 1 MiB: how far the helper may be ahead.
     public var slots: Int
+    public var limits: HelperLimits
     /// Whether the user wants to stop: a helper that libdb keeps waiting is then left to clean up alone.
     public var isCancelled: @Sendable () -> Bool
 
     public init(
         password: [UInt8]? = nil, executable: String? = nil, slots: Int = 16,
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.password = password
         self.executable = executable
         self.slots = slots
+        self.limits = limits
         self.isCancelled = isCancelled
     }
 }

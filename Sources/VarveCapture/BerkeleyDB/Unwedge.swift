@@ -29,11 +29,12 @@ public struct UnwedgeReport: Sendable, Hashable {
 /// Undoes what a backup left in a live environment when it was killed together with its helper: page writers
 /// held (the next checkpoint hangs), the hot-backup counter, automatic log removal.
 ///
-/// Waits for an orphaned helper that is still cleaning up; throws `.locked` while a backup is running.
+/// Waits for an orphaned helper that is still cleaning up; throws `.locked` while a backup is running, and
+/// `.helperStuck` if libdb does not come back: then the environment needs recovery, and the journal stays.
 /// - Parameter lock: the environment's lock where the caller has it already.
 public func unwedge(
     _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock? = nil,
-    executable: String? = nil
+    executable: String? = nil, limits: HelperLimits = HelperLimits()
 ) throws -> UnwedgeReport {
     let lock = try lock ?? EnvironmentLock(home: environment.home)
     let pending = try EnvironmentJournal.pending(home: environment.home)
@@ -47,7 +48,7 @@ public func unwedge(
         return UnwedgeReport(helper: pending?.process, repair: repair)
     }
     let helper = try BerkeleyDBHelper(
-        environment, password: password, lock: lock, executable: executable, slots: 1)
+        environment, password: password, lock: lock, executable: executable, slots: 1, limits: limits)
     try helper.join()
     let repair = try helper.repair()
     try helper.close()

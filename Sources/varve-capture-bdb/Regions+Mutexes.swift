@@ -1,0 +1,93 @@
+import CBerkeleyDB
+import Glibc
+import VarveFiles
+import VarveFormat
+
+// `__memp_backup_mpf` waits for page writers, in `select`, with `MPOOLFILE.mtx_write` taken (mp_backup.c:166-173). Who
+// is killed there keeps it: page writers wait in MUTEX_READLOCK (mp_bh.c:401), the next `dbbackup` of the file in
+// MUTEX_LOCK (mp_backup.c:86), for ever. What it guards are `backup_in_progress`, `pid`, `tid`, `low_pgno` and
+// `high_pgno`, and `LiveEnvironment.clear` puts all of them right, wherever their owner died. So it can be freed.
+extension Regions {
+    /// Frees each `mtx_write` that the process, which must be dead, holds.
+    ///
+    /// Only of 5.3 in 64 bits, where the regions are files and everything on the way to a mutex is as in 5.3.28
+    /// (`regions.h`); and only what libdb and glibc both say is that process's. Not what it died for on its way into
+    /// or out of the lock, a few instructions: that looks like somebody else's, and is left alone.
+    ///
+    /// - Returns: how many.
+    static func freeMutexes(_ home: String, of process: Int32) -> UInt32 {
+        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
+            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
+        else { return 0 }
+        var freed: UInt32 = 0
+        for index in 1...mutexes.count {
+            let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
+            let mutex = place.assumingMemoryBound(to: varve_mutex.self)
+            if varve_mutex_is_held(mutex, process) != 0, varve_mutex_free(mutex) == 0 { freed += 1 }
+        }
+        return freed
+    }
+
+    /// The file that the mutexes are in, and where in it libdb's description of them is: from the primary region's
+    /// table. System V memory has no files, and in `__db.001` no table.
+    private static func mutexRegion(_ home: String) -> (path: String, primary: Int)? {
+        guard let file = try? File.open(reading: path(home)),
+            let head = value(file, at: 0, varve_regenv.self), head.magic == VARVE_REGION_MAGIC,
+            head.major == 5, head.minor == 3, head.region_cnt < 10_000, head.region_off < 1 << 40
+        else { return nil }
+        for index in 0..<Int(head.region_cnt) {
+            let place = Int(head.region_off) + index * MemoryLayout<varve_region>.stride
+            guard let region = value(file, at: place, varve_region.self) else { return nil }
+            guard region.id != 0, region.type == VARVE_REGION_TYPE_MUTEX else { continue }
+            guard region.id < 1000, region.primary < 1 << 40 else { return nil }
+            let number = String(region.id)
+            let name = "__db." + String(repeating: "0", count: 3 - number.utf8.count) + number
+            return (Path.join(home, name), Int(region.primary))
+        }
+        return nil
+    }
+
+    /// Where the array is, whose element 0 is not used (mut_region.c:177-205); nil if its description contradicts
+    /// itself or the size of a mutex of the expected build.
+    private static func mutexes(_ bytes: UnsafeMutableRawBufferPointer, _ primary: Int)
+        -> (offset: Int, size: Int, count: Int)?
+    {
+        func load<T: BitwiseCopyable>(_ offset: Int, _ type: T.Type) -> T? {
+            guard offset >= 0, offset + MemoryLayout<T>.size <= bytes.count else { return nil }
+            return bytes.loadUnaligned(fromByteOffset: offset, as: T.self)
+        }
+        guard let head = load(primary, varve_mutex_region.self) else { return nil }
+        for extra in [0, MemoryLayout<db_mutex_t>.size] {
+            let place = primary + MemoryLayout<varve_mutex_region>.size + extra
+            guard let counts = load(place, varve_mutex_counts.self), counts.cnt > 0, counts.align > 0,
+                counts.align <= 4096
+            else { continue }
+            let align = Int(counts.align)
+            let size = (MemoryLayout<varve_mutex>.size + align - 1) / align * align
+            guard head.mutex_size == size, head.mutex_off < bytes.count,
+                head.mutex_off_alloc <= head.mutex_off,
+                head.mutex_off < head.mutex_off_alloc + db_size_t(align),
+                Int(counts.cnt) < bytes.count / size,
+                Int(head.mutex_off) + (Int(counts.cnt) + 1) * size <= bytes.count,
+                Int(head.mutex_off) % MemoryLayout<varve_mutex>.alignment == 0,
+                size % MemoryLayout<varve_mutex>.alignment == 0
+            else { continue }
+            return (Int(head.mutex_off), size, Int(counts.cnt))
+        }
+        return nil
+    }
+
+    private static func mapping(_ path: String) throws -> SharedMemory {
+        let descriptor = try systemCall("open", path) { open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) }
+        return try SharedMemory(mapping: File(descriptor: descriptor, path: path))
+    }
+
+    private static func value<T: BitwiseCopyable>(_ file: borrowing File, at offset: Int, _ type: T.Type)
+        -> T?
+    {
+        guard let bytes = try? read(file, at: UInt64(offset), count: MemoryLayout<T>.size),
+            bytes.count == MemoryLayout<T>.size
+        else { return nil }
+        return bytes.withUnsafeBytes { $0.loadUnaligned(as: T.self) }
+    }
+}
