@@ -15,13 +15,12 @@ public struct VarveCommand: Sendable {
 
     public init(repository: String) { self.repository = repository }
 
-    /// Starts a subcommand; `-r` is put behind it.
+    /// Starts a subcommand; `-r` is put at the end.
     public func start(_ arguments: [String], descriptors: [(ours: Int32, theirs: Int32)] = []) throws
         -> RunningProcess
     {
         try RunningProcess(
-            Executable.varve, arguments.prefix(1) + ["-r", repository] + arguments.dropFirst(),
-            descriptors: descriptors)
+            Executable.varve, arguments + ["-r", repository], descriptors: descriptors)
     }
 
     @discardableResult
