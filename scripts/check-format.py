@@ -195,6 +195,10 @@ def objects(root, kind):
 def main(root):
     repository = check_sealed(os.path.join(root, "varve.json"))["repository"]
     assert check_sealed(os.path.join(root, "copy.json"))["repository"] == repository
+    known = os.path.join(root, "copies")
+    for file in sorted(os.listdir(known)) if os.path.isdir(known) else []:
+        record = check_sealed(os.path.join(known, file))
+        assert record["repository"] == repository and record["copy"] + ".json" == file and record["generation"] > 0
     stored = {}
     for pack, data in objects(root, "packs"):
         for offset, total, kind, encoding, blob, base, length, payload in read_pack(pack, data, repository):

@@ -10,14 +10,31 @@ struct RepositoryOptions: ParsableArguments {
         completion: .directory)
     var repository: String?
 
+    @Option(
+        help: "Refuse any other repository than the one with this id (or VARVE_REPOSITORY_ID): another one's disk.")
+    var repositoryId: String?
+
     @Flag(help: "Print the result as JSON on standard output.")
     var json = false
 
     func path() throws -> String {
-        if let repository { return repository }
-        if let value = getenv("VARVE_REPOSITORY"), value.pointee != 0 { return String(cString: value) }
+        if let path = repository ?? Self.variable("VARVE_REPOSITORY") { return path }
         throw ValidationError("no repository: pass -r PATH or set VARVE_REPOSITORY")
     }
 
-    func open() throws -> Repository { try Repository.open(try path()) }
+    private static func variable(_ name: String) -> String? {
+        getenv(name).flatMap { $0.pointee == 0 ? nil : String(cString: $0) }
+    }
+
+    func open() throws -> Repository {
+        let repository = try Repository.open(try path())
+        if let wanted = repositoryId ?? Self.variable("VARVE_REPOSITORY_ID"),
+            wanted.lowercased() != repository.id.description
+        {
+            throw VarveError(
+                .wrongDisk, "\(repository.path) is repository \(repository.id), not \(wanted.lowercased())",
+                hint: "mount the right disk there. Nothing was written")
+        }
+        return repository
+    }
 }
