@@ -12,6 +12,8 @@ public final class Archiver {
     public struct Result: Sendable {
         public var snapshot: SnapshotReference
         public var manifest: Manifest
+        /// What became of this copy's parity; nil if it keeps none.
+        public var parity: Swift.Result<ParityReport, VarveError>?
     }
 
     private let repository: Repository
@@ -50,7 +52,11 @@ public final class Archiver {
             recovery: summary.recovery, files: files, directories: summary.directories,
             warnings: summary.warnings + session.warnings,
             statistics: statistics)
-        return Result(snapshot: try writer.commit(manifest), manifest: manifest)
+        let snapshot = try writer.commit(manifest)
+        // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered
+        // if this is interrupted, the next backup covers.
+        let parity = writer.updateParity { [cancellation] in cancellation.isRequested }
+        return Result(snapshot: snapshot, manifest: manifest, parity: parity)
     }
 }
 

@@ -3,7 +3,7 @@ import VarveFormat
 
 /// A lock on a file that goes with the open file description: a crash releases it, and closing another
 /// descriptor of the same file in this process does not (as a POSIX record lock would).
-public struct FileLock: ~Copyable {
+public struct FileLock: ~Copyable, Sendable {
     public enum Mode: Sendable { case shared, exclusive }
 
     private let file: File

@@ -28,10 +28,14 @@ public final class Repository: Sendable {
     }
 
     /// Makes a new repository in a directory that is empty or absent.
+    ///
+    /// - Parameter parity: in percent; nil for none.
     public static func create(
-        at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary"
+        at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary",
+        parity: Int? = nil
     ) throws -> Repository {
         try check(parameters)
+        if let parity { try ParityDescription.check(parity) }
         if let status = try FileStatus.of(path) {
             guard status.kind == .directory else {
                 throw VarveError(
@@ -58,6 +62,11 @@ public final class Repository: Sendable {
             role: "primary")
         let description = RepositoryDescription(repository: id, created: Clock.now(), parameters: parameters)
         try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        if let parity {
+            try SealedDocument.write(
+                ParityDescription(repository: id, percent: parity),
+                to: Path.join(path, ParityDescription.fileName))
+        }
         // Last: with it the directory is a repository.
         try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
         return try open(path)
@@ -65,7 +74,8 @@ public final class Repository: Sendable {
 
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`.
     private static func isUnfinished(_ names: [String]) -> Bool {
-        let ours = Set(ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyDescription.fileName])
+        let documents = [CopyDescription.fileName, ParityDescription.fileName]
+        let ours = Set(ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp"] + documents)
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
     }
 

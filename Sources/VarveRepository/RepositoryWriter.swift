@@ -73,4 +73,9 @@ public final class RepositoryWriter {
         try flush()
         return try repository.manifests.publish(manifest)
     }
+
+    /// Brings what was committed under parity; nil if this copy keeps none.
+    public func updateParity(
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) -> Result<ParityReport, VarveError>? { repository.updateParity(isCancelled: isCancelled) }
 }

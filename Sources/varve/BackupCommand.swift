@@ -13,8 +13,8 @@ struct BackupCommand: ParsableCommand {
             varve-capture-bdb, copies the pages atomically. Databases come first, then the logs from the first one \
             that recovery needs.
 
-            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository; the \
-            warnings say what.
+            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository, or \
+            what was added could not be brought under parity; the warnings say what.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -52,6 +52,9 @@ struct BackupCommand: ParsableCommand {
         var recovery: Manifest.Recovery?
         var statistics: Manifest.Statistics
         var warnings: [Manifest.Warning]
+        var parity: ParityReport?
+        /// Why there is no parity of what was added.
+        var parityError: String?
     }
 
     func run() throws {
@@ -64,15 +67,34 @@ struct BackupCommand: ParsableCommand {
         line.finish()
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
         say(result, seconds: line.seconds)
+        let (parity, parityError) = sayParity(result, repository)
         if options.json {
             try printJSON(
                 Output(
                     snapshot: result.snapshot.description, sequence: result.snapshot.sequence,
                     tainted: result.manifest.tainted, seconds: line.seconds,
                     recovery: result.manifest.recovery,
-                    statistics: result.manifest.statistics, warnings: result.manifest.warnings))
+                    statistics: result.manifest.statistics, warnings: result.manifest.warnings,
+                    parity: parity, parityError: parityError?.description))
         }
-        if result.manifest.tainted { throw ExitCode(ExitStatus.tainted) }
+        let isCovered = parityError == nil && (parity?.skipped.isEmpty ?? true)
+        if result.manifest.tainted || !isCovered { throw ExitCode(ExitStatus.tainted) }
+    }
+
+    /// The snapshot is complete, whatever became of its parity.
+    private func sayParity(
+        _ result: Archiver.Result, _ repository: Repository
+    ) -> (ParityReport?, VarveError?) {
+        switch result.parity {
+        case nil: return (nil, nil)
+        case .success(let report):
+            ParityCommand.say(report.skipped, repository)
+            return (report, nil)
+        case .failure(let error):
+            Terminal.say("warning: what was added is not under parity: \(error)")
+            Terminal.say("hint: \(error.hint ?? "the next backup, or 'varve parity add', covers it")")
+            return (nil, error)
+        }
     }
 
     private func archive(_ archiver: Archiver) throws -> Archiver.Result {

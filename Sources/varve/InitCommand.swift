@@ -15,10 +15,14 @@ struct InitCommand: ParsableCommand {
     @Option(help: "zstd's level, 1 to 19; 2 takes a sixth more time for 3 % less space.")
     var compressionLevel = RepositoryDescription.Parameters().compressionLevel
 
+    @Option(help: "Keep so much parity, in percent, 1 to 50; see 'varve parity'.")
+    var parity: Int?
+
     func run() throws {
         var parameters = RepositoryDescription.Parameters()
         parameters.compressionLevel = compressionLevel
-        let repository = try Repository.create(at: try options.path(), parameters: parameters, label: label)
+        let repository = try Repository.create(
+            at: try options.path(), parameters: parameters, label: label, parity: parity)
         if options.json { return try printJSON(repository.description) }
         Terminal.say("repository \(repository.id) made at \(repository.path)")
     }

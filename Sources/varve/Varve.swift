@@ -18,7 +18,8 @@ struct VarveCommand: ParsableCommand {
         version: Tool.version,
         subcommands: [
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
-            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, UnwedgeCommand.self,
+            StatsCommand.self, RestoreCommand.self, VerifyCommand.self, ParityCommand.self,
+            UnwedgeCommand.self,
         ])
 
     static func main() {
