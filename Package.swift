@@ -21,6 +21,7 @@ let package = Package(
         // C libraries, each with one door.
         .systemLibrary(name: "CBlake2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CIsal", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CBerkeleyDB", providers: [.apt(["libdb5.3-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: cSettings),
@@ -34,7 +35,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .target(
-            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CBlake2Lanes", "CZstd"],
+            name: "VarveCodec", dependencies: ["VarveFormat", "CBlake2", "CBlake2Lanes", "CIsal", "CZstd"],
             swiftSettings: swiftSettings),
         .target(name: "VarveChunking", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
         .target(
@@ -86,6 +87,10 @@ let package = Package(
         .executableTarget(
             name: "bench-kernels", dependencies: ["VarveCodec", "VarveFormat"], path: "Tests/bench-kernels",
             swiftSettings: swiftSettings),
+        // How fast parity is made on this machine: `swift run -c release bench-parity 10`.
+        .executableTarget(
+            name: "bench-parity", dependencies: ["VarveCodec", "VarveFiles", "VarveFormat"],
+            path: "Tests/bench-parity", swiftSettings: swiftSettings),
         // What the index costs at so many blobs: `swift run -c release bench-index 1000 100000000`.
         .executableTarget(
             name: "bench-index",
@@ -104,7 +109,7 @@ let package = Package(
             dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "VarveCodecTests", dependencies: ["VarveCodec", "VarveFormat"],
+            name: "VarveCodecTests", dependencies: ["VarveCodec", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],

@@ -16,12 +16,15 @@ def name(data):
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
+CRC_TABLE = list(range(256))
+for _ in range(8):
+    CRC_TABLE = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in CRC_TABLE]
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC_TABLE[crc & 255 ^ byte]
     return crc ^ 0xFFFFFFFF
 
 
@@ -170,6 +173,53 @@ def check_map(node, length, blobs, level=None):
             assert len(blobs[child][3]) == rest
 
 
+def gf_multiply(a, b):
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a, b = a << 1 ^ (0x11D if a & 0x80 else 0), b >> 1
+    return product
+
+
+GF_INVERSE = {a: b for a in range(1, 256) for b in range(1, 256) if gf_multiply(a, b) == 1}
+
+
+def scaled(block, factor):
+    return int.from_bytes(block.translate(bytes(gf_multiply(factor, byte) for byte in range(256))), "little")
+
+
+def check_parity(data, repository, members):
+    blocks = [data[at : at + 4096] for at in range(0, len(data), 4096)]
+    fields = struct.unpack("<8sHHI16sHHIII16s", data[:64])
+    assert fields[:4] == (b"VARVEPAR", 1, 0, 4096) and fields[4].hex() == repository and fields[10] == bytes(16)
+    k, m, stripes, count, listed = fields[5:10]
+    assert k == -(-count // stripes) and k + m <= 255
+    parity_blocks = m * stripes
+    length = -(-(64 + 48 * listed + 4 * (count + parity_blocks)) // 4092)
+    assert len(blocks) == 2 * length + parity_blocks and len(data) % 4096 == 0
+    assert blocks[:length] == blocks[: -length - 1 : -1]
+    assert all(struct.unpack("<I", block[4092:])[0] == crc32c(block[:4092]) for block in blocks[:length])
+    directory = b"".join(block[:4092] for block in blocks[:length])
+    sums = struct.unpack(f"<{count + parity_blocks}I", directory[64 + 48 * listed :][: 4 * (count + parity_blocks)])
+    assert not any(directory[64 + 48 * listed + 4 * len(sums) :])
+    ids = list(struct.iter_unpack("<32sQII", directory[64 : 64 + 48 * listed]))
+    assert ids == sorted(ids, key=lambda entry: (entry[1], entry[0])) and not any(entry[3] for entry in ids)
+    group = []
+    for hashed, sequence, size, _ in ids:
+        stored = members[("%010d-" % sequence if sequence else "") + hashed.hex()]
+        assert len(stored) == size
+        group += [stored[at : at + 4096].ljust(4096, b"\0") for at in range(0, size, 4096)]
+    parity = blocks[length:-length]
+    assert len(group) == count and list(sums) == [crc32c(block) for block in group + parity]
+    for stripe in range(stripes):
+        for row in range(m):
+            total = 0
+            for place, block in enumerate(group[stripe::stripes]):
+                total ^= scaled(block, GF_INVERSE[k + row ^ place])
+            assert total.to_bytes(4096, "little") == parity[row * stripes + stripe]
+    return listed
+
+
 def check_sealed(path):
     with open(path, "rb") as file:
         data = file.read()
@@ -199,8 +249,12 @@ def main(root):
     for file in sorted(os.listdir(known)) if os.path.isdir(known) else []:
         record = check_sealed(os.path.join(known, file))
         assert record["repository"] == repository and record["copy"] + ".json" == file and record["generation"] > 0
-    stored = {}
+    if os.path.exists(os.path.join(root, "parity.json")):
+        setting = check_sealed(os.path.join(root, "parity.json"))
+        assert setting["format"] == 1 and setting["repository"] == repository and 1 <= setting["percent"] <= 50
+    stored, members = {}, {}
     for pack, data in objects(root, "packs"):
+        members[pack] = data
         for offset, total, kind, encoding, blob, base, length, payload in read_pack(pack, data, repository):
             stored[blob] = (pack, offset, total, kind, encoding, base, length, payload)
     decoded = {}
@@ -223,6 +277,7 @@ def main(root):
         check_filter(file, data, tables)
     previous, manifests = None, {}
     for file, data in objects(root, "manifests"):
+        members[file] = data
         manifest = json.loads(unzstd(data))
         assert manifest["format"] == 1 and manifest["repository"] == repository
         assert file.split("-")[0] == "%010d" % manifest["sequence"] and manifest.get("previous") == previous
@@ -232,8 +287,12 @@ def main(root):
         previous, manifests[file] = file, manifest
     for _, data in objects(root, "summaries"):
         check_summaries(data, repository, manifests)
+    covered = sum(check_parity(data, repository, members) for _, data in objects(root, "parity"))
     deltas = sum(place[4] == 2 for place in stored.values())
-    print(f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots: as documented")
+    print(
+        f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots,"
+        f" {covered} objects under parity: as documented"
+    )
 
 
 if len(sys.argv) != 2:

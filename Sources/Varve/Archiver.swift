@@ -14,6 +14,8 @@ public final class Archiver {
         public var manifest: Manifest
         /// Of each copy, where the repository has several.
         public var copies: [CopyAcknowledgement] = []
+        /// What became of this copy's parity; nil if it keeps none.
+        public var parity: Swift.Result<ParityReport, VarveError>?
     }
 
     private let repository: Repository
@@ -61,7 +63,11 @@ public final class Archiver {
             warnings: summary.warnings + session.warnings,
             statistics: statistics)
         let snapshot = try writer.commit(manifest)
-        return Result(snapshot: snapshot, manifest: manifest, copies: writer.acknowledgements)
+        // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered
+        // if this is interrupted, the next backup covers.
+        let parity = writer.updateParity { [cancellation] in cancellation.isRequested }
+        return Result(
+            snapshot: snapshot, manifest: manifest, copies: writer.acknowledgements, parity: parity)
     }
 }
 

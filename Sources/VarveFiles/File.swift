@@ -39,6 +39,13 @@ public struct File: ~Copyable, Sendable {
         return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
     }
 
+    /// A new file for what is too large for memory; its name goes at once, and its bytes with the last descriptor.
+    public static func scratch(in directory: String) throws -> File {
+        let file = try create(Path.join(directory, String(UInt64.random(in: 0 ... .max), radix: 36)))
+        try Directory.removeFile(file.path)
+        return file
+    }
+
     /// Reads up to `buffer.count` bytes at `offset`, short only at the end of the file.
     public borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
         var done = 0

@@ -10,23 +10,14 @@ public enum Publication {
     ///
     /// - Parameter write: writes the content and tells the name; called again, for a new file, if the disk lost what
     ///   was written.
-    /// - Parameter makeRoom: called when the content is durable and has no name yet: takes away what has the name.
     /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     public static func publish(
-        in directory: String, temporary: String, mode: mode_t = 0o400, makeRoom: () throws -> Void = {},
+        in directory: String, temporary: String, mode: mode_t = 0o400,
         write: (borrowing File) throws -> String
     ) throws -> (name: String, isNew: Bool) {
-        let staged = Path.join(temporary, String(UInt64.random(in: 0 ... .max), radix: 36))
-        let name: String
-        do {
-            name = try stage(at: staged, mode: mode, write)
-        } catch let error as VarveError where error.errno == EIO {
-            // A failed write-back loses the pages: write them again, to a new file, once.
-            name = try stage(at: staged, mode: mode, write)
-        }
+        let (staged, name) = try stage(in: temporary, mode: mode, write)
         let isNew: Bool
         do {
-            try makeRoom()
             isNew = try renameWithoutReplacing(staged, to: Path.join(directory, name))
             if !isNew { try Directory.removeFile(staged) }
         } catch {
@@ -35,6 +26,49 @@ public enum Publication {
         }
         try Directory.sync(directory)
         return (name, isNew)
+    }
+
+    /// Writes an object in place of a damaged one: the new bytes are durable before the old file gets its name in
+    /// quarantine, and at no moment is there neither. On any error the old file is still there.
+    ///
+    /// - Parameters:
+    ///   - path: what is replaced; absent is fine.
+    ///   - aside: its new name, on the same file system.
+    ///   - write: writes the content; called again, for a new file, if the disk lost what was written.
+    public static func substitute(
+        _ path: String, aside: String, temporary: String, mode: mode_t = 0o400,
+        write: (borrowing File) throws -> Void
+    ) throws {
+        let (staged, _) = try stage(in: temporary, mode: mode, write)
+        do {
+            do {
+                try systemCall("link", aside) { link(path, aside) }
+                try Directory.sync(Path.parent(aside))
+            } catch let error as VarveError where error.errno == ENOENT {
+            } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
+                // A file system without hard links.
+                try Directory.rename(path, to: aside)
+                try Directory.sync(Path.parent(aside))
+            }
+            try Directory.rename(staged, to: path)
+        } catch {
+            unlink(staged)
+            throw error
+        }
+        try Directory.sync(Path.parent(path))
+    }
+
+    /// - Returns: the new file's path, and what `write` returned.
+    private static func stage<R>(
+        in temporary: String, mode: mode_t, _ write: (borrowing File) throws -> R
+    ) throws -> (path: String, result: R) {
+        let staged = Path.join(temporary, String(UInt64.random(in: 0 ... .max), radix: 36))
+        do {
+            return (staged, try stage(at: staged, mode: mode, write))
+        } catch let error as VarveError where error.errno == EIO {
+            // A failed write-back loses the pages: write them again, to a new file, once.
+            return (staged, try stage(at: staged, mode: mode, write))
+        }
     }
 
     private static func stage<R>(

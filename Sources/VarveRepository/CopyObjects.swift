@@ -36,7 +36,7 @@ enum CopyObjects {
         _ object: ObjectName, from source: Repository, to target: Repository, _ replacing: Bool
     ) throws -> Outcome {
         var bytes: UInt64 = 0
-        let isNew = try target.storage.publish(object, replacing: replacing) { append in
+        let write: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void = { append in
             bytes = 0
             let opened = BlamedSource(try SourceDamage.blaming { try source.storage.open(object) })
             guard opened.byteCount <= limit(object.kind) else {
@@ -57,6 +57,11 @@ enum CopyObjects {
                         hint: "'varve heal' replaces it from a copy that is good"))
             }
         }
+        if replacing {
+            try target.storage.replace(object, write: write)
+            return .copied(bytes: bytes, from: source)
+        }
+        let isNew = try target.storage.publish(object, write: write)
         return isNew ? .copied(bytes: bytes, from: source) : .wasThere
     }
 

@@ -90,6 +90,9 @@ public final class CopySynchronizer: Sendable {
         if let newest = try repository.manifests.list().last, !plan.manifests.isEmpty {
             repository.manifests.summarize(newest, try repository.manifests.read(newest))
         }
+        if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) {
+            report.findings.append(Finding(of: ObjectName(.parity, ""), in: repository, error))
+        }
         report.isComplete = report.objects == plan.packs.count + plan.manifests.count
         try sign(target, repository, report)
         return report

@@ -2,9 +2,33 @@ import VarveCodec
 import VarveFormat
 import VarveStorage
 
-// Packs that are whole in no copy.
+// What is whole in no other copy.
 
 extension Healer {
+    /// From this copy's own parity.
+    ///
+    /// - Returns: those that it does not give back.
+    func repair(
+        _ objects: [ObjectName], by parity: ParityRepairer, _ report: inout HealReport
+    ) throws -> [ObjectName] {
+        guard !objects.isEmpty else { return [] }
+        let outcomes = try parity.repair(Set(objects))
+        let results = Dictionary(uniqueKeysWithValues: outcomes.map { ($0.object, $0) })
+        return objects.filter { object in
+            guard let outcome = results["\(object)"] else { return true }
+            switch outcome.result {
+            case .whole: return false
+            case .repaired:
+                report.healed.append(.init(object: "\(object)", source: .parity))
+                return false
+            case .beyond:
+                report.beyondParity.append(outcome)
+                return true
+            case .uncovered: return true
+            }
+        }
+    }
+
     /// Puts each together from what is good in several copies; else saves its readable blobs in new packs and sets it
     /// aside.
     func heal(
@@ -24,9 +48,7 @@ extension Healer {
                 unhealed.append(object)
                 continue
             }
-            _ = try repository.storage.publish(object, replacing: true) { append in
-                try bytes.withUnsafeBytes(append)
-            }
+            try repository.storage.replace(object) { append in try bytes.withUnsafeBytes(append) }
             report.healed.append(.init(object: "\(object)", source: .parts))
         }
         try salvage(unhealed, all, readers, &report)

@@ -10,7 +10,7 @@ public struct HealPlan: Codable, Sendable {
     public var path: String
     /// Objects that are not what their names promise or can't be read; as they lie in the copy.
     public var damaged: [Finding]
-    /// Packs and manifests that another copy has.
+    /// Packs and manifests that another copy has, or that parity covers.
     public var missing: [String]
 
     public var isEmpty: Bool { damaged.isEmpty && missing.isEmpty }
@@ -43,6 +43,8 @@ public struct HealReport: Codable, Sendable {
     public var losses: [Loss] = []
     /// Damage of other copies that was come upon.
     public var findings: [Finding] = []
+    /// What parity covers, and too much of it is damaged: by how much.
+    public var beyondParity: [ParityRepairer.Outcome] = []
 
     public var isHealthy: Bool { lost.isEmpty && losses.isEmpty }
 }
@@ -69,11 +71,15 @@ public final class Healer: Sendable {
         let repository = try target.there()
         let report = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia()
         let missing = try CopySynchronizer(copies).plan(target)
+        // What no copy has any more, parity knows of.
+        let gone = try ParityRepairer(repository).missing().map { "\($0)" }
         return HealPlan(
             copy: target.record.copy, label: target.record.label, path: repository.path,
             damaged: report.findings.filter { ObjectName(path: $0.object) != nil },
-            missing: missing.packs.map { "\(ObjectName(.pack, $0))" }
-                + missing.manifests.map { "\(ObjectName(.manifest, $0))" })
+            missing: Set(
+                missing.packs.map { "\(ObjectName(.pack, $0))" }
+                    + missing.manifests.map { "\(ObjectName(.manifest, $0))" } + gone
+            ).sorted())
     }
 
     /// Packs, then the index, then manifests, as in a backup.
@@ -89,9 +95,10 @@ public final class Healer: Sendable {
         let bad = Set(damaged)
         let missing = plan.missing.compactMap { ObjectName(path: $0) }
         let packs = Set(damaged + missing).filter { $0.kind == .pack }.sorted { $0.name < $1.name }
-        let lostPacks = try replace(packs, bad, in: target, &report)
+        let parity = ParityRepairer(repository)
+        let lostPacks = try repair(try replace(packs, bad, in: target, &report), by: parity, &report)
         try heal(packs: lostPacks, in: target, &report)
-        for cache in damaged where cache.kind.isCache {
+        for cache in damaged where cache.kind.isCache && cache.kind != .parity {
             try repository.storage.setAside(cache)
             report.healed.append(.init(object: "\(cache)", source: .rebuilt))
         }
@@ -99,20 +106,41 @@ public final class Healer: Sendable {
         try index.confirmUnlisted()
         try index.flush()
         let manifests = Set(damaged + missing).filter { $0.kind == .manifest }.sorted { $0.name < $1.name }
-        for manifest in try replace(manifests, bad, in: target, &report) {
-            report.lost.append(
-                Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
+        let lostManifests = try repair(try replace(manifests, bad, in: target, &report), by: parity, &report)
+        for manifest in lostManifests {
+            report.lost.append(Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
         }
         if let newest = try repository.manifests.list().last,
             let manifest = try? repository.manifests.read(newest)
         {
             repository.manifests.summarize(newest, manifest)
         }
+        try renew(parity, of: repository, &report)
         if !report.lost.isEmpty {
             let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()
             report.losses = content.losses
         }
         return report
+    }
+
+    /// Damaged parity is made anew from what it covers, and what came to be uncovered is covered again.
+    private func renew(
+        _ parity: ParityRepairer, of repository: Repository, _ report: inout HealReport
+    ) throws {
+        for outcome in try parity.repairParity() {
+            switch outcome.result {
+            case .whole: break
+            case .regenerated, .setAside:
+                report.healed.append(.init(object: outcome.object, source: .rebuilt))
+            case .left:
+                report.findings.append(
+                    Finding(
+                        object: outcome.object,
+                        problem: "parity that is damaged, and so is what it covers: "
+                            + outcome.damagedMembers.joined(separator: " ")))
+            }
+        }
+        if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) { throw error }
     }
 
     /// From another copy.

@@ -28,13 +28,17 @@ public final class Repository: Sendable {
     }
 
     /// Makes a new repository in a directory that is empty or absent.
+    ///
+    /// - Parameter parity: in percent; nil for none.
     public static func create(
-        at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary"
+        at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary",
+        parity: Int? = nil
     ) throws -> Repository {
         try check(parameters)
+        if let parity { try ParityDescription.check(parity) }
         let id = RepositoryID(Host.randomBytes(RepositoryID.byteCount))
         let description = RepositoryDescription(repository: id, created: Clock.now(), parameters: parameters)
-        return try create(at: path, description, id, label: label, role: "primary")
+        return try create(at: path, description, id, label: label, role: "primary", parity: parity)
     }
 
     /// Makes a further copy, still without any object, in a directory that is empty or absent.
@@ -43,7 +47,9 @@ public final class Repository: Sendable {
     }
 
     private static func create(
-        at path: String, _ description: RepositoryDescription, _ id: RepositoryID, label: String, role: String
+        at path: String, _ description: RepositoryDescription, _ id: RepositoryID, label: String,
+        role: String,
+        parity: Int? = nil
     ) throws -> Repository {
         try makeRoom(at: path)
         try DirectoryStorage.create(at: path)
@@ -51,6 +57,11 @@ public final class Repository: Sendable {
             repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
             role: role)
         try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        if let parity {
+            try SealedDocument.write(
+                ParityDescription(repository: id, percent: parity),
+                to: Path.join(path, ParityDescription.fileName))
+        }
         // Last: with it the directory is a repository.
         try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
         return try open(path)
@@ -80,10 +91,9 @@ public final class Repository: Sendable {
 
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`.
     private static func isUnfinished(_ names: [String]) -> Bool {
+        let documents = [CopyDescription.fileName, ParityDescription.fileName]
         let ours = Set(
-            ObjectKind.allCases.map(\.rawValue) + [
-                "quarantine", "tmp", CopyRecord.directory, CopyDescription.fileName,
-            ])
+            ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyRecord.directory] + documents)
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
     }
 

@@ -95,4 +95,15 @@ public final class RepositoryWriter {
 
     /// What each copy says of the snapshot that was committed; empty if the repository has one copy only.
     public private(set) var acknowledgements: [CopyAcknowledgement] = []
+    /// Brings what was committed under parity, in each copy that keeps some; nil if none does, the first failure if one
+    /// fails.
+    public func updateParity(
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) -> Result<ParityReport, VarveError>? {
+        let results =
+            [repository.updateParity(isCancelled: isCancelled)]
+            + (copies?.others ?? []).map { $0.updateParity(isCancelled: isCancelled) }
+        let made = results.compactMap { $0 }
+        return made.first { if case .failure = $0 { true } else { false } } ?? made.first
+    }
 }

@@ -125,6 +125,7 @@ extension Verifier {
             switch object.kind {
             case .index: _ = try IndexTable(try repository.storage.open(object))
             case .filter: _ = try IndexFilter(try repository.storage.open(object))
+            case .parity: _ = try ParityGroup(object.name, in: repository.storage, of: repository.id)
             case .pack, .manifest, .summary: break
             }
         } catch let error as VarveError where error.code == .missing {

@@ -77,15 +77,16 @@ public final class Verifier: Sendable {
         for directory in try repository.storage.missingDirectories() {
             note(directory, "the directory is missing, and with it whatever was in it")
         }
+        do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
         var objects: [(ObjectName, UInt64)] = []
-        for kind in [ObjectKind.manifest, .summary, .index, .filter, .pack] {
+        for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
                 let isNamed =
                     switch kind {
                     case .manifest: SnapshotReference(name: name) != nil
                     case .filter: StoredTable.table(ofFilter: name) != nil && object.contentHash != nil
-                    case .pack, .index, .summary: ContentID(hex: name) != nil
+                    case .pack, .index, .summary, .parity: ContentID(hex: name) != nil
                     }
                 if isNamed, let size = try repository.storage.size(of: object) {
                     objects.append((object, size))

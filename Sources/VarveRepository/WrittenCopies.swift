@@ -71,6 +71,13 @@ final class WrittenCopies {
         }
     }
 
+    /// Those but the first that nothing has happened to.
+    var others: [Repository] {
+        zip(members, set.failures()).dropFirst().compactMap { number, failure in
+            failure == nil ? copies[number].repository : nil
+        }
+    }
+
     private static func prepare(_ repository: Repository) throws -> WriterLock {
         let lock = try WriterLock(repository)
         try repository.storage.removeTemporaryFiles()

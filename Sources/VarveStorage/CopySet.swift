@@ -128,6 +128,11 @@ public final class CopySet: Storage {
     public func remove(_ object: ObjectName) throws { try onEach { try $0.remove(object) } }
 
     /// Where it was read: what others have under this name may be good.
+    public func replace(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws { try reader.copy.storage.replace(object, write: write) }
+
+    /// Where it was read: what others have under this name may be good.
     public func setAside(_ object: ObjectName) throws { try reader.copy.storage.setAside(object) }
 
     /// - Parameter kind: manifests and their summaries go only to copies that have what they need.

@@ -6,7 +6,7 @@ import VarveFormat
 /// A copy in a directory of a local or mounted file system.
 ///
 /// ```
-/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ quarantine/ tmp/
+/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ parity/ quarantine/ tmp/
 /// ```
 public final class DirectoryStorage: Storage {
     public let location: String
@@ -88,18 +88,13 @@ public final class DirectoryStorage: Storage {
     ///
     /// - Parameter write: gives the bytes in order and throws if they are not what the name promises; called twice if
     ///   the disk lost what was written.
-    /// - Parameter replacing: what has the name is set aside, when all of the new one is durable.
     /// - Returns: false if an object of this name was there already; it is left as it is.
     public func publish(
-        _ object: ObjectName, replacing: Bool = false,
-        write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws -> Bool {
         let directory = directory(of: object)
         return try makingDirectory(directory, of: object.kind) {
-            try Publication.publish(
-                in: directory, temporary: Path.join(location, "tmp"),
-                makeRoom: { if replacing { try setAside(object) } }
-            ) { file in
+            try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) { file in
                 try write { try file.write($0) }
                 return object.name
             }.isNew
@@ -127,15 +122,30 @@ public final class DirectoryStorage: Storage {
     /// A damaged object is evidence, and parts of it may be good: it is moved to `quarantine/`.
     public func setAside(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
-        let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
-        let target = Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(suffix)")
         do {
-            try Directory.rename(path(of: object), to: target)
+            try Directory.rename(path(of: object), to: quarantine(object))
         } catch let error as VarveError where error.isNoEntry {
             return
         }
         try Directory.sync(directory(of: object))
         try Directory.sync(Path.join(location, "quarantine"))
+    }
+
+    /// Where a damaged object goes: a new name each time.
+    private func quarantine(_ object: ObjectName) -> String {
+        let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
+        return Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(suffix)")
+    }
+
+    public func replace(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        defer { openPacks.withLock { $0.forget(object) } }
+        try makingDirectory(directory(of: object), of: object.kind) {
+            try Publication.substitute(
+                path(of: object), aside: quarantine(object), temporary: Path.join(location, "tmp")
+            ) { file in try write { try file.write($0) } }
+        }
     }
 
     public func read(

@@ -1,15 +1,17 @@
 import VarveFiles
 import VarveFormat
 
-/// What a repository keeps, all of it immutable. Packs and manifests are the truth; the others can be made from them.
+/// What a repository keeps, all of it immutable. Packs and manifests are the truth; the others can be made from them,
+/// as long as these are whole: parity is what makes damaged ones whole again.
 public enum ObjectKind: String, Sendable, CaseIterable {
     case pack = "packs"
     case index = "indexes"
     case filter = "filters"
     case manifest = "manifests"
     case summary = "summaries"
+    case parity = "parity"
 
-    /// Nothing is lost with an object of this kind but time.
+    /// No snapshot is lost with an object of this kind.
     public var isCache: Bool { self != .pack && self != .manifest }
 }
 
@@ -56,6 +58,15 @@ public protocol Storage: Sendable {
         _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
     ) throws -> ObjectName
 
+    /// Publishes an object in place of a damaged or lost one of the same name, which is set aside when the new one is
+    /// durable; on any error it is still there.
+    ///
+    /// - Parameter write: gives the bytes in order, and throws if they are not what the name promises; it may be called
+    ///   twice.
+    func replace(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws
+
     /// Reads up to `buffer.count` bytes at `offset`; short only at the object's end.
     func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
         -> Int
@@ -101,6 +112,16 @@ extension Storage {
     }
 
     public func willRead(_ object: ObjectName) {}
+
+    /// For storages that can't do better: in memory.
+    public func replace(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        var bytes: [UInt8] = []
+        try write { bytes.append(contentsOf: $0) }
+        try setAside(object)
+        try bytes.withUnsafeBytes { try publish(object, [$0]) }
+    }
 
     public func missing(_ object: ObjectName) -> VarveError {
         VarveError(

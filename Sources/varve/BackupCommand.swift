@@ -13,8 +13,8 @@ struct BackupCommand: ParsableCommand {
             varve-capture-bdb, copies the pages atomically. Databases come first, then the logs from the first one \
             that recovery needs.
 
-            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository; the \
-            warnings say what.
+            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository, or \
+            what was added could not be brought under parity; the warnings say what.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -58,6 +58,9 @@ struct BackupCommand: ParsableCommand {
         var statistics: Manifest.Statistics
         var warnings: [Manifest.Warning]
         var copies: [CopyAcknowledgement]?
+        var parity: ParityReport?
+        /// Why there is no parity of what was added.
+        var parityError: String?
     }
 
     func run() throws {
@@ -72,6 +75,7 @@ struct BackupCommand: ParsableCommand {
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
         say(result, seconds: line.seconds)
         sayCopies(result.copies)
+        let (parity, parityError) = sayParity(result, repository)
         if options.json {
             try printJSON(
                 Output(
@@ -79,10 +83,12 @@ struct BackupCommand: ParsableCommand {
                     tainted: result.manifest.tainted, seconds: line.seconds,
                     recovery: result.manifest.recovery,
                     statistics: result.manifest.statistics, warnings: result.manifest.warnings,
-                    copies: result.copies.isEmpty ? nil : result.copies))
+                    copies: result.copies.isEmpty ? nil : result.copies, parity: parity,
+                    parityError: parityError?.description))
         }
+        let isCovered = parityError == nil && (parity?.skipped.isEmpty ?? true)
         // A copy that was away is nothing new; one that failed under the backup is.
-        if result.manifest.tainted || result.copies.contains(where: \.hasFailed) {
+        if result.manifest.tainted || !isCovered || result.copies.contains(where: \.hasFailed) {
             throw ExitCode(ExitStatus.tainted)
         }
     }
@@ -93,6 +99,22 @@ struct BackupCommand: ParsableCommand {
         Terminal.say("on \(done.count) of \(copies.count) copies: \(done.joined(separator: ", "))")
         for copy in copies where !copy.isAcknowledged {
             Terminal.say("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")
+        }
+    }
+
+    /// The snapshot is complete, whatever became of its parity.
+    private func sayParity(
+        _ result: Archiver.Result, _ repository: Repository
+    ) -> (ParityReport?, VarveError?) {
+        switch result.parity {
+        case nil: return (nil, nil)
+        case .success(let report):
+            ParityCommand.say(report.skipped, repository)
+            return (report, nil)
+        case .failure(let error):
+            Terminal.say("warning: what was added is not under parity: \(error)")
+            Terminal.say("hint: \(error.hint ?? "the next backup, or 'varve parity add', covers it")")
+            return (nil, error)
         }
     }
 

@@ -77,6 +77,12 @@ struct HealCommand: ParsableCommand {
         if report.salvagedBlobs > 0 {
             Terminal.say("saved: \(report.salvagedBlobs) blobs of packs that are lost")
         }
+        for outcome in report.beyondParity {
+            let stripes = outcome.shortfall?.stripes.count ?? 0
+            Terminal.say(
+                "beyond parity: \(outcome.object): \(stripes) stripes have more than "
+                    + "\(outcome.shortfall?.budget ?? 0) bad blocks")
+        }
         for finding in report.lost { Terminal.say("lost: \(finding.object): \(finding.problem)") }
         for loss in report.losses { Terminal.say(loss.words) }
         Terminal.say(

@@ -21,11 +21,14 @@ struct InitCommand: ParsableCommand {
             "Make a further copy of it in this empty or new directory, labelled by the directory's name (repeatable).",
         completion: .directory)
     var copy: [String] = []
+    @Option(help: "Keep so much parity, in percent, 1 to 50; see 'varve parity'.")
+    var parity: Int?
 
     func run() throws {
         var parameters = RepositoryDescription.Parameters()
         parameters.compressionLevel = compressionLevel
-        let repository = try Repository.create(at: try options.path(), parameters: parameters, label: label)
+        let repository = try Repository.create(
+            at: try options.path(), parameters: parameters, label: label, parity: parity)
         for path in copy {
             let copies = try RepositoryCopies(repository)
             let name = Path.name(path)

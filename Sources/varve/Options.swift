@@ -11,7 +11,9 @@ struct RepositoryOptions: ParsableArguments {
     var repository: String?
 
     @Option(
-        help: "Refuse any other repository than the one with this id (or VARVE_REPOSITORY_ID): another one's disk.")
+        help:
+            "Refuse any other repository than the one with this id (or VARVE_REPOSITORY_ID): another one's disk."
+    )
     var repositoryId: String?
 
     @Flag(help: "Print the result as JSON on standard output.")

@@ -16,9 +16,9 @@ case $target in
     LogFile) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
     Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
     PackFile) modules="VarveFormat VarveStorage/Storage VarveRepository/PackReader" seeds="" ;;
-    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames) modules="VarveFormat" seeds="" ;;
+    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames | Parity) modules="VarveFormat" seeds="" ;;
     *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration, PackFile, BlobHeader," \
-        "Delta, ExtentMap, Index, Documents, CaptureFrames" >&2; exit 64 ;;
+        "Delta, ExtentMap, Index, Documents, CaptureFrames, Parity" >&2; exit 64 ;;
 esac
 
 mkdir "$work/sources" "$work/corpus"
@@ -59,6 +59,11 @@ case $target in
         printf 2026-05-04T03:02:01.5Z > "$work/corpus/time" ;;
     # A blob of 4096 bytes against a base of 4096: granules of 512, the ranges 0..<512 and 1024..<1536.
     Delta) printf '\0\20\0\0\200\40\11\2\0\1\1\1' > "$work/corpus/seed" ;;
+    # A member of one block: k 1, m 1, one stripe, one block, one member. The fuzzer puts the checksums right.
+    Parity)
+        printf 'VARVEPAR\1\0\0\0\0\20\0\0%016d\1\0\1\0\1\0\0\0\1\0\0\0\1\0\0\0' 0 > "$work/corpus/seed"
+        head -c 16 /dev/zero >> "$work/corpus/seed"
+        printf '%032d\0\0\0\0\0\0\0\0\144\0\0\0\0\0\0\0' 0 >> "$work/corpus/seed" ;;
     # One entry of level 0; 256 of level 4 with the largest extents.
     ExtentMap)
         printf 'VMAP\1\0\0\0\0\2\0\0\1\0\0\0\0\2\0\0\0\0\0\0%032d' 0 > "$work/corpus/small"

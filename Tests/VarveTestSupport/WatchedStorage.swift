@@ -57,6 +57,10 @@ package final class WatchedStorage: Storage {
         _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
     ) throws -> ObjectName { try storage.publish(kind, write: write) }
 
+    package func replace(
+        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws { try storage.replace(object, write: write) }
+
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {

@@ -1,0 +1,66 @@
+import VarveFormat
+import VarveStorage
+
+/// What of a copy is under parity.
+public struct ParityStatus: Codable, Sendable {
+    /// Nil if this copy keeps no parity.
+    public var percent: Int?
+    public var groups = 0
+    /// Parity objects whose header or list can't be read.
+    public var damagedGroups = 0
+    public var parityBytes: UInt64 = 0
+    public var coveredObjects = 0
+    public var coveredBytes: UInt64 = 0
+    /// Packs and manifests that no group covers.
+    public var uncovered: [String] = []
+    public var uncoveredBytes: UInt64 = 0
+    /// What groups cover and is not there any more.
+    public var missing: [String] = []
+
+    /// Reads headers and lists, no content.
+    public init(_ repository: Repository) throws {
+        let storage = repository.storage
+        percent = try repository.parity()
+        let (groups, damaged) = try ParityGroup.load(storage, of: repository.id)
+        self.groups = groups.count
+        damagedGroups = damaged.count
+        for name in groups.map(\.name) + damaged {
+            parityBytes += try storage.size(of: ObjectName(.parity, name)) ?? 0
+        }
+        let stored = try Self.stored(in: storage)
+        let there = Set(stored.map(\.identity))
+        let covered = Set(groups.lazy.flatMap(\.members).map(\.identity))
+        for member in stored {
+            if covered.contains(member.identity) {
+                coveredObjects += 1
+                coveredBytes += UInt64(member.size)
+            } else {
+                uncovered.append("\(member.object)")
+                uncoveredBytes += UInt64(member.size)
+            }
+        }
+        uncovered.sort()
+        missing = covered.subtracting(there).map { "\($0.object)" }.sorted()
+    }
+
+    /// Every pack and manifest, but for those of a size that none has.
+    ///
+    /// - Parameter known: identities; these are left out, and not looked at.
+    static func stored(
+        in storage: any Storage, except known: Set<ParityMember> = []
+    ) throws -> Set<ParityMember> {
+        var members: Set<ParityMember> = []
+        let add = { (member: ParityMember) in
+            if known.contains(member.identity) { return }
+            let object = member.object
+            guard let size = try storage.size(of: object) else { return }
+            if let member = ParityMember(object, size: size) { members.insert(member) }
+        }
+        for name in try storage.list(.manifest) {
+            guard let reference = SnapshotReference(name: name), reference.sequence > 0 else { continue }
+            try add(ParityMember(hash: reference.hash, sequence: reference.sequence, size: 0))
+        }
+        try storage.forEachPack { try add(ParityMember(hash: $0, size: 0)) }
+        return members
+    }
+}
