@@ -9,6 +9,9 @@ import VarveFormat
 /// region files hold that mutex is told here by its bytes alone, not by the way that the helper goes to it.
 @Suite(.serialized, .timeLimit(.minutes(10)))
 struct HelperMutexTests {
+    /// A small cache, so that pages are written all the time; and time for many attempts on a slow machine.
+    private static let options = HelperDeathTests.options + ["--cache", "2097152", "--seconds", "900"]
+
     /// `DB_MUTEX` of 5.3.28 with glibc's `pthread_rwlock_t`: where what is in it.
     private enum Layout {
         #if arch(x86_64)
@@ -164,7 +167,7 @@ struct HelperMutexTests {
     /// The control: until it is freed, checkpoints hang, the writer's own too.
     @Test func unwedgeFreesIt() throws {
         let directory = try TemporaryHome("mutex")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         let (process, _) = try wedge(writer)
         let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
         let before = try writer.checkpointTimes().ended.count
@@ -186,7 +189,7 @@ struct HelperMutexTests {
 
     @Test func theClientFreesIt() throws {
         let directory = try TemporaryHome("client")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         for attempt in 1...100 {
             let lock = try EnvironmentLock(home: writer.home)
             let helper = try BerkeleyDBHelper(
@@ -225,7 +228,7 @@ struct HelperMutexTests {
     /// The helper that repairs holds the mutex as well.
     @Test func itsOwnRepairerMayBeKilled() throws {
         let directory = try TemporaryHome("repairer")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         for attempt in 1...30 {
             let (first, _) = try wedge(writer)
             if let (second, _) = try caught(writer, [.repair]) {
@@ -249,7 +252,7 @@ struct HelperMutexTests {
     /// journal's process lives.
     @Test func whatIsNotFreedHasALimit() throws {
         let directory = try TemporaryHome("limit")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         let (process, mutex) = try wedge(writer)
         try mutex.setProcess(process - 1)
 
@@ -281,7 +284,7 @@ struct HelperMutexTests {
     /// The mutex is held by a process of which no journal tells, and the helper that waits for it is killed.
     @Test func whatTheClientCanNotUndoHasALimit() throws {
         let directory = try TemporaryHome("unknown")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         let (_, mutex) = try wedge(writer)
         try mutex.setProcess(1)
         try Directory.removeFile(Path.join(writer.home, ".varve/journal"))
@@ -309,7 +312,7 @@ struct HelperMutexTests {
     @Test(.enabled(if: access("/usr/bin/strace", X_OK) == 0))
     func clearingALargeFileIsNoSilence() throws {
         let directory = try TemporaryHome("slow")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         let slow = directory["slow-helper"]
         let trace = "exec /usr/bin/strace -o /dev/null -e trace=pread64 -e inject=pread64:delay_enter=400000"
         try Publication.replace(
@@ -329,7 +332,7 @@ struct HelperMutexTests {
 
     @Test func aHelperThatIsStuckInACopyIsLeftBehind() throws {
         let directory = try TemporaryHome("behind")
-        let writer = try Writer(directory, HelperDeathTests.options)
+        let writer = try Writer(directory, Self.options)
         var process: Int32 = 0
         do {
             let lock = try EnvironmentLock(home: writer.home)
