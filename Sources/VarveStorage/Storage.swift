@@ -1,16 +1,23 @@
 import VarveFiles
 import VarveFormat
 
-/// What a repository keeps, all of it immutable. Packs and manifests are the truth; the others can be made from them.
+/// What a repository keeps, all of it immutable. Packs and manifests are the truth; caches can be made from them;
+/// records tell what was done with this copy.
 public enum ObjectKind: String, Sendable, CaseIterable {
     case pack = "packs"
     case index = "indexes"
     case filter = "filters"
     case manifest = "manifests"
     case summary = "summaries"
+    case ledger = "ledger"
+    case drill = "drills"
 
     /// Nothing is lost with an object of this kind but time.
-    public var isCache: Bool { self != .pack && self != .manifest }
+    public var isCache: Bool { self == .index || self == .filter || self == .summary }
+    /// Evidence about this copy: it goes to no other, and no snapshot needs it.
+    public var isRecord: Bool { self == .ledger || self == .drill }
+    /// Earlier versions made no directory for it, and a copy without one is whole.
+    public var mayBeAbsent: Bool { isCache || isRecord }
 }
 
 /// An object's kind and name. Names are lowercase hexadecimal, digits and "-": safe on every file system.
@@ -63,6 +70,9 @@ public protocol Storage: Sendable {
     /// The whole object will be read soon: where that helps, reading begins now. Never fails.
     func willRead(_ object: ObjectName)
 
+    /// To read an object from the medium and not from a cache, as far as the storage can.
+    func openMedia(_ object: ObjectName) throws -> any MediaObject
+
     /// Nil if there is no such object.
     func size(of object: ObjectName) throws -> UInt64?
 
@@ -101,6 +111,11 @@ extension Storage {
     }
 
     public func willRead(_ object: ObjectName) {}
+
+    public func openMedia(_ object: ObjectName) throws -> any MediaObject {
+        guard try size(of: object) != nil else { throw missing(object) }
+        return openCached(object)
+    }
 
     public func missing(_ object: ObjectName) -> VarveError {
         VarveError(
