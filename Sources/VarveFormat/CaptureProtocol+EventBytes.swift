@@ -62,6 +62,9 @@ extension CaptureEvent {
             body.text(failure.message)
             body.optional(failure.hint) { $0.text($1) }
             body.integer(failure.libraryCode)
+        case .isolated(let paths):
+            body.integer(UInt8(19))
+            body.texts(paths)
         }
         return CaptureProtocol.frame(body)
     }
@@ -108,6 +111,7 @@ extension CaptureEvent {
                 CaptureFailure(
                     code: try reader.text(), message: try reader.text(),
                     hint: try reader.optional { try $0.text() }, libraryCode: try reader.integer()))
+        case 19: self = .isolated(try reader.texts())
         default: throw VarveError(.corrupt, "capture event of unknown kind \(kind)")
         }
         try reader.expectEnd()

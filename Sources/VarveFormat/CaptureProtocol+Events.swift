@@ -151,4 +151,6 @@ public enum CaptureEvent: Hashable, Sendable {
     /// What libdb says unasked.
     case message(String)
     case failed(CaptureFailure)
+    /// The paths that were there to be covered.
+    case isolated([String])
 }
