@@ -8,7 +8,7 @@
 set -eu
 
 build="make pkg-config libdb5.3-dev libb2-dev libzstd-dev"
-test="$build db5.3-util python3 strace subversion util-linux xfsprogs zstd"
+test="$build db5.3-util e2fsprogs python3 python3-fuse strace subversion util-linux xfsprogs zstd"
 bench="$build python3 restic borgbackup time zstd"
 toolchain="binutils ca-certificates git libc6-dev libcurl4 libgcc-12-dev libncurses6 libsqlite3-0
     libstdc++-12-dev libxml2 make"
