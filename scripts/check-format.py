@@ -152,6 +152,28 @@ def check_summaries(data, repository, manifests):
         assert row[13] == manifest["statistics"]["storedBytes"]
 
 
+def check_ledger(data, repository, copy):
+    magic, version, reserved, owner, own, rows, devices, more, crc = struct.unpack("<8sHH16s16sII8sI", data[:64])
+    assert (magic, version, reserved, more) == (b"VARVELDG", 1, 0, bytes(8)) and crc == crc32c(data[:60])
+    assert (owner.hex(), own.hex()) == (repository, copy)
+    at = 64 + 96 * rows
+    for start in range(64, at, 96):
+        row = data[start : start + 96]
+        kind, method, result, r1, device, r2, s, ns, rs, rns, hash, size, bad, length, r3, crc = struct.unpack(
+            "<BBBBHHqIqI32sQQQII", row
+        )
+        assert crc == crc32c(own + row[:92]) and (r1, r2, r3) == (0, 0, 0) and ns < 10**9 and rns < 10**9
+        assert kind <= 7 and method in (1, 2) and 1 <= result <= 5 and (device < devices or device == 65535)
+        assert (kind == 0) == (hash == ZERO) and bad + length < 2**64
+    table = at
+    for _ in range(devices):
+        length = struct.unpack("<H", data[at : at + 2])[0]
+        data[at + 2 : at + 2 + length].decode()
+        at += 2 + length
+    assert data[at:] == struct.pack("<I", crc32c(data[table:at]))
+    return rows
+
+
 def time(seconds, nanoseconds):
     text = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return text + (".%09d" % nanoseconds).rstrip("0").rstrip(".") + "Z"
@@ -244,7 +266,8 @@ def objects(root, kind):
 
 def main(root):
     repository = check_sealed(os.path.join(root, "varve.json"))["repository"]
-    assert check_sealed(os.path.join(root, "copy.json"))["repository"] == repository
+    copy = check_sealed(os.path.join(root, "copy.json"))
+    assert copy["repository"] == repository
     known = os.path.join(root, "copies")
     for file in sorted(os.listdir(known)) if os.path.isdir(known) else []:
         record = check_sealed(os.path.join(known, file))
@@ -288,10 +311,17 @@ def main(root):
     for _, data in objects(root, "summaries"):
         check_summaries(data, repository, manifests)
     covered = sum(check_parity(data, repository, members) for _, data in objects(root, "parity"))
+    readings = sum(check_ledger(data, repository, copy["copy"]) for _, data in objects(root, "ledger"))
+    drills = 0
+    for file, data in objects(root, "drills"):
+        drill = json.loads(data)
+        assert drill["format"] == 1 and (drill["repository"], drill["copy"]) == (repository, copy["copy"])
+        assert file.split("-")[0] == "".join(filter(str.isdigit, drill["started"][:19]))
+        drills += 1
     deltas = sum(place[4] == 2 for place in stored.values())
     print(
         f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots,"
-        f" {covered} objects under parity: as documented"
+        f" {covered} objects under parity, {readings} readings, {drills} drills: as documented"
     )
 
 

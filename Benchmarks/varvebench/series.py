@@ -141,9 +141,9 @@ class Series(Turns):
             self.say(f"  {row.name}: verified in {usage.wall:.2f} s")
 
     def check_media(self, row, tool):
-        """Every stored byte against its name: cached, from the disk, and `dd` of the same bytes."""
+        """Every stored byte against its name: through the page cache, from the disk, and `dd` of the same bytes."""
         read_all(tool.repository)
-        usage = self.attempt(row, tool.verify_media)
+        usage = self.attempt(row, tool.verify_media, True)
         if usage is None:
             return
         evict(tool.repository)

@@ -68,8 +68,8 @@ class Varve(Tool):
     def verify(self, **options):
         return self.call("verify", "--content", **options)
 
-    def verify_media(self, **options):
-        return self.call("verify", "--media", **options)
+    def verify_media(self, cached=False, **options):
+        return self.call("verify", "--media", *(["--cached"] if cached else ["--restart"]), **options)
 
     def files(self):
         """The newest snapshot's files as its manifest has them."""

@@ -30,6 +30,32 @@ static inline int varve_memfd_create(const char *name, unsigned flags) {
     return (int)syscall(SYS_memfd_create, name, flags);
 }
 
+// Mounts, for a process that covers paths: sched.h has unshare under _GNU_SOURCE, glibc 2.36 mount_setattr.
+enum {
+    VARVE_CLONE_NEWNS = 0x00020000,       // linux/sched.h
+    VARVE_MS_NOSUID = 2,                  // linux/mount.h, from here on
+    VARVE_MS_NODEV = 4,
+    VARVE_MS_NOEXEC = 8,
+    VARVE_MS_BIND = 4096,
+    VARVE_MS_REC = 16384,
+    VARVE_MS_PRIVATE = 1 << 18,
+};
+
+static inline int varve_unshare(int flags) { return (int)syscall(SYS_unshare, flags); }
+
+static inline int varve_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data) {
+    return (int)syscall(SYS_mount, source, target, type, flags, data);
+}
+
+// Makes a mount read-only or writable again; with `recursive` everything beneath it, too (Linux 5.12).
+static inline int varve_mount_set_read_only(const char *path, int read_only, int recursive) {
+    struct { unsigned long long set, clear, propagation, userns; } attributes = {
+        read_only ? 1 : 0, read_only ? 0 : 1, 0, 0   // MOUNT_ATTR_RDONLY
+    };
+    // mount_setattr has the same number on every architecture; AT_FDCWD; AT_RECURSIVE.
+    return (int)syscall(442, -100, path, recursive ? 0x8000 : 0, &attributes, sizeof attributes);
+}
+
 // The kind of file system that a path lies on (`f_type` of statfs); -1 and errno on failure.
 #include <sys/vfs.h>
 static inline long varve_file_system_type(const char *path) {
@@ -39,3 +65,16 @@ static inline long varve_file_system_type(const char *path) {
 
 // Everything written to a file system, to its medium; glibc has it under _GNU_SOURCE only.
 static inline int varve_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
+
+// Bytes that a user who is not root may still write there; 0 if that can't be told.
+static inline unsigned long long varve_available_bytes(const char *path) {
+    struct statfs facts;
+    if (statfs(path, &facts) != 0) return 0;
+    return (unsigned long long)facts.f_bavail * (unsigned long long)facts.f_bsize;
+}
+// Of the whole file system.
+static inline unsigned long long varve_capacity_bytes(const char *path) {
+    struct statfs facts;
+    if (statfs(path, &facts) != 0) return 0;
+    return (unsigned long long)facts.f_blocks * (unsigned long long)facts.f_bsize;
+}

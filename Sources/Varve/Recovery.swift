@@ -15,6 +15,8 @@ public struct RecoveryReport: Sendable, Codable, Hashable {
     public var endOfLog: LSN
     public var recoverableTo: Timestamp
     public var databases: [Database]
+    /// Paths that recovery could not reach, or found the restored files at; nil if it was not isolated.
+    public var covered: [String]?
 
     public var isGood: Bool { databases.allSatisfy(\.isGood) }
 
@@ -38,8 +40,14 @@ public struct Recovery {
     private let password: [UInt8]?
 
     private let cancellation: Cancellation
+    private let isolation: DrillIsolation?
 
-    public init(_ plan: RestorePlan, password: [UInt8]?, cancellation: Cancellation = Cancellation()) {
+    /// - Parameter isolation: what the helper must not reach while it works; as root only.
+    public init(
+        _ plan: RestorePlan, password: [UInt8]?, cancellation: Cancellation = Cancellation(),
+        isolation: DrillIsolation? = nil
+    ) {
+        self.isolation = isolation
         self.plan = plan
         self.password = password
         self.cancellation = cancellation
@@ -66,6 +74,7 @@ public struct Recovery {
                 home: home, dataDirectories: unknown,
                 logDirectory: logs.configured || logs.restored == "." ? nil : logs.restored),
             password: password, lock: nil, isCancelled: { [cancellation] in cancellation.isRequested })
+        let covered = try isolation.map { try helper.isolate(scratch: $0.scratch, covers: $0.covers) }
         try helper.recover()
         let owners = plan.files.filter { $0.kind == .database && $0.database?.uid != nil }
         // By absolute names: libdb would look for a relative one in every data directory, and take the first.
@@ -75,7 +84,7 @@ public struct Recovery {
             endOfLog: recovery.endOfLog, recoverableTo: recovery.recoverableTo,
             databases: zip(owners, verified).map { file, result in
                 .init(path: file.path, isGood: result.code == 0, messages: result.messages)
-            })
+            }, covered: covered)
     }
 }
 

@@ -60,6 +60,28 @@ public struct File: ~Copyable, Sendable {
         return done
     }
 
+    /// The same where the file was opened for direct reads.
+    ///
+    /// - Precondition: offset, address and length are multiples of 4096, which suits every disk.
+    /// - Parameter size: of the file: a read that gives less than it was asked for has met the end, or a bad sector,
+    ///   which shows when the block is read again.
+    public borrowing func readDirect(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64, size: UInt64
+    ) throws -> Int {
+        let block = 4096
+        var done = 0
+        while done < buffer.count, offset + UInt64(done) < size {
+            let start = done / block * block
+            let base = buffer.baseAddress! + start
+            let room = buffer.count - start
+            let position = off_t(offset) + off_t(start)
+            let count = try systemCall("pread", path) { pread(descriptor, base, room, position) }
+            if start + count <= done { break }
+            done = start + count
+        }
+        return done
+    }
+
     /// The whole content of a small file; refuses more than `limit` bytes.
     public borrowing func readAll(limit: Int) throws -> [UInt8] {
         let size = try status().size
@@ -127,6 +149,11 @@ public struct File: ~Copyable, Sendable {
     /// Tells the kernel how the file will be read; it may ignore it, so there is nothing to throw.
     /// Starts to read the whole file into the page cache, and does not wait for it.
     public borrowing func adviseNeeded() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_WILLNEED) }
+
+    /// Lets go of what the page cache holds of the file, unless it is mapped, or not yet written.
+    public borrowing func adviseNotNeeded(at offset: UInt64 = 0, count: Int = 0) {
+        posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+    }
 
     public borrowing func adviseSequential() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL) }
 

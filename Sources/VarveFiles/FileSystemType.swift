@@ -8,6 +8,12 @@ public struct FileSystemType: RawRepresentable, Sendable, Hashable {
     /// `XFS_SUPER_MAGIC`: "XFSB".
     public static let xfs = FileSystemType(rawValue: 0x5846_5342)
 
+    /// Bytes that can still be written where the path lies; 0 where that can't be told.
+    public static func availableBytes(_ path: String) -> UInt64 { varve_available_bytes(path) }
+
+    /// Bytes of the whole file system that the path lies on; 0 where that can't be told.
+    public static func capacityBytes(_ path: String) -> UInt64 { varve_capacity_bytes(path) }
+
     /// Of the file system that the path lies on.
     public static func of(_ path: String) throws -> FileSystemType {
         FileSystemType(rawValue: try systemCall("statfs", path) { varve_file_system_type(path) })

@@ -26,7 +26,7 @@ public enum Mounting {
     }
 
     /// As `gnu_dev_major` and `gnu_dev_minor` take a device number apart (`makedev(3)`).
-    private static func numbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
+    static func numbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
         ((device >> 8) & 0xfff | (device >> 32) & ~0xfff, device & 0xff | (device >> 12) & ~0xff)
     }
 

@@ -4,7 +4,7 @@
 /// sides are built together, so there is one version and no negotiation; both read as if the other were hostile.
 public enum CaptureProtocol {
     /// Goes up with every change; the client refuses a helper that says another one.
-    public static let version: UInt16 = 2
+    public static let version: UInt16 = 3
     /// Longer frames are refused before anything is allocated for them.
     public static let frameLimit = 1 << 20
     /// What libdb hands to one write callback at most (`MEGABYTE`, mp_backup.c:147).
@@ -78,6 +78,23 @@ public struct CaptureEnvironment: Hashable, Sendable {
     }
 }
 
+/// A path that a helper must not reach, and what it finds there instead.
+public struct CaptureCover: Hashable, Sendable {
+    public var path: String
+    /// Nil for nothing at all: an empty directory.
+    public var source: String?
+
+    public init(path: String, source: String?) {
+        self.path = path
+        self.source = source
+    }
+}
+
+extension VarveError.Code {
+    /// The helper can't have a mount namespace of its own, or not one with these covers.
+    public static let noIsolation = Self(rawValue: "no-isolation")
+}
+
 /// What `varve` asks of the helper, one at a time; only `.slotFree` and `.cancel` are sent during another.
 public enum CaptureCommand: Hashable, Sendable {
     /// Join a live environment.
@@ -100,6 +117,8 @@ public enum CaptureCommand: Hashable, Sendable {
     /// Catastrophic recovery, in private regions.
     case recover(CaptureEnvironment)
     case verify(CaptureEnvironment, files: [String])
+    /// Cover these paths, in a mount namespace of the helper's own; all else becomes read-only but `scratch`.
+    case isolate(scratch: String, covers: [CaptureCover])
     case quit
 }
 
@@ -135,6 +154,10 @@ extension CaptureCommand {
             body.environment(environment)
             body.texts(files)
         case .quit: body.integer(UInt8(13))
+        case .isolate(let scratch, let covers):
+            body.integer(UInt8(14))
+            body.text(scratch)
+            body.texts(covers.flatMap { [$0.path, $0.source ?? ""] })
         }
         return CaptureProtocol.frame(body)
     }
@@ -157,6 +180,15 @@ extension CaptureCommand {
         case 11: self = .recover(try reader.environment())
         case 12: self = .verify(try reader.environment(), files: try reader.texts())
         case 13: self = .quit
+        case 14:
+            let scratch = try reader.text()
+            let texts = try reader.texts()
+            guard texts.count % 2 == 0 else { throw VarveError(.corrupt, "a path to cover has no partner") }
+            self = .isolate(
+                scratch: scratch,
+                covers: stride(from: 0, to: texts.count, by: 2).map {
+                    CaptureCover(path: texts[$0], source: texts[$0 + 1].isEmpty ? nil : texts[$0 + 1])
+                })
         default: throw VarveError(.corrupt, "capture command of unknown kind \(kind)")
         }
         try reader.expectEnd()

@@ -165,21 +165,3 @@ extension SnapshotSummary {
         self.isTainted = isTainted
     }
 }
-
-extension ByteWriter {
-    fileprivate mutating func timestamp(_ time: Timestamp) {
-        integer(time.seconds)
-        integer(time.nanoseconds)
-    }
-}
-
-extension ByteReader {
-    fileprivate mutating func timestamp() throws -> Timestamp {
-        let seconds: Int64 = try integer()
-        let nanoseconds: UInt32 = try integer()
-        guard nanoseconds < 1_000_000_000 else {
-            throw VarveError(.corrupt, "\(what) has a time that can't be")
-        }
-        return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
-    }
-}

@@ -78,7 +78,11 @@ public struct CopyRegistry: Sendable {
     /// - Precondition: it is there, and has just been synchronized.
     public func detach(_ copy: RepositoryCopies.Copy) throws {
         let repository = try copy.there()
-        let record = try repository.sign(copy.record) { $0.detached = $0.written }
+        let verified = try repository.newestVerified(since: 0, try repository.manifests.list())
+        let record = try repository.sign(copy.record) {
+            $0.detached = $0.written
+            $0.verifiedSnapshot = verified?.name
+        }
         for other in copies.online where other.record.copy != copy.record.copy {
             try other.repository?.hear([record])
         }

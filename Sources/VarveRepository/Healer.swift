@@ -69,7 +69,11 @@ public final class Healer: Sendable {
     /// Reads every byte of the copy.
     public func plan(_ target: RepositoryCopies.Copy) throws -> HealPlan {
         let repository = try target.there()
-        let report = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia()
+        var options = MediaOptions()
+        // All of it, whatever an interrupted run has read already.
+        options.restarts = true
+        let report = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia(
+            options)
         let missing = try CopySynchronizer(copies).plan(target)
         // What no copy has any more, parity knows of.
         let gone = try ParityRepairer(repository).missing().map { "\($0)" }
@@ -98,9 +102,17 @@ public final class Healer: Sendable {
         let parity = ParityRepairer(repository)
         let lostPacks = try repair(try replace(packs, bad, in: target, &report), by: parity, &report)
         try heal(packs: lostPacks, in: target, &report)
-        for cache in damaged where cache.kind.isCache && cache.kind != .parity {
-            try repository.storage.setAside(cache)
-            report.healed.append(.init(object: "\(cache)", source: .rebuilt))
+        for object in bad.sorted(by: { $0.name < $1.name }) where object.kind != .parity {
+            if object.kind.isCache {
+                try repository.storage.setAside(object)
+                report.healed.append(.init(object: "\(object)", source: .rebuilt))
+            } else if object.kind.isRecord {
+                try repository.storage.setAside(object)
+                report.findings.append(
+                    Finding(
+                        object: "\(object)",
+                        problem: "a record of this copy that is damaged: it was set aside"))
+            }
         }
         let index = try repository.openIndex(isWriter: true)
         try index.confirmUnlisted()
@@ -116,6 +128,10 @@ public final class Healer: Sendable {
             repository.manifests.summarize(newest, manifest)
         }
         try renew(parity, of: repository, &report)
+        // What was bad is read again, so that the ledger says what is true now.
+        var options = MediaOptions()
+        options.olderThan = .greatestFiniteMagnitude
+        _ = try Verifier(repository, isCancelled: isCancelled).verifyMedia(options)
         if !report.lost.isEmpty {
             let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()
             report.losses = content.losses

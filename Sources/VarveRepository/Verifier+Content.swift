@@ -126,13 +126,30 @@ extension Verifier {
             case .index: _ = try IndexTable(try repository.storage.open(object))
             case .filter: _ = try IndexFilter(try repository.storage.open(object))
             case .parity: _ = try ParityGroup(object.name, in: repository.storage, of: repository.id)
-            case .pack, .manifest, .summary: break
+            case .pack, .manifest, .summary, .ledger, .drill: break
             }
         } catch let error as VarveError where error.code == .missing {
             // A backup that is at work has merged it into another.
         } catch {
             note("\(object)", error)
         }
+    }
+
+    private func hash(_ object: ObjectName) throws -> UInt64 {
+        var hasher = Hasher()
+        var offset: UInt64 = 0
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try repository.storage.read(object, at: offset, into: buffer)
+            hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += UInt64(count)
+            if count < buffer.count { break }
+        }
+        guard hasher.finish() == object.contentHash else {
+            throw VarveError(.corrupt, "its bytes are not what its name promises (\(ByteCount(offset)) read)")
+        }
+        return offset
     }
 
     private func verifyManifests(_ objects: [ObjectName], _ blobs: BlobVerification) throws {

@@ -3,65 +3,121 @@ import VarveFiles
 import VarveFormat
 import VarveStorage
 
-extension Verifier {
-    private static let pieceSize = 1 << 20
+/// How the media were read, and what is known of their readings.
+public struct MediaReading: Codable, Sendable {
+    /// Through the page cache: no proof.
+    public var isCached = false
+    /// Objects by how they were read.
+    public var direct = 0
+    public var dropBehind = 0
+    /// Bytes that this run has read, whatever they were.
+    public var bytesRead: UInt64 = 0
+    /// Nil for a run with a budget or by age.
+    public var round: Round?
+    /// What this run should have read and has not, for its budget.
+    public var objectsLeft = 0
+    public var bytesLeft: UInt64 = 0
+    /// Of all objects of the copy, as they are now.
+    public var neverRead = 0
+    public var oldest: Timestamp?
+    /// What the copy lies on.
+    public var device: String?
+    /// What is wrong with the ledger, and does not make the copy a bad one.
+    public var notes: [String] = []
 
-    /// Reads every stored byte and compares each object with its name. Needs no key and no index.
-    public func verifyMedia() throws -> VerificationReport {
-        // Objects of like size are hashed side by side, and most packs are of one size.
-        let objects = try listObjects().sorted { $0.size > $1.size }
-        let groups = stride(from: 0, to: objects.count, by: Hasher.lanes).map {
-            Array(objects[$0..<min($0 + Hasher.lanes, objects.count)])
+    public struct Round: Codable, Sendable {
+        public var started: Timestamp
+        /// Read by runs before that were interrupted.
+        public var objectsBefore: Int
+        public var bytesBefore: UInt64
+    }
+}
+
+extension Verifier {
+    /// Reads every stored byte from the medium and compares each object with its name. Needs no key and no index.
+    ///
+    /// Each reading is recorded in the copy's ledger; a run that was interrupted has recorded what it had read, and
+    /// the next one goes on with the rest (`MediaOptions`, `Documentation/verification.md`).
+    ///
+    /// - Throws: `.interrupted`; nothing for damage, which the report tells.
+    public func verifyMedia(_ options: MediaOptions = MediaOptions()) throws -> VerificationReport {
+        var reading = MediaReading()
+        reading.isCached = options.isCached
+        reading.device = options.isCached ? nil : Device.describe(repository.path)
+        let now = Clock.now()
+        var objects = try listObjects()
+        let ledger = loadLedger(options, &reading)
+        var plan = MediaPlan(objects, ledger: ledger, options: options, now: now)
+        reading.round = plan.round.map {
+            MediaReading.Round(
+                started: $0, objectsBefore: plan.before.count,
+                bytesBefore: plan.before.reduce(0) { $0 + $1.size })
         }
-        try forEach(groups) { [self] in verifyMedia(of: $0) }
-        report.withLock { $0.snapshots = objects.count { $0.object.kind == .manifest } }
+        let run = MediaRun(self, options, round: plan.round, device: reading.device)
+        var left = plan.left
+        var known = Set(objects.map(\.object))
+        // What a backup adds meanwhile belongs to the round; one that never ends does not keep it from ending.
+        for _ in 0..<16 where !plan.objects.isEmpty {
+            left += run.read(plan.objects)
+            guard plan.round != nil, left.isEmpty, !isCancelled() else { break }
+            objects = try relist()
+            plan.objects = objects.filter { known.insert($0.object).inserted }
+        }
+        let hasEnded = plan.round != nil && left.isEmpty && !isCancelled()
+        if let failure = run.finish(hasEnded: hasEnded) {
+            reading.notes.append("what was read can't be recorded: \(failure)")
+        }
+        if isCancelled() {
+            throw VarveError(
+                .interrupted,
+                "interrupted; \(run.counts.objects) objects, \(ByteCount(run.counts.bytes)), were read",
+                hint: options.isCached || run.writer.failure != nil
+                    ? nil : "they are recorded: the same command goes on with the others")
+        }
+        summarize(run, ledger, objects, left, &reading)
+        report.withLock { report in
+            report.snapshots = objects.count { $0.object.kind == .manifest }
+            report.reading = reading
+        }
         return result()
     }
 
-    private func verifyMedia(of group: [ListedObject]) {
-        let storage = repository.storage
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: group.count * Self.pieceSize, alignment: 4096)
-        defer { memory.deallocate() }
-        for (object, _) in group { storage.willRead(object) }
-        let names = Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, offset, buffer in
-            let (object, size) = group[index]
-            guard try storage.read(object, at: offset, into: buffer) == buffer.count else {
-                throw VarveError(.corrupt, "it became shorter than its \(size) bytes")
-            }
-        }
-        for ((object, size), name) in zip(group, names) {
-            do {
-                guard try name.get() == object.contentHash else {
-                    throw VarveError(
-                        .corrupt, "its bytes are not what its name promises (\(ByteCount(size)) read)")
-                }
-                report.withLock {
-                    $0.objects += 1
-                    $0.bytes += size
-                }
-            } catch let error as VarveError where error.code == .missing && object.kind.isCache {
-                // A backup that is at work has merged it into another.
-            } catch {
-                note("\(object)", error)
-            }
+    private func loadLedger(_ options: MediaOptions, _ reading: inout MediaReading) -> Ledger {
+        guard !options.isCached else { return Ledger() }
+        do {
+            let ledger = try repository.ledger()
+            reading.notes += ledger.losses
+            return ledger
+        } catch {
+            reading.notes.append("the ledger can't be read, so everything counts as never read: \(error)")
+            return Ledger()
         }
     }
 
-    func hash(_ object: ObjectName) throws -> UInt64 {
-        var hasher = Hasher()
-        var offset: UInt64 = 0
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        while true {
-            let count = try repository.storage.read(object, at: offset, into: buffer)
-            hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            offset += UInt64(count)
-            if count < buffer.count { break }
+    /// Without the findings, which the first listing has noted.
+    private func relist() throws -> [ListedObject] {
+        let before = report.withLock { $0.findings }
+        defer { report.withLock { $0.findings = before } }
+        return try listObjects()
+    }
+
+    private func summarize(
+        _ run: MediaRun, _ ledger: Ledger, _ objects: [ListedObject], _ left: [ListedObject],
+        _ reading: inout MediaReading
+    ) {
+        let counts = run.counts
+        reading.direct = counts.direct
+        reading.dropBehind = counts.dropBehind
+        reading.bytesRead = counts.bytes
+        reading.objectsLeft = left.count
+        reading.bytesLeft = left.reduce(0) { $0 + $1.size }
+        guard !reading.isCached else { return }
+        for (object, _) in objects {
+            guard let time = run.readings[object] ?? ledger.lastReading(of: object) else {
+                reading.neverRead += 1
+                continue
+            }
+            reading.oldest = min(reading.oldest ?? time, time)
         }
-        guard hasher.finish() == object.contentHash else {
-            throw VarveError(.corrupt, "its bytes are not what its name promises (\(ByteCount(offset)) read)")
-        }
-        return offset
     }
 }

@@ -37,6 +37,8 @@ public struct VerificationReport: Codable, Sendable {
     public var snapshots = 0
     public var findings: [Finding] = []
     public var losses: [Loss] = []
+    /// Of the media alone.
+    public var reading: MediaReading?
 
     public var isGood: Bool { findings.isEmpty && losses.isEmpty }
 }
@@ -48,8 +50,8 @@ typealias ListedObject = (object: ObjectName, size: UInt64)
 /// A finding is never thrown: everything is looked at, and the report lists all of it.
 public final class Verifier: Sendable {
     let repository: Repository
-    private let isCancelled: @Sendable () -> Bool
-    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    let isCancelled: @Sendable () -> Bool
+    let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
     let report = Mutex(VerificationReport())
 
     public init(
@@ -79,14 +81,15 @@ public final class Verifier: Sendable {
         }
         do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
         var objects: [(ObjectName, UInt64)] = []
-        for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .pack] {
+        for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .drill, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
                 let isNamed =
                     switch kind {
                     case .manifest: SnapshotReference(name: name) != nil
                     case .filter: StoredTable.table(ofFilter: name) != nil && object.contentHash != nil
-                    case .pack, .index, .summary, .parity: ContentID(hex: name) != nil
+                    case .drill: object.isDrill
+                    case .pack, .index, .summary, .parity, .ledger: ContentID(hex: name) != nil
                     }
                 if isNamed, let size = try repository.storage.size(of: object) {
                     objects.append((object, size))
@@ -102,24 +105,17 @@ public final class Verifier: Sendable {
     func forEach(
         _ objects: [ListedObject], _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
     ) throws {
-        try forEach(objects.map { [$0] }) { for (object, size) in $0 { body(object, size) } }
-    }
-
-    /// The same, for several objects at once.
-    func forEach(
-        _ groups: [[ListedObject]], _ body: @escaping @Sendable ([ListedObject]) -> Void
-    ) throws {
-        let total = groups.joined().reduce(0) { $0 + $1.size }
+        let total = objects.reduce(0) { $0 + $1.size }
         let counters = Counters()
         let workers = (0..<Host.workers).map { _ in
             WorkerThread { [self] in
                 while !isCancelled() {
                     let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < groups.count, let first = groups[index].first else { return }
-                    body(groups[index])
-                    let size = groups[index].reduce(0) { $0 + $1.size }
+                    guard index < objects.count else { return }
+                    let (object, size) = objects[index]
+                    body(object, size)
                     let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
-                    progress("\(first.object)", bytes, total)
+                    progress("\(object)", bytes, total)
                 }
             }
         }
@@ -137,7 +133,7 @@ public final class Verifier: Sendable {
     }
 }
 
-private final class Counters: Sendable {
+final class Counters: Sendable {
     let next = Atomic<Int>(0)
     let done = Atomic<UInt64>(0)
 }

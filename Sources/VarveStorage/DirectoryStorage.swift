@@ -6,7 +6,7 @@ import VarveFormat
 /// A copy in a directory of a local or mounted file system.
 ///
 /// ```
-/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ parity/ quarantine/ tmp/
+/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ parity/ ledger/ drills/ quarantine/ tmp/
 /// ```
 public final class DirectoryStorage: Storage {
     public let location: String
@@ -56,13 +56,13 @@ public final class DirectoryStorage: Storage {
     }
 
     /// A pack's shard may have been lost: what was in it is missing, and what comes now need not be. And an earlier
-    /// version made no directories for caches that it did not know. Others are missed for a reason.
+    /// version made no directories for what it did not know. Others are missed for a reason.
     private func makingDirectory<R>(_ path: String, of kind: ObjectKind, _ publish: () throws -> R) throws
         -> R
     {
         do {
             return try publish()
-        } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.isCache) {
+        } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.mayBeAbsent) {
             try Directory.create(path)
             try Directory.sync(Path.parent(path))
             return try publish()
@@ -185,7 +185,7 @@ public final class DirectoryStorage: Storage {
         guard kind == .pack else {
             do {
                 return try Directory.forEachName(root, body)
-            } catch let error as VarveError where error.isNoEntry && kind.isCache {
+            } catch let error as VarveError where error.isNoEntry && kind.mayBeAbsent {
                 return
             }
         }
@@ -206,6 +206,10 @@ public final class DirectoryStorage: Storage {
 
     public func open(_ object: ObjectName) throws -> any ByteSource {
         try reportingMissing(object) { try OpenObject(try File.open(reading: path(of: object))) }
+    }
+
+    public func openMedia(_ object: ObjectName) throws -> any MediaObject {
+        try reportingMissing(object) { try MediaFile(path(of: object)) }
     }
 
     public func remove(_ object: ObjectName) throws {

@@ -1,8 +1,9 @@
 import VarveFiles
 import VarveFormat
 
-/// What a repository keeps, all of it immutable. Packs and manifests are the truth; the others can be made from them,
-/// as long as these are whole: parity is what makes damaged ones whole again.
+/// What a repository keeps, all of it immutable. Packs and manifests are the truth; caches and parity are made from
+/// them, as long as they are whole: parity is what makes damaged ones whole again. Records tell what was done with this
+/// copy.
 public enum ObjectKind: String, Sendable, CaseIterable {
     case pack = "packs"
     case index = "indexes"
@@ -10,9 +11,15 @@ public enum ObjectKind: String, Sendable, CaseIterable {
     case manifest = "manifests"
     case summary = "summaries"
     case parity = "parity"
+    case ledger = "ledger"
+    case drill = "drills"
 
-    /// No snapshot is lost with an object of this kind.
-    public var isCache: Bool { self != .pack && self != .manifest }
+    /// Nothing is lost with an object of this kind but time: it is made anew from packs and manifests.
+    public var isCache: Bool { self == .index || self == .filter || self == .summary || self == .parity }
+    /// Evidence about this copy: it goes to no other, and no snapshot needs it.
+    public var isRecord: Bool { self == .ledger || self == .drill }
+    /// Earlier versions made no directory for it, and a copy without one is whole.
+    public var mayBeAbsent: Bool { isCache || isRecord }
 }
 
 /// An object's kind and name. Names are lowercase hexadecimal, digits and "-": safe on every file system.
@@ -74,6 +81,9 @@ public protocol Storage: Sendable {
     /// The whole object will be read soon: where that helps, reading begins now. Never fails.
     func willRead(_ object: ObjectName)
 
+    /// To read an object from the medium and not from a cache, as far as the storage can.
+    func openMedia(_ object: ObjectName) throws -> any MediaObject
+
     /// Nil if there is no such object.
     func size(of object: ObjectName) throws -> UInt64?
 
@@ -121,6 +131,11 @@ extension Storage {
         try write { bytes.append(contentsOf: $0) }
         try setAside(object)
         try bytes.withUnsafeBytes { try publish(object, [$0]) }
+    }
+
+    public func openMedia(_ object: ObjectName) throws -> any MediaObject {
+        guard try size(of: object) != nil else { throw missing(object) }
+        return openCached(object)
     }
 
     public func missing(_ object: ObjectName) -> VarveError {

@@ -86,6 +86,8 @@ final class Session {
             try Privileges.becomeOwner(of: request.home)
             try Restored.verify(request, files: files, password: password, channel: channel)
             channel.send(.verificationDone)
+        case .isolate(let scratch, let covers):
+            channel.send(.isolated(try Isolation.enter(scratch: scratch, covers: covers)))
         case .quit: break
         }
     }

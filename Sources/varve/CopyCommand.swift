@@ -213,10 +213,30 @@ struct CopyDetachCommand: ParsableCommand {
                 .missing, "the copy '\(copy.record.label)' still lacks something",
                 hint: "run 'varve copy sync' again")
         }
+        try check(try copy.there())
         try CopyRegistry(now).detach(copy)
         Terminal.say(
             "copy '\(copy.record.label)' is complete and flushed: its disk may be removed "
                 + "(umount \(copy.repository?.path ?? copy.record.path))")
+    }
+}
+
+extension CopyDetachCommand {
+    /// What came to the disk since it was read last, and what was bad, is read from the medium.
+    private func check(_ repository: Repository) throws {
+        var media = MediaOptions()
+        media.olderThan = .greatestFiniteMagnitude
+        let line = ProgressLine()
+        let report = try Verifier(
+            repository, isCancelled: { Interruption.cancellation.isRequested },
+            progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
+        ).verifyMedia(media)
+        line.finish()
+        for finding in report.findings { Terminal.say("damaged: \(finding.object): \(finding.problem)") }
+        guard report.isGood else {
+            throw VarveError(
+                .corrupt, "\(repository.path) is damaged", hint: "run 'varve heal', then detach it again")
+        }
     }
 }
 

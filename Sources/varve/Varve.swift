@@ -19,7 +19,7 @@ struct VarveCommand: ParsableCommand {
         subcommands: [
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
             StatsCommand.self, RestoreCommand.self, VerifyCommand.self, CopyCommand.self, HealCommand.self,
-            ParityCommand.self,
+            ParityCommand.self, StatusCommand.self,
             UnwedgeCommand.self,
         ])
 

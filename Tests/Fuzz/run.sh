@@ -16,9 +16,9 @@ case $target in
     LogFile) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
     Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
     PackFile) modules="VarveFormat VarveStorage/Storage VarveRepository/PackReader" seeds="" ;;
-    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames | Parity) modules="VarveFormat" seeds="" ;;
+    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames | Ledger | Parity) modules="VarveFormat" seeds="" ;;
     *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration, PackFile, BlobHeader," \
-        "Delta, ExtentMap, Index, Documents, CaptureFrames, Parity" >&2; exit 64 ;;
+        "Delta, ExtentMap, Index, Documents, CaptureFrames, Ledger, Parity" >&2; exit 64 ;;
 esac
 
 mkdir "$work/sources" "$work/corpus"
@@ -57,6 +57,26 @@ case $target in
         cp "$golden"/*.json "$work/corpus/"
         for manifest in "$golden"/manifests/*; do zstd -dcq "$manifest" > "$work/corpus/${manifest##*/}"; done
         printf 2026-05-04T03:02:01.5Z > "$work/corpus/time" ;;
+    # A segment with two rows and one device; its checksums are right.
+    Ledger)
+        python3 - > "$work/corpus/seed" <<'SEED'
+import struct, sys
+def crc(data):
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return struct.pack("<I", value ^ 0xFFFFFFFF)
+copy = b"C" * 16
+header = b"VARVELDG" + struct.pack("<HH", 1, 0) + b"R" * 16 + copy + struct.pack("<II8x", 2, 1)
+def row(kind, hash, *bad):
+    fields = struct.pack("<BBBxHxxqIqI32sQQQ4x", kind, 1, 2 if bad else 1, 0, 5, 6, 4, 0, hash, 99, *(bad or (0, 0)))
+    return fields + crc(copy + fields)
+devices = struct.pack("<H", 9) + b"/dev/sdb1"
+sys.stdout.buffer.write(header + crc(header) + row(1, b"n" * 32, 4096, 4096) + row(0, bytes(32)) + devices + crc(devices))
+SEED
+        ;;
     # A blob of 4096 bytes against a base of 4096: granules of 512, the ranges 0..<512 and 1024..<1536.
     Delta) printf '\0\20\0\0\200\40\11\2\0\1\1\1' > "$work/corpus/seed" ;;
     # A member of one block: k 1, m 1, one stripe, one block, one member. The fuzzer puts the checksums right.

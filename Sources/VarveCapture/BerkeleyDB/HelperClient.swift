@@ -127,6 +127,16 @@ public final class BerkeleyDBHelper {
         try ask(.repair) { if case .repaired(let value) = $0 { value } else { nil } }
     }
 
+    /// Puts the helper where these paths do not lead to what they lead to here, and where nothing but what lies beneath
+    /// `scratch` can be written. As root only, and before anything else.
+    ///
+    /// - Returns: the paths that were there to be covered.
+    public func isolate(scratch: String, covers: [CaptureCover]) throws -> [String] {
+        try ask(.isolate(scratch: scratch, covers: covers)) {
+            if case .isolated(let paths) = $0 { paths } else { nil }
+        }
+    }
+
     /// Catastrophic recovery of a restored environment that nobody has open; leaves no regions.
     public func recover(_ progress: (Int) -> Void = { _ in }) throws {
         try ask(.recover(environment)) {

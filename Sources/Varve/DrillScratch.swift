@@ -1,0 +1,66 @@
+import Glibc
+import VarveFiles
+import VarveFormat
+
+/// A directory for one drill, locked while it is at work, so that the next one knows what a killed one has left.
+final class DrillScratch {
+    private static let prefix = "varve-drill-"
+
+    let path: String
+    private let lock: FileLock
+
+    /// - Parameters:
+    ///   - parent: absolute; there already.
+    ///   - bytes: that will be written there.
+    /// - Throws: `.refused` if there is too little room.
+    init(in parent: String, bytes: UInt64) throws {
+        Self.removeLeftovers(in: parent)
+        // Recovery writes a log of its own, and pages that the files did not have yet.
+        let needed = bytes + bytes / 8 + (64 << 20)
+        let available = FileSystemType.availableBytes(parent)
+        guard available >= needed else {
+            throw VarveError(
+                .refused,
+                "a drill needs \(ByteCount(needed)) in \(parent), and there are \(ByteCount(available))",
+                hint: "name another directory with --scratch")
+        }
+        let made = Path.join(parent, Self.prefix + Hex.encode(Host.randomBytes(8)))
+        // Recovery runs as the environment's owner, who must get through.
+        try Directory.create(made, mode: 0o711)
+        do {
+            guard let held = try FileLock.acquire(Path.join(made, "lock"), .exclusive) else {
+                throw VarveError(.locked, "\(made) is in use")
+            }
+            lock = held
+        } catch {
+            try? Directory.removeTree(made)
+            throw error
+        }
+        path = made
+    }
+
+    /// What drills left that were killed: ours, and locked by nobody.
+    private static func removeLeftovers(in parent: String) {
+        for name in (try? Directory.list(parent)) ?? [] where name.hasPrefix(prefix) {
+            let left = Path.join(parent, name)
+            guard let status = try? FileStatus.of(left, followLinks: false), status.kind == .directory,
+                status.user == geteuid(), (try? FileStatus.of(Path.join(left, "lock"))) != nil,
+                let held = (try? FileLock.acquire(Path.join(left, "lock"), .exclusive)) ?? nil
+            else { continue }
+            try? Directory.removeTree(left)
+            _ = consume held
+        }
+    }
+
+    /// What of it can't be removed stays; that is no reason to forget what the drill has shown.
+    ///
+    /// - Returns: why it can't be removed.
+    func remove() -> VarveError? {
+        do {
+            try Directory.removeTree(path)
+            return nil
+        } catch {
+            return error as? VarveError ?? VarveError(.system, "\(error)")
+        }
+    }
+}

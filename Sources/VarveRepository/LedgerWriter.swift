@@ -1,0 +1,97 @@
+import Synchronization
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// Adds the rows of one run to a copy's ledger: soon after the start, then every 30 s or GiB, and at the end.
+///
+/// It never throws. Where the ledger can't be written, a read-only disk for instance, the run goes on without, and
+/// `failure` says why.
+final class LedgerWriter: Sendable {
+    /// After kill -9 at most so much is read again.
+    private static let longestInterval: UInt64 = 30_000_000_000
+    private static let byteLimit: UInt64 = 1 << 30
+
+    private struct State {
+        var rows: [LedgerRow] = []
+        var bytes: UInt64 = 0
+        var lastWrite = Clock.monotonic()
+        /// A short run, too, goes on where it was killed; a long one makes few segments.
+        var interval: UInt64 = 1_000_000_000
+        var isWriting = false
+        var failure: VarveError?
+    }
+
+    private let storage: any Storage
+    private let repository: RepositoryID
+    private let copy: RepositoryID
+    private let state = Mutex(State())
+
+    init(_ storage: any Storage, repository: RepositoryID, copy: RepositoryID) {
+        self.storage = storage
+        self.repository = repository
+        self.copy = copy
+    }
+
+    /// Why the last attempt to write failed; nil if it did not.
+    var failure: VarveError? { state.withLock { $0.failure } }
+
+    func add(_ rows: [LedgerRow], bytes: UInt64) {
+        state.withLock {
+            $0.rows += rows
+            $0.bytes += bytes
+        }
+    }
+
+    func writeIfDue() {
+        let now = Clock.monotonic()
+        let isDue = state.withLock { state in
+            !state.rows.isEmpty && !state.isWriting
+                && (now - state.lastWrite >= state.interval || state.bytes >= Self.byteLimit)
+        }
+        if isDue { write() }
+    }
+
+    /// Everything that was added; what can't be written is kept for the next time.
+    func write() {
+        let rows = state.withLock { state -> [LedgerRow] in
+            if state.isWriting { return [] }
+            state.isWriting = true
+            let rows = state.rows
+            state.rows = []
+            state.bytes = 0
+            return rows
+        }
+        guard !rows.isEmpty else { return state.withLock { $0.isWriting = false } }
+        let failure = attempt { try Ledger.publish(rows, in: storage, repository: repository, copy: copy) }
+        state.withLock { state in
+            if failure != nil { state.rows = rows + state.rows }
+            state.failure = failure
+            state.isWriting = false
+            state.lastWrite = Clock.monotonic()
+            state.interval = min(state.interval * 2, Self.longestInterval)
+        }
+        // Merging is housekeeping: what it can't do now it does after the next segment.
+        if failure == nil { _ = attempt { try merge() } }
+    }
+
+    private func attempt(_ body: () throws -> Void) -> VarveError? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? VarveError ?? VarveError(.system, "\(error)")
+        }
+    }
+
+    private func merge() throws {
+        guard try storage.list(.ledger).count > Ledger.segmentLimit else { return }
+        var there: Set<LedgerRow.Subject> = []
+        for kind in ObjectKind.allCases {
+            for name in try storage.list(kind) {
+                if let subject = ObjectName(kind, name).subject { there.insert(subject) }
+            }
+        }
+        try Ledger.merge(in: storage, repository: repository, copy: copy) { there.contains($0) }
+    }
+}

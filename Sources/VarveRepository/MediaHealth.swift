@@ -1,0 +1,63 @@
+import VarveFiles
+import VarveFormat
+import VarveStorage
+
+/// How sure one can be of a copy's medium, by its ledger.
+public struct MediaHealth: Codable, Sendable {
+    public struct Damage: Codable, Hashable, Sendable {
+        /// `packs/<name>`
+        public var object: String
+        public var result: String
+        public var time: Timestamp
+        public var range: Range<UInt64>?
+        public var device: String?
+    }
+
+    /// Of all objects that are there.
+    public var bytes: UInt64 = 0
+    /// Of these, read well within the time asked for.
+    public var bytesRead: UInt64 = 0
+    public var neverReadBytes: UInt64 = 0
+    /// The reading that is the longest ago; nil if nothing was read yet.
+    public var oldestReading: Timestamp?
+    /// What the last reading of objects that are still there found bad.
+    public var damage: [Damage] = []
+    /// The newest drill whose evidence can be read.
+    public var lastDrill: DrillEvidence?
+    /// What of the ledger is lost.
+    public var losses: [String] = []
+
+    /// 0 to 1; 1 for a copy without objects.
+    public var share: Double { bytes == 0 ? 1 : Double(bytesRead) / Double(bytes) }
+}
+
+extension Repository {
+    /// What is known of this copy's medium; reads the ledger and no object.
+    ///
+    /// - Parameter seconds: how recent a reading must be to count for `bytesRead`; 30 days unless told.
+    public func mediaHealth(within seconds: Int64 = 30 * 86400, now: Timestamp = Clock.now()) throws
+        -> MediaHealth
+    {
+        let ledger = try ledger()
+        var health = MediaHealth()
+        health.losses = ledger.losses
+        let limit = Timestamp(seconds: now.seconds - seconds, nanoseconds: now.nanoseconds)
+        for (object, size) in try Verifier(self).listObjects() {
+            health.bytes += size
+            let rows = ledger.rows(of: object)
+            guard let time = rows.first?.time else {
+                health.neverReadBytes += size
+                continue
+            }
+            health.oldestReading = min(health.oldestReading ?? time, time)
+            if time >= limit, rows.allSatisfy({ $0.result == .good }) { health.bytesRead += size }
+            health.damage += rows.filter { $0.result != .good }.map {
+                MediaHealth.Damage(
+                    object: "\(object)", result: "\($0.result)", time: $0.time, range: $0.bad,
+                    device: $0.device)
+            }
+        }
+        health.lastDrill = try drills().last
+        return health
+    }
+}

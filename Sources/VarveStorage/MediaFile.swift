@@ -1,0 +1,100 @@
+import Glibc
+import Synchronization
+import VarveFiles
+import VarveFormat
+
+/// An object that is read past the cache, in order to know what is on the medium.
+public protocol MediaObject: Sendable {
+    /// How it was read so far.
+    var method: LedgerRow.Method { get }
+
+    /// Reads up to `buffer.count` bytes, short at the end only. An unreadable sector throws with EIO.
+    ///
+    /// - Precondition: offset, address and length are multiples of 4096.
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+}
+
+/// Of a storage that has no medium, or none that it can tell from a cache.
+final class CachedObject: MediaObject {
+    private let body: @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Int
+
+    init(_ body: @escaping @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Int) {
+        self.body = body
+    }
+
+    var method: LedgerRow.Method { .dropBehind }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        try body(offset, buffer)
+    }
+}
+
+extension Storage {
+    /// Through whatever cache there is: for comparison, it proves nothing of the medium.
+    public func openCached(_ object: ObjectName) -> any MediaObject {
+        willRead(object)
+        return CachedObject { offset, buffer in try read(object, at: offset, into: buffer) }
+    }
+}
+
+/// A file read with O_DIRECT; where the file system refuses that, at `open` or only at `read`, through the page cache,
+/// out of which it is dropped before and after. Objects are durable, so no page of one is dirty and stays for that.
+final class MediaFile: MediaObject {
+    private final class Opened: Sendable {
+        let file: File
+        let size: UInt64
+        private let isCached: Bool
+
+        init(_ file: consuming File, isCached: Bool) throws {
+            size = try file.status().size
+            self.isCached = isCached
+            if isCached { file.adviseNotNeeded() }
+            self.file = file
+        }
+
+        deinit { if isCached { file.adviseNotNeeded() } }
+    }
+
+    private let path: String
+    private let direct: Opened?
+    private let buffered: Mutex<Opened?>
+
+    init(_ path: String) throws {
+        self.path = path
+        do {
+            direct = try Opened(try File.open(reading: path, direct: true), isCached: false)
+            buffered = Mutex(nil)
+        } catch let error as VarveError where error.isRefusal {
+            direct = nil
+            buffered = Mutex(try Self.open(path))
+        }
+    }
+
+    private static func open(_ path: String) throws -> Opened {
+        try Opened(try File.open(reading: path), isCached: true)
+    }
+
+    var method: LedgerRow.Method { buffered.withLock { $0 == nil } ? .direct : .dropBehind }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        if let direct, buffered.withLock({ $0 == nil }) {
+            do {
+                return try direct.file.readDirect(into: buffer, at: offset, size: direct.size)
+            } catch let error as VarveError where error.isRefusal {}
+        }
+        let opened = try buffered.withLock { opened in
+            if let opened { return opened }
+            let new = try Self.open(path)
+            opened = new
+            return new
+        }
+        let count = try opened.file.read(into: buffer, at: offset)
+        opened.file.adviseNotNeeded(at: offset, count: count)
+        return count
+    }
+}
+
+extension VarveError {
+    /// Direct input is not what this file system does.
+    fileprivate var isRefusal: Bool { errno == EINVAL || errno == ENOTSUP }
+}
