@@ -154,13 +154,17 @@ public struct RepositoryStatus: Codable, Sendable {
         for copy in copies {
             let damaged = Set(copy.health?.damage.map(\.object) ?? []).count
             if damaged > 0 {
-                problems.append("'\(copy.label)' has \(damaged) damaged objects: run 'varve heal'")
+                problems.append(
+                    "'\(copy.label)' has \(damaged) damaged \(damaged == 1 ? "object" : "objects"): run 'varve heal'"
+                )
             }
             if let drill = copy.health?.lastDrill, !drill.isGood {
                 problems.append("the last drill of '\(copy.label)' failed (\(drill.started))")
             }
             if copy.present, let lacking = copy.lacking, lacking > 0 {
-                problems.append("'\(copy.label)' lags behind by \(lacking) objects: run 'varve copy sync'")
+                problems.append(
+                    "'\(copy.label)' lags behind by \(lacking) \(lacking == 1 ? "object" : "objects"): run 'varve copy sync'"
+                )
             }
         }
         if sources.isEmpty { problems.append("there is no snapshot yet") }
