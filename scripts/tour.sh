@@ -51,7 +51,7 @@ tour() {
     done
     echo "\$ export VARVE_REPOSITORY=/srv/repo"
     export VARVE_REPOSITORY=$work/repo
-    step varve init
+    step varve init --copy offsite
     step varve backup --bdb env
     sleep 2
     step varve backup --bdb env
@@ -59,6 +59,9 @@ tour() {
     step varve ls
     step varve show
     step varve verify
+    step varve verify --copy offsite --drill
+    step varve verify --copy offsite --media
+    step varve status --min-copies 2 --max-age 2h
     step varve restore latest --target again --dry-run
     step varve restore latest --target again --recover
     step bdb-workload check --home again
