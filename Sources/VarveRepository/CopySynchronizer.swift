@@ -57,7 +57,9 @@ public final class CopySynchronizer: Sendable {
                 kind == .pack ? ContentID(hex: $0) != nil : SnapshotReference(name: $0) != nil
             }.sorted()
         }
-        let (packs, manifests) = (try missing(.pack), try missing(.manifest))
+        // Manifests first: a backup may be at work, and what one needs is there before it.
+        let manifests = try missing(.manifest)
+        let packs = try missing(.pack)
         let objects = packs.map { ObjectName(.pack, $0) } + manifests.map { ObjectName(.manifest, $0) }
         let bytes = objects.reduce(UInt64(0)) { sum, object in
             sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)

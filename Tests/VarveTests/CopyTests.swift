@@ -69,6 +69,9 @@ import VarveTestSupport
             try bench.expectRestores(theirs, "\(second.snapshot)", of: label)
             #expect(try Verifier(try bench.repository(label)).verifyContent().isGood)
         }
+        // The later one, whatever its hash.
+        #expect(try bench.repository("a").find("latest") == second.snapshot)
+        #expect(throws: VarveError.self) { try bench.repository("a").find("2") }
         let next = try bench.backup(ours, required: 2)
         #expect(next.snapshot.sequence == 3)
         #expect(try Verifier(try bench.repository("b")).verifyContent().snapshots == 4)
