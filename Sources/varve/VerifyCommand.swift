@@ -84,12 +84,24 @@ struct VerifyCommand: ParsableCommand {
             )
         }
         guard good else {
+            sayHolders(of: (mediaReport?.findings ?? []) + (contentReport?.findings ?? []), named, repository)
             throw VarveError(
                 .corrupt, "\(repository.path) is damaged",
                 hint:
                     "'varve heal' mends what another copy, or parity, has whole; else back up anew into another repository"
                     + " now: what is named above can't be trusted, the rest restores"
             )
+        }
+    }
+
+    /// Where what is damaged here can be had: that copies can't be looked for now is not what was asked.
+    private func sayHolders(of findings: [Finding], _ named: Repository, _ damaged: Repository) {
+        guard let all = try? copies.open(named), all.online.count > 1 else { return }
+        var seen: Set<String> = []
+        for finding in findings where seen.insert(finding.object).inserted && seen.count <= 20 {
+            let holders = all.holders(of: finding.object, but: damaged)
+            guard !holders.isEmpty else { continue }
+            Terminal.say("whole on \(holders.joined(separator: ", ")): \(finding.object)")
         }
     }
 
