@@ -51,10 +51,18 @@ extension ProcessTests {
 
         private static func isLog(_ path: String) -> Bool { path.hasPrefix("log.") }
 
+        /// What a removed queue left: libdb drops the queue's file in some histories and not its extents. Nothing reads
+        /// them, and no backup takes them.
+        private static func isOrphan(_ path: String, _ files: [String: String]) -> Bool {
+            guard path.hasPrefix("__dbq."), let dot = path.lastIndex(of: ".") else { return false }
+            return files[String(path[..<dot].dropFirst(6))] == nil
+        }
+
         /// Every database and `DB_CONFIG` must be there and the same; of the logs, those that recovery needs.
         private static func differences(_ files: [String: String], _ found: [String: String]) -> [String] {
             let wrong = found.filter { files[$0.key] != $0.value }.map(\.key)
-            return (wrong + files.keys.filter { found[$0] == nil && !isLog($0) }).sorted()
+            return (wrong + files.keys.filter { found[$0] == nil && !isLog($0) && !isOrphan($0, files) })
+                .sorted()
         }
 
         private static func expectDeltas(_ outputs: [BackupOutput]) {
