@@ -62,6 +62,9 @@ elif words[0] == "heal":
     if defect != "blind" or not dry: bring(own + "/packs", after("--copy") + "/packs", dry or defect == "unhealed")
     if defect == "slow" and not dry: time.sleep(1)
     sys.exit(dry)
+elif command == "verify --drill" and defect == "undrilled":
+    print("failed: db_verify fails", file=sys.stderr)
+    sys.exit("varve: the drill has failed")
 elif command == "verify --media" and defect == "slow": time.sleep(1)
 elif words[0] == "status" and defect == "fails": sys.exit("out of paper")
 """
@@ -166,6 +169,11 @@ class CopiesTests(unittest.TestCase):
         self.assertIn("## Several copies", text)
         self.assertEqual(len(values["copies"]["sync_wall"]), 1)
         self.assertNotIn("tools", values)
+        # A drill that fails does not hide what else was measured.
+        code, text, values = measured("undrilled", action)
+        self.assertEqual(code, 1)
+        self.assertIn("FAILED: the drill failed: db_verify fails.", text)
+        self.assertEqual((values["copies"]["drill_wall"], len(values["copies"]["sync_wall"])), ([], 1))
 
 
 class TraceTests(unittest.TestCase):

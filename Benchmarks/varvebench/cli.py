@@ -134,6 +134,7 @@ class Results:
 
     def failed(self):
         broken = [found for found in self.values.get("workloads", {}).values() if "reason" in found]
+        broken += [found for found in [self.values.get("copies", {})] if found.get("reason")]
         return bool(broken) or any(row.failed for rows in self.every_row() for row in rows.values())
 
     def text(self):

@@ -45,8 +45,9 @@ class Copies:
         load = os.getloadavg()[0]
         self.say(f"copies: generate; the load is {load:.2f}")
         workload.generate(self.parameters.seed)
-        # As much as the environment and half of it again holds a repository and what is written beside it.
-        with self.disks(self.work, max(1 << 28, workload.size() * 3 // 2), self.say) as disks:
+        # Whole MiB; as much as the environment and half of it again holds a repository and what is beside it.
+        size = max(256, workload.size() * 3 // 2 >> 20) << 20
+        with self.disks(self.work, size, self.say) as disks:
             self.alone = [Row(disk.name, values={"wall": [], "cpu": [], "cp_wall": []}) for disk in disks]
             for number in range(self.runs):
                 self.say(f"copies: run {number + 1} of {self.runs}")
@@ -54,7 +55,7 @@ class Copies:
             self.say("copies: reads of the source are counted")
             self.read = self.count_reads(workload, disks)
         return {
-            "runs": self.runs, "load": load, "version": Varve(self.work).version(),
+            "runs": self.runs, "load": load, "reason": self.measured.reason, "version": Varve(self.work).version(),
             **{name: int(statistics.median(values)) for name, values in self.sizes.values.items()},
             "disks": [dict(name=row.name, **row.values) for row in self.alone],
             **self.measured.values, "source_read": self.read, "limits": self.limits.values,
@@ -191,14 +192,22 @@ class Copies:
             self.say(f"  no direct reads: {failure}")
 
     def drill(self, varve):
+        """One that fails is named in the results; all else is measured as well."""
         settled(varve)
+        status = varve.call("status")
+        self.measured.add(status_wall=status.wall)
         scratch = os.path.join(self.work, "scratch")
         os.makedirs(scratch)
-        usage = varve.call("verify", "--drill", "--scratch", scratch)
-        shutil.rmtree(scratch)
-        status = varve.call("status")
-        self.measured.add(drill_wall=usage.wall, drill_cpu=usage.cpu, status_wall=status.wall)
-        self.say(f"  drill: {usage.wall:.2f} s; status: {status.wall:.3f} s")
+        try:
+            usage = varve.call("verify", "--drill", "--scratch", scratch)
+            self.measured.add(drill_wall=usage.wall, drill_cpu=usage.cpu)
+            self.say(f"  status: {status.wall:.3f} s; drill: {usage.wall:.2f} s")
+        except CommandFailed as failure:
+            reasons = re.findall(r"^failed: (.*)$", failure.output, re.MULTILINE)
+            self.measured.fail(f"the drill failed: {reasons[0] if reasons else failure}")
+            self.say(f"  {self.measured.reason}")
+        finally:
+            shutil.rmtree(scratch)
 
     def count_reads(self, workload, disks):
         """Bytes that a first backup reads of databases and logs for one copy and for all, or the reason why not."""

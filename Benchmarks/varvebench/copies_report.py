@@ -59,7 +59,7 @@ def read_line(found):
 
 
 def copies_text(found, parameters):
-    return "\n\n".join([
+    return "\n\n".join(part for part in [
         "## Several copies",
         f"A btree environment of {size(found['source_bytes'])} (pages of {parameters['page_size']} bytes, "
         f"{parameters['records']} records), {size(found['first_pack_bytes'])} in packs. Medians of "
@@ -68,5 +68,6 @@ def copies_text(found, parameters):
         read_line(found),
         f"Then {parameters['days']} day(s) of changes in the first; a second copy on the same file system:",
         steps_table(found),
+        found["reason"] and f"FAILED: {found['reason']}.",
         goals_table(copies_goals(found)),
-    ])  # fmt: skip
+    ] if part)  # fmt: skip

@@ -47,7 +47,7 @@ def loop_mounted(work, size):
         # Nothing is left for the kernel to initialize while something is measured.
         run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image])
         # Direct: else every byte would be in the page cache twice.
-        device = run(["losetup", "--find", "--show", "--direct-io=on", image]).output.strip()
+        device = run(["losetup", "--find", "--show", "--direct-io=on", image]).output.split()[0]
         try:
             run(["mount", "-o", "noatime", device, path])
         finally:
