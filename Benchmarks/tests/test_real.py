@@ -9,9 +9,11 @@ from dataclasses import replace
 from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
-from varvebench import process, workloads  # noqa: E402
+from test_copies import directories  # noqa: E402
+from varvebench import goals, process, workloads  # noqa: E402
+from varvebench.copies import Copies  # noqa: E402
 from varvebench.series import Series, growth  # noqa: E402
 from varvebench.workload import Parameters, Workload  # noqa: E402
 
@@ -49,6 +51,13 @@ class RealTests(unittest.TestCase):
         self.assertTrue(all(size > 1000 for size in logs), logs)
         self.assertTrue(5_000 < growth(row, "databases") < 100_000, row.values)
         self.assertTrue(1 < found["decoded_per_byte"] < 2.5, found)
+
+    def test_copies(self):
+        found = Copies(SMALL, 1, 1, self.work, lambda text: None, directories).run()
+        self.assertEqual(len(found["heal_wall"]), 1)
+        self.assertEqual(len(goals.copies_goals(found)), 5)
+        read = found["source_read"]
+        self.assertEqual(read.get("one"), read.get("all"))
 
     def test_what_the_application_does_is_whole(self):
         for method, steps in (

@@ -8,8 +8,9 @@ import sys
 import time
 from dataclasses import replace
 
-from . import goals, live, machine, memory, report, series_report, workloads
+from . import copies_report, goals, live, machine, memory, report, series_report, workloads
 from .comparison import Comparison
+from .copies import Copies
 from .process import CommandFailed, peak_floor
 from .series import Series
 from .tools import ALL
@@ -52,6 +53,7 @@ def parser():
     more.add_argument("--only", metavar="NAMES", help="of the workloads, separated by commas")
     more.add_argument("--live", action="store_true", help="live capture against offline capture")
     more.add_argument("--live-records", type=positive, default=300_000, help="in each of its two databases")
+    more.add_argument("--copies", action="store_true", help="several copies: backup, sync, heal, verify, drill")
     more.add_argument("--memory", type=float, metavar="GIB", help="peak memory on so large an environment")
     out = one.add_argument_group("the results")
     out.add_argument("--json", metavar="FILE", help="write every figure")
@@ -132,6 +134,7 @@ class Results:
 
     def failed(self):
         broken = [found for found in self.values.get("workloads", {}).values() if "reason" in found]
+        broken += [found for found in [self.values.get("copies", {})] if found.get("reason")]
         return bool(broken) or any(row.failed for rows in self.every_row() for row in rows.values())
 
     def text(self):
@@ -149,6 +152,8 @@ class Results:
             parts.append(series_report.workloads_text(
                 self.values["workloads"], self.workload_rows, self.workload_tools, self.chosen.workload_days
             ))  # fmt: skip
+        if self.values.get("copies"):
+            parts.append(copies_report.copies_text(self.values["copies"], self.values["parameters"]))
         versions = {row.name: row for rows in self.every_row() for row in rows.values()}
         return report.document(self.values, self.rows, parts, versions)
 
@@ -177,7 +182,11 @@ def measure(chosen, parameters, work, say, results):
     if chosen.memory:
         # It sets the number of records.
         values["memory"] = memory.measure(replace(parameters), chosen.memory, work, say)
-    if chosen.all or not (chosen.live or chosen.memory or chosen.series or chosen.workloads):
+    if chosen.copies:
+        values["copies"] = Copies(parameters, chosen.days, chosen.runs, work, say).run()
+    if chosen.all or not (
+        chosen.live or chosen.copies or chosen.memory or chosen.series or chosen.workloads
+    ):
         comparison = Comparison(parameters, names(chosen, ALL), chosen.runs, chosen.days, work, say)
         results.rows = comparison.run()
         values["source_bytes"] = int(statistics.median(comparison.source_bytes))

@@ -85,6 +85,25 @@ def series_goals(rows, found):
     ]
 
 
+def copies_goals(found):
+    """As `comparison_goals`, of several copies."""
+    limits, read = found["limits"], found["source_read"]
+    slowest = max(median(disk["wall"]) for disk in found["disks"])
+
+    def times(measure, limit):
+        value, scale = median(found[measure]), median(limits[limit])
+        return value / scale if value is not None and scale else None
+
+    once = None if "reason" in read else sum(read["all"].values()) / sum(read["one"].values())
+    return [
+        ("all copies at once ÷ the slowest disk alone, wall", 1.3, median(found["all_wall"]) / slowest),
+        ("bytes read of the source, all copies ÷ one", 1.05, once),
+        ("copy sync ÷ cp + fsync, seconds", 1 / 0.8, times("sync_wall", "objects_wall")),
+        ("heal, after the reading ÷ cp + fsync, seconds", 1 / 0.8, times("heal_after_wall", "packs_wall")),
+        ("verify --media, cold ÷ dd, seconds", 1 / 0.9, times("media_wall", "direct_wall")),
+    ]
+
+
 def goals_table(entries):
     return table(["measure", "goal: at most", "measured", "held"], [
         [name, f"{goal:.3f}", "–" if value is None else f"{value:.3f}",

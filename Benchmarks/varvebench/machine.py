@@ -3,9 +3,10 @@
 import os
 import platform
 import re
+import shutil
 import time
 
-from .files import read_all
+from .files import read_all, sync_directory
 from .process import CommandFailed, executable, run
 
 MEGABYTE = 1e6
@@ -69,6 +70,35 @@ def copy_and_sync(path, target, size):
     finally:
         if os.path.exists(target):
             os.unlink(target)
+
+
+def copy_files(names, source, target):
+    """The limit of whatever brings files to a disk: `cp` of `names` below `source`, each with fsync; seconds."""
+    os.makedirs(target)
+    try:
+        usage = run(["cp", "--parents", "--reflink=never", *names, os.path.abspath(target)], cwd=source)
+        return usage.wall + sync_directory(target)
+    finally:
+        shutil.rmtree(target)
+
+
+def direct_read(directory, scratch):
+    """The limit of a verification: `dd`, past the page cache, of everything below a directory; seconds.
+
+    One file with the same bytes, so that no process is started for each.
+    """
+    packed = os.path.join(scratch, "packed")
+    try:
+        with open(packed, "wb") as target:
+            for parent, _, names in os.walk(directory):
+                for name in names:
+                    with open(os.path.join(parent, name), "rb") as source:
+                        shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        return run(["dd", f"if={packed}", "of=/dev/null", "bs=1M", "iflag=direct", "status=none"]).wall
+    finally:
+        os.unlink(packed)
 
 
 def cold_read(path, size):

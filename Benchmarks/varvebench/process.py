@@ -10,6 +10,9 @@ from dataclasses import dataclass
 class CommandFailed(Exception):
     """A command ended with an exit code other than 0; the message holds the last line it wrote to stderr."""
 
+    #: Everything that it wrote.
+    output = ""
+
 
 @dataclass
 class Usage:
@@ -36,8 +39,8 @@ def executable(name):
     return None
 
 
-def run(arguments, cwd=None, environment=None, while_running=None):
-    """Runs a command to its end. Raises `CommandFailed` unless it exits with 0.
+def run(arguments, cwd=None, environment=None, while_running=None, expected=0):
+    """Runs a command to its end. Raises `CommandFailed` unless it exits with `expected`.
 
     `while_running(pid)` is called right after the start and returns a function that is called after the end.
     """
@@ -62,9 +65,11 @@ def run(arguments, cwd=None, environment=None, while_running=None):
         text = output.read().decode(errors="replace")
         errors.seek(0)
         complaint = errors.read().decode(errors="replace").strip()
-    if process.returncode != 0:
+    if process.returncode != expected:
         last = (complaint or text.strip() or "no message").splitlines()[-1]
-        raise CommandFailed(f"{os.path.basename(arguments[0])} exited with {process.returncode}: {last}")
+        failure = CommandFailed(f"{os.path.basename(arguments[0])} exited with {process.returncode}: {last}")
+        failure.output = text + complaint
+        raise failure
     # Kept together: some programs (zstd -b) print what they measured on stderr.
     return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text + complaint)
 

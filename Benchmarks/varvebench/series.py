@@ -5,7 +5,8 @@ import shutil
 import statistics
 
 from .files import difference, evict, is_log, read_all, sync_directory, tree_size
-from .process import CommandFailed, run
+from .machine import copy_files, direct_read
+from .process import CommandFailed
 from .stored import Stored
 from .turns import Turns
 from .workload import Workload
@@ -108,11 +109,8 @@ class Series(Turns):
 
     def copy(self, workload, names):
         """The limit of every restore: the same files by `cp`, on the disk."""
-        target = os.path.join(self.work, "copied")
-        os.makedirs(target)
-        usage = run(["cp", "--parents", "--reflink=never", *names, target], cwd=workload.home)
-        self.limits["cp_wall"].append(usage.wall + sync_directory(target))
-        shutil.rmtree(target)
+        seconds = copy_files(names, workload.home, os.path.join(self.work, "copied"))
+        self.limits["cp_wall"].append(seconds)
 
     def bring_back(self, row, tool, workload, names):
         target = os.path.join(tool.directory, "restored")
@@ -151,22 +149,10 @@ class Series(Turns):
         if cold is None:
             return
         row.add(media_wall=usage.wall, media_cpu=usage.cpu, media_cold_wall=cold.wall)
-        # One file with the same bytes, so that no process is started for each.
-        packed = os.path.join(self.work, "packed")
-        with open(packed, "wb") as target:
-            for directory, _, names in os.walk(tool.repository):
-                for name in names:
-                    with open(os.path.join(directory, name), "rb") as source:
-                        shutil.copyfileobj(source, target)
-            target.flush()
-            os.fsync(target.fileno())
         try:
-            read = run(["dd", f"if={packed}", "of=/dev/null", "bs=1M", "iflag=direct", "status=none"])
-            self.limits["direct_wall"].append(read.wall)
+            self.limits["direct_wall"].append(direct_read(tool.repository, self.work))
         except CommandFailed as failure:
             self.say(f"  no direct reads: {failure}")
-        finally:
-            os.unlink(packed)
         self.say(f"  media verified in {usage.wall:.2f} s, cold {cold.wall:.2f} s")
 
 

@@ -50,8 +50,9 @@ class Varve(Tool):
     def missing(self):
         return None if executable(self.program) else "not built: swift build -c release --product varve"
 
-    def call(self, *arguments, **options):
-        return run([executable("varve"), arguments[0], "-r", self.repository, *arguments[1:]], **options)
+    def call(self, *arguments, under=(), **options):
+        """`under` is a command that runs it, such as strace."""
+        return run([*under, executable("varve"), *arguments, "-r", self.repository], **options)
 
     def init(self):
         return self.call("init")
