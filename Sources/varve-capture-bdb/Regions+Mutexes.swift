@@ -16,16 +16,45 @@ extension Regions {
     ///
     /// - Returns: how many.
     static func freeMutexes(_ home: String, of process: Int32) -> UInt32 {
-        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
-            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
-        else { return 0 }
         var freed: UInt32 = 0
-        for index in 1...mutexes.count {
-            let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
-            let mutex = place.assumingMemoryBound(to: varve_mutex.self)
+        _ = forEachMutex(home) { mutex in
             if varve_mutex_is_held(mutex, process) != 0, varve_mutex_free(mutex) == 0 { freed += 1 }
         }
         return freed
+    }
+
+    /// Makes the mutexes of a dead thread's lockers as if it had never waited: libdb makes a lock's mutex anew when
+    /// it frees the lock of one that waited (lock.c:1413), and would hang there with the lock table's own mutex.
+    ///
+    /// - Returns: how many there are; nil if one could not be had, or they can't be found (see `freeMutexes`).
+    static func forgetWaits(_ home: String, of process: Int32, _ thread: UInt64) -> Int? {
+        var count = 0
+        var isComplete = true
+        let areFound = forEachMutex(home) { mutex in
+            guard varve_mutex_is_of_locker(mutex, process, thread) != 0 else { return }
+            count += 1
+            // libdb has it for moments when it grants a lock.
+            for attempt in 0..<200 {
+                if attempt > 0 { usleep(5000) }
+                if varve_mutex_forget_waiter(mutex) == 0 { return }
+            }
+            isComplete = false
+        }
+        return areFound && isComplete ? count : nil
+    }
+
+    /// - Returns: false if the mutexes can't be found.
+    private static func forEachMutex(_ home: String, _ body: (UnsafeMutablePointer<varve_mutex>) -> Void)
+        -> Bool
+    {
+        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
+            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
+        else { return false }
+        for index in 1...mutexes.count {
+            let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
+            body(place.assumingMemoryBound(to: varve_mutex.self))
+        }
+        return true
     }
 
     /// The file that the mutexes are in, and where in it libdb's description of them is: from the primary region's

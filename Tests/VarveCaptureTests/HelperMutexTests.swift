@@ -113,12 +113,6 @@ struct HelperMutexTests {
         throw VarveError(.invalid, "no helper could be killed while it held the mutex")
     }
 
-    private func undo(_ writer: Writer, _ limits: HelperLimits = HelperLimits()) throws -> UnwedgeReport {
-        try unwedge(
-            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"),
-            limits: limits)
-    }
-
     private func stuck(_ body: () throws -> Void) throws -> VarveError {
         let start = ContinuousClock.now
         var thrown: VarveError?
@@ -129,37 +123,6 @@ struct HelperMutexTests {
         #expect(error.message.contains("has not come back for 2 s"), "\(error)")
         #expect(error.hint?.contains("db5.3_recover") == true, "\(error)")
         return error
-    }
-
-    /// A backup, recovered and verified.
-    private func expectBackup(_ writer: Writer, _ directory: TemporaryHome) throws {
-        let copy = try ByHand(writer.home, directory["target"])
-        let lock = try EnvironmentLock(home: writer.home)
-        let helper = try BerkeleyDBHelper(
-            copy.environment, lock: lock, executable: try program("varve-capture-bdb"))
-        try helper.join()
-        _ = try helper.preflight()
-        let checkpoint = try helper.begin()
-        #expect(try copy.writePieces(helper).bytes > 0)
-        try copy.copyLogs(from: checkpoint?.checkpointLSN.file ?? 1)
-        try helper.close()
-        let restored = try BerkeleyDBHelper(
-            CaptureEnvironment(home: copy.target), lock: nil, executable: try program("varve-capture-bdb"))
-        try restored.recover()
-        for verdict in try restored.verify(copy.names) { #expect(verdict.code == 0, "\(verdict)") }
-        try restored.close()
-        let check = try Program.workload(["check", "--home", copy.target] + HelperDeathTests.layout).finish()
-        #expect(check.status == .exited(0), "\(check.output)")
-    }
-
-    /// As the hint says. The application hangs and can't even be asked to stop.
-    private func recover(_ writer: Writer) throws {
-        try writer.kill()
-        let recovery = try Program("/usr/bin/db5.3_recover", ["-h", writer.home])
-        let finished = try #require(try recovery.finish(within: 60), "recovery hangs")
-        #expect(finished.status == .exited(0), "\(finished.output)")
-        let check = try Program.workload(["check", "--home", writer.home] + HelperDeathTests.layout).finish()
-        #expect(check.status == .exited(0), "\(check.output)")
     }
 
     private static let quick = HelperLimits(undoing: .seconds(2), working: .seconds(2))
