@@ -94,6 +94,18 @@ static inline int varve_mutex_is_held(struct varve_mutex *mutex, pid_t process) 
         && __atomic_load_n(&mutex->u.rwlock.__data.__cur_writer, __ATOMIC_RELAXED) == process;
 }
 
+// Whether this is an `MPOOLFILE.mtx_write` that glibc has given to somebody who never said so to either: locked for
+// writing, in a writer's phase, its readers gone, without an owner. Of a living thread that is so for the instructions
+// between its wait for readers, or the beginning of its unlock, and the next line.
+static inline int varve_mutex_is_granted(struct varve_mutex *mutex) {
+    enum { PHASE = 1, LOCKED = 2 };  // PTHREAD_RWLOCK_WRPHASE, PTHREAD_RWLOCK_WRLOCKED
+    unsigned readers = __atomic_load_n(&mutex->u.rwlock.__data.__readers, __ATOMIC_RELAXED);
+    return mutex->alloc_id == VARVE_MTX_MPOOLFILE_HANDLE
+        && mutex->flags == (DB_MUTEX_ALLOCATED | DB_MUTEX_SHARED) && mutex->u.rwlock.__data.__shared != 0
+        && (readers & (PHASE | LOCKED)) == (PHASE | LOCKED)
+        && __atomic_load_n(&mutex->u.rwlock.__data.__cur_writer, __ATOMIC_RELAXED) == 0;
+}
+
 // Frees it for its dead owner, as __db_pthread_mutex_unlock does (mut_pthread.c:623): the flag, then the lock.
 // glibc's pthread_rwlock_unlock takes who is not `__cur_writer` for a reader, so the caller becomes the owner
 // first. Nobody else writes these fields while the lock is held for writing; those that wait are woken.

@@ -28,6 +28,7 @@ struct HelperMutexTests {
 
         func setProcess(_ process: Int32) throws { try set(Layout.process, process) }
         func setOwner(_ process: Int32) throws { try set(Layout.owner, process) }
+        func setFlags(_ flags: Int32) throws { try set(Layout.flags, flags) }
 
         private func set(_ place: Int, _ value: Int32) throws {
             try withUnsafeBytes(of: value) {
@@ -147,6 +148,24 @@ struct HelperMutexTests {
         #expect(finished.status == .exited(0), "\(finished.output)")
         try expectUntouched(writer)
         try expectBackup(writer, directory)
+        #expect(try writer.stop().status == .exited(0))
+    }
+
+    /// As glibc gives it to who waited for its readers and was killed: without an owner, and libdb knows nothing of it.
+    @Test func whatItWasGrantedIsFreed() throws {
+        let directory = try TemporaryHome("granted")
+        let writer = try Writer(directory, Self.options)
+        let (process, mutex) = try wedge(writer)
+        try mutex.setFlags(0x21)
+        try mutex.setOwner(0)
+        let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
+        #expect(try checkpoint.finish(within: 5) == nil, "the control: this checkpoint must hang")
+        let report = try undo(writer)
+        #expect(report.helper == process)
+        #expect(report.repair.freedMutexes == 1)
+        let finished = try #require(try checkpoint.finish(within: 15), "it still hangs")
+        #expect(finished.status == .exited(0), "\(finished.output)")
+        try expectUntouched(writer)
         #expect(try writer.stop().status == .exited(0))
     }
 
