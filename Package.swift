@@ -66,7 +66,8 @@ let package = Package(
             path: "Sources/varve",
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "varve-capture-bdb", dependencies: ["VarveFormat", "VarveFiles", "CBerkeleyDB"],
+            name: "varve-capture-bdb",
+            dependencies: ["VarveDatabase", "VarveFormat", "VarveFiles", "CBerkeleyDB"],
             swiftSettings: swiftSettings),
 
         // Test support: a transactional application on a real Berkeley DB.

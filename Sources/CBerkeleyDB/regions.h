@@ -5,6 +5,7 @@
 #include <db.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -61,6 +62,7 @@ struct varve_mutex {
 enum {
     VARVE_REGION_MAGIC = 0x120897,      // DB_REGION_MAGIC
     VARVE_REGION_TYPE_MUTEX = 5,        // region.h:136
+    VARVE_MTX_LOGICAL_LOCK = 9,         // mutex.h:50
     VARVE_MTX_MPOOLFILE_HANDLE = 14,    // mutex.h:55
 };
 
@@ -92,6 +94,18 @@ static inline int varve_mutex_is_held(struct varve_mutex *mutex, pid_t process) 
         && __atomic_load_n(&mutex->u.rwlock.__data.__cur_writer, __ATOMIC_RELAXED) == process;
 }
 
+// Whether this is an `MPOOLFILE.mtx_write` that glibc has given to somebody who never said so to either: locked for
+// writing, in a writer's phase, its readers gone, without an owner. Of a living thread that is so for the instructions
+// between its wait for readers, or the beginning of its unlock, and the next line.
+static inline int varve_mutex_is_granted(struct varve_mutex *mutex) {
+    enum { PHASE = 1, LOCKED = 2 };  // PTHREAD_RWLOCK_WRPHASE, PTHREAD_RWLOCK_WRLOCKED
+    unsigned readers = __atomic_load_n(&mutex->u.rwlock.__data.__readers, __ATOMIC_RELAXED);
+    return mutex->alloc_id == VARVE_MTX_MPOOLFILE_HANDLE
+        && mutex->flags == (DB_MUTEX_ALLOCATED | DB_MUTEX_SHARED) && mutex->u.rwlock.__data.__shared != 0
+        && (readers & (PHASE | LOCKED)) == (PHASE | LOCKED)
+        && __atomic_load_n(&mutex->u.rwlock.__data.__cur_writer, __ATOMIC_RELAXED) == 0;
+}
+
 // Frees it for its dead owner, as __db_pthread_mutex_unlock does (mut_pthread.c:623): the flag, then the lock.
 // glibc's pthread_rwlock_unlock takes who is not `__cur_writer` for a reader, so the caller becomes the owner
 // first. Nobody else writes these fields while the lock is held for writing; those that wait are woken.
@@ -100,4 +114,30 @@ static inline int varve_mutex_free(struct varve_mutex *mutex) {
     __atomic_store_n(&mutex->u.rwlock.__data.__cur_writer, (int)syscall(SYS_gettid), __ATOMIC_RELAXED);
     mutex->flags &= ~(u_int32_t)DB_MUTEX_LOCKED;
     return pthread_rwlock_unlock(&mutex->u.rwlock);
+}
+
+// Whether this is the mutex of a locker (lock_id.c:310) that the thread made: it locks it at once, and whenever it
+// comes out of a wait.
+static inline int varve_mutex_is_of_locker(struct varve_mutex *mutex, pid_t process, uint64_t thread) {
+    return mutex->alloc_id == VARVE_MTX_LOGICAL_LOCK
+        && (mutex->flags & ~(u_int32_t)DB_MUTEX_LOCKED)
+               == (DB_MUTEX_ALLOCATED | DB_MUTEX_LOGICAL_LOCK | DB_MUTEX_SELF_BLOCK)
+        && mutex->pid == process && (uint64_t)mutex->tid == thread;
+}
+
+// Forgets the locker's dead owner where it waited (mut_pthread.c:321): glibc counts it in the condition and in the
+// mutex, for which pthread_cond_destroy waits for ever and pthread_mutex_destroy returns EBUSY. Under the mutex,
+// which libdb has when it signals (:667); nobody but the owner waits for this condition.
+// Returns pthread's code; EBUSY if the mutex can't be had.
+static inline int varve_mutex_forget_waiter(struct varve_mutex *mutex) {
+    pthread_condattr_t attributes;
+    int result = pthread_mutex_trylock(&mutex->u.m.mutex);
+    if (result != 0) return result;
+    // Only ourselves.
+    mutex->u.m.mutex.__data.__nusers = 1;
+    result = pthread_condattr_init(&attributes);
+    if (result == 0) result = pthread_condattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (result == 0) result = pthread_cond_init(&mutex->u.m.cond, &attributes);
+    int unlocked = pthread_mutex_unlock(&mutex->u.m.mutex);
+    return result != 0 ? result : unlocked;
 }

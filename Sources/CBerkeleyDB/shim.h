@@ -39,6 +39,18 @@ static inline int varve_env_log_file(DB_ENV *env, const DB_LSN *lsn, char *name,
     return env->log_file(env, lsn, name, size);
 }
 
+// Every locker and its locks, in lines for the message callback.
+static inline int varve_env_print_lockers(DB_ENV *env) {
+    return env->lock_stat_print(env, DB_STAT_LOCK_LOCKERS);
+}
+// Gives up the locks of a locker, whosever it is: those for reading, or `all`.
+static inline int varve_env_put_locks(DB_ENV *env, u_int32_t locker, int all) {
+    DB_LOCKREQ request = {0};
+    request.op = all ? DB_LOCK_PUT_ALL : DB_LOCK_PUT_READ;
+    return env->lock_vec(env, locker, 0, &request, 1, NULL);
+}
+static inline int varve_env_free_locker(DB_ENV *env, u_int32_t locker) { return env->lock_id_free(env, locker); }
+
 // The statistics that a capture needs, without the allocation.
 struct varve_log_status {
     u_int32_t file_size, current_file, current_offset, disk_file, disk_offset;

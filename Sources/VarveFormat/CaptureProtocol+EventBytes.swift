@@ -152,6 +152,8 @@ extension ByteWriter {
         flag(repair.journal)
         flag(repair.regionsReplaced)
         integer(repair.freedMutexes)
+        integer(repair.freedLocks)
+        integer(repair.remainingLocks)
         optional(repair.clearedFile) { $0.text($1) }
         flag(repair.loweredCounter)
         flag(repair.restoredAutoRemove)
@@ -183,6 +185,8 @@ extension ByteReader {
         repair.journal = try flag()
         repair.regionsReplaced = try flag()
         repair.freedMutexes = try integer()
+        repair.freedLocks = try integer()
+        repair.remainingLocks = try integer()
         repair.clearedFile = try optional { try $0.text() }
         repair.loweredCounter = try flag()
         repair.restoredAutoRemove = try flag()

@@ -83,6 +83,10 @@ public struct CaptureRepair: Hashable, Sendable {
     public var regionsReplaced = false
     /// Mutexes of libdb that the dead helper held and that were freed.
     public var freedMutexes: UInt32 = 0
+    /// Locks of the dead helper, held or waited for, that were freed.
+    public var freedLocks: UInt32 = 0
+    /// Locks of it that were left alone.
+    public var remainingLocks: UInt32 = 0
     /// The database whose page writers were let go.
     public var clearedFile: String?
     public var loweredCounter = false

@@ -28,6 +28,9 @@ public struct CaptureJournal: Hashable, Sendable {
     /// The helper's process and its start time in clock ticks since boot (`/proc/PID/stat` field 22).
     public var process: Int32
     public var processStart: UInt64
+    /// Its only thread's `pthread_self`, as libdb has it beside the process in what the thread holds. Nil from before
+    /// it was noted.
+    public var thread: UInt64?
     public var region: Region
     public var counter: Counter
     /// Automatic log removal was on and has to be switched on again.
@@ -37,9 +40,10 @@ public struct CaptureJournal: Hashable, Sendable {
 
     public static let sizeLimit = 16 << 10
 
-    public init(process: Int32, processStart: UInt64, region: Region) {
+    public init(process: Int32, processStart: UInt64, thread: UInt64?, region: Region) {
         self.process = process
         self.processStart = processStart
+        self.thread = thread
         self.region = region
         self.counter = .untouched
         self.restoreAutoRemove = false
@@ -47,8 +51,9 @@ public struct CaptureJournal: Hashable, Sendable {
     }
 
     public var encoded: [UInt8] {
-        var text = "varve-journal 1\nprocess \(process) \(processStart)\n"
-        text += "region \(region.device) \(region.inode) \(region.envid) \(region.created)\n"
+        var text = "varve-journal 1\nprocess \(process) \(processStart)"
+        if let thread { text += " \(thread)" }
+        text += "\nregion \(region.device) \(region.inode) \(region.envid) \(region.created)\n"
         func value(_ from: UInt32?) -> String { from.map(String.init) ?? "unknown" }
         switch counter {
         case .untouched: text += "counter untouched\n"
@@ -75,14 +80,16 @@ public struct CaptureJournal: Hashable, Sendable {
         var lines = text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
             .makeIterator()
         guard lines.next() == ["varve-journal", "1"] else { throw damaged("is of another version") }
-        guard let first = lines.next(), first.count == 3, first[0] == "process",
+        guard let first = lines.next(), [3, 4].contains(first.count), first[0] == "process",
             let process = Int32(first[1]), process > 0, let start = UInt64(first[2]),
+            first.count == 3 || UInt64(first[3]) != nil,
             let second = lines.next(), second.count == 5, second[0] == "region",
             let device = UInt64(second[1]), let inode = UInt64(second[2]), let envid = UInt32(second[3]),
             let created = Int64(second[4])
         else { throw damaged("has no process or region") }
         let region = Region(device: device, inode: inode, envid: envid, created: created)
-        self.init(process: process, processStart: start, region: region)
+        let thread = first.count == 4 ? UInt64(first[3]) : nil
+        self.init(process: process, processStart: start, thread: thread, region: region)
         guard let third = lines.next(), let counter = Self.counter(third) else {
             throw damaged("has no counter")
         }

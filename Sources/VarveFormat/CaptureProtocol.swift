@@ -4,7 +4,7 @@
 /// sides are built together, so there is one version and no negotiation; both read as if the other were hostile.
 public enum CaptureProtocol {
     /// Goes up with every change; the client refuses a helper that says another one.
-    public static let version: UInt16 = 3
+    public static let version: UInt16 = 4
     /// Longer frames are refused before anything is allocated for them.
     public static let frameLimit = 1 << 20
     /// What libdb hands to one write callback at most (`MEGABYTE`, mp_backup.c:147).

@@ -11,7 +11,9 @@ struct JournalFile {
 
     init(home: String, region: CaptureJournal.Region) {
         path = Path.join(home, ".varve/journal")
-        content = CaptureJournal(process: getpid(), processStart: ProcessTable.ownStartTime, region: region)
+        content = CaptureJournal(
+            process: getpid(), processStart: ProcessTable.ownStartTime, thread: UInt64(pthread_self()),
+            region: region)
     }
 
     /// Durable when it returns; throws before anything was changed.
@@ -45,6 +47,7 @@ struct JournalFile {
         var ours = earlier
         ours.process = content.process
         ours.processStart = content.processStart
+        ours.thread = content.thread
         try Publication.replace(path, with: ours.encoded)
     }
 

@@ -8,11 +8,14 @@ enum LibraryWords {
     nonisolated(unsafe) static var channel: Channel?
     /// While a pass is ended on purpose, libdb's "Backup Failed" is no news.
     nonisolated(unsafe) static var isQuiet = false
+    /// What libdb prints because it was asked to goes here and nowhere else.
+    nonisolated(unsafe) static var listener: ((String) -> Void)?
     private static let limit = 64
 
     static func add(_ text: UnsafePointer<CChar>?) {
         guard let text, !isQuiet else { return }
         let line = String(cString: text)
+        if let listener { return listener(line) }
         if lines.count < limit { lines.append(line) }
         channel?.send(.message(String(line.prefix(2000))))
     }

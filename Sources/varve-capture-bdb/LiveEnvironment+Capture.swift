@@ -21,8 +21,7 @@ import VarveFormat
 //   close clears both. That is `clear`.
 // - After a SIGKILL during the wait for writers `mtx_write` stays taken as well: whoever needs it waits for ever,
 //   `clear` too (:86), so `Regions.freeMutexes` frees it first. In the callbacks we hold no mutex of libdb.
-// - After a SIGKILL before the first page, while the file is opened (`__db_open`), the read lock on its
-//   first page may stay, waited for (bt_open.c:324) or held. Nobody takes it away.
+// - After a SIGKILL the locks stay that opening the file takes, held or waited for: `freeLocks` takes them away.
 
 extension LiveEnvironment {
     /// One pass over a database file and, for a queue, its extents.

@@ -8,24 +8,67 @@ import VarveFormat
 // MUTEX_LOCK (mp_backup.c:86), for ever. What it guards are `backup_in_progress`, `pid`, `tid`, `low_pgno` and
 // `high_pgno`, and `LiveEnvironment.clear` puts all of them right, wherever their owner died. So it can be freed.
 extension Regions {
-    /// Frees each `mtx_write` that the process, which must be dead, holds.
+    /// Frees each `mtx_write` that the process, which must be dead, holds, or was granted after its death.
     ///
     /// Only of 5.3 in 64 bits, where the regions are files and everything on the way to a mutex is as in 5.3.28
-    /// (`regions.h`); and only what libdb and glibc both say is that process's. Not what it died for on its way into
-    /// or out of the lock, a few instructions: that looks like somebody else's, and is left alone.
+    /// (`regions.h`); and only what libdb and glibc both say is that process's; or what glibc says is nobody's for a
+    /// second, and was last had by that process or by one that is gone: who waits for the last reader and is killed
+    /// gets the lock from that reader all the same. Nobody but backups takes it for writing. Not what the process died
+    /// for in the few instructions around either: that looks like somebody else's, and is left alone.
     ///
     /// - Returns: how many.
     static func freeMutexes(_ home: String, of process: Int32) -> UInt32 {
-        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
-            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
-        else { return 0 }
         var freed: UInt32 = 0
-        for index in 1...mutexes.count {
-            let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
-            let mutex = place.assumingMemoryBound(to: varve_mutex.self)
-            if varve_mutex_is_held(mutex, process) != 0, varve_mutex_free(mutex) == 0 { freed += 1 }
+        _ = forEachMutex(home) { mutex in
+            guard varve_mutex_is_held(mutex, process) != 0 || wasGranted(mutex, process) else { return }
+            if varve_mutex_free(mutex) == 0 { freed += 1 }
         }
         return freed
+    }
+
+    private static func wasGranted(_ mutex: UnsafeMutablePointer<varve_mutex>, _ process: Int32) -> Bool {
+        for _ in 0..<100 {
+            let last = mutex.pointee.pid
+            guard varve_mutex_is_granted(mutex) != 0,
+                last == process || ProcessTable.startTime(of: last) == nil
+            else { return false }
+            usleep(10_000)
+        }
+        return true
+    }
+
+    /// Makes the mutexes of a dead thread's lockers as if it had never waited: libdb makes a lock's mutex anew when
+    /// it frees the lock of one that waited (lock.c:1413), and would hang there with the lock table's own mutex.
+    ///
+    /// - Returns: how many there are; nil if one could not be had, or they can't be found (see `freeMutexes`).
+    static func forgetWaits(_ home: String, of process: Int32, _ thread: UInt64) -> Int? {
+        var count = 0
+        var isComplete = true
+        let areFound = forEachMutex(home) { mutex in
+            guard varve_mutex_is_of_locker(mutex, process, thread) != 0 else { return }
+            count += 1
+            // libdb has it for moments when it grants a lock.
+            for attempt in 0..<200 {
+                if attempt > 0 { usleep(5000) }
+                if varve_mutex_forget_waiter(mutex) == 0 { return }
+            }
+            isComplete = false
+        }
+        return areFound && isComplete ? count : nil
+    }
+
+    /// - Returns: false if the mutexes can't be found.
+    private static func forEachMutex(_ home: String, _ body: (UnsafeMutablePointer<varve_mutex>) -> Void)
+        -> Bool
+    {
+        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
+            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
+        else { return false }
+        for index in 1...mutexes.count {
+            let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
+            body(place.assumingMemoryBound(to: varve_mutex.self))
+        }
+        return true
     }
 
     /// The file that the mutexes are in, and where in it libdb's description of them is: from the primary region's

@@ -28,6 +28,7 @@ struct HelperMutexTests {
 
         func setProcess(_ process: Int32) throws { try set(Layout.process, process) }
         func setOwner(_ process: Int32) throws { try set(Layout.owner, process) }
+        func setFlags(_ flags: Int32) throws { try set(Layout.flags, flags) }
 
         private func set(_ place: Int, _ value: Int32) throws {
             try withUnsafeBytes(of: value) {
@@ -113,12 +114,6 @@ struct HelperMutexTests {
         throw VarveError(.invalid, "no helper could be killed while it held the mutex")
     }
 
-    private func undo(_ writer: Writer, _ limits: HelperLimits = HelperLimits()) throws -> UnwedgeReport {
-        try unwedge(
-            CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"),
-            limits: limits)
-    }
-
     private func stuck(_ body: () throws -> Void) throws -> VarveError {
         let start = ContinuousClock.now
         var thrown: VarveError?
@@ -129,37 +124,6 @@ struct HelperMutexTests {
         #expect(error.message.contains("has not come back for 2 s"), "\(error)")
         #expect(error.hint?.contains("db5.3_recover") == true, "\(error)")
         return error
-    }
-
-    /// A backup, recovered and verified.
-    private func expectBackup(_ writer: Writer, _ directory: TemporaryHome) throws {
-        let copy = try ByHand(writer.home, directory["target"])
-        let lock = try EnvironmentLock(home: writer.home)
-        let helper = try BerkeleyDBHelper(
-            copy.environment, lock: lock, executable: try program("varve-capture-bdb"))
-        try helper.join()
-        _ = try helper.preflight()
-        let checkpoint = try helper.begin()
-        #expect(try copy.writePieces(helper).bytes > 0)
-        try copy.copyLogs(from: checkpoint?.checkpointLSN.file ?? 1)
-        try helper.close()
-        let restored = try BerkeleyDBHelper(
-            CaptureEnvironment(home: copy.target), lock: nil, executable: try program("varve-capture-bdb"))
-        try restored.recover()
-        for verdict in try restored.verify(copy.names) { #expect(verdict.code == 0, "\(verdict)") }
-        try restored.close()
-        let check = try Program.workload(["check", "--home", copy.target] + HelperDeathTests.layout).finish()
-        #expect(check.status == .exited(0), "\(check.output)")
-    }
-
-    /// As the hint says. The application hangs and can't even be asked to stop.
-    private func recover(_ writer: Writer) throws {
-        try writer.kill()
-        let recovery = try Program("/usr/bin/db5.3_recover", ["-h", writer.home])
-        let finished = try #require(try recovery.finish(within: 60), "recovery hangs")
-        #expect(finished.status == .exited(0), "\(finished.output)")
-        let check = try Program.workload(["check", "--home", writer.home] + HelperDeathTests.layout).finish()
-        #expect(check.status == .exited(0), "\(check.output)")
     }
 
     private static let quick = HelperLimits(undoing: .seconds(2), working: .seconds(2))
@@ -184,6 +148,24 @@ struct HelperMutexTests {
         #expect(finished.status == .exited(0), "\(finished.output)")
         try expectUntouched(writer)
         try expectBackup(writer, directory)
+        #expect(try writer.stop().status == .exited(0))
+    }
+
+    /// As glibc gives it to who waited for its readers and was killed: without an owner, and libdb knows nothing of it.
+    @Test func whatItWasGrantedIsFreed() throws {
+        let directory = try TemporaryHome("granted")
+        let writer = try Writer(directory, Self.options)
+        let (process, mutex) = try wedge(writer)
+        try mutex.setFlags(0x21)
+        try mutex.setOwner(0)
+        let checkpoint = try Program.workload(["checkpoint", "--home", writer.home])
+        #expect(try checkpoint.finish(within: 5) == nil, "the control: this checkpoint must hang")
+        let report = try undo(writer)
+        #expect(report.helper == process)
+        #expect(report.repair.freedMutexes == 1)
+        let finished = try #require(try checkpoint.finish(within: 15), "it still hangs")
+        #expect(finished.status == .exited(0), "\(finished.output)")
+        try expectUntouched(writer)
         #expect(try writer.stop().status == .exited(0))
     }
 

@@ -18,6 +18,8 @@ struct HelperProtocolTests {
         var repair = CaptureRepair()
         repair.journal = true
         repair.freedMutexes = 2
+        repair.freedLocks = 4
+        repair.remainingLocks = 5
         repair.clearedFile = "x"
         repair.loweredCounter = true
         repair.remainingHotBackups = 3
@@ -101,7 +103,7 @@ struct HelperProtocolTests {
 
     @Test func theJournalSurvivesAndIsExact() throws {
         let region = CaptureJournal.Region(device: 1, inode: 2, envid: 3, created: -4)
-        var journal = CaptureJournal(process: 12, processStart: 34, region: region)
+        var journal = CaptureJournal(process: 12, processStart: 34, thread: nil, region: region)
         let counters: [CaptureJournal.Counter] = [
             .untouched, .raising(from: nil), .raising(from: 0), .raised, .lowering(from: 3),
         ]
@@ -110,6 +112,7 @@ struct HelperProtocolTests {
                 journal.counter = counter
                 journal.file = file
                 journal.restoreAutoRemove.toggle()
+                journal.thread = journal.restoreAutoRemove ? 1 << 47 : nil
                 let bytes = journal.encoded
                 #expect(try bytes.withUnsafeBytes { try CaptureJournal($0) } == journal)
                 for count in 0..<bytes.count {

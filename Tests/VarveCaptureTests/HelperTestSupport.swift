@@ -173,6 +173,42 @@ func expectUntouched(_ writer: Writer) throws {
     }
 }
 
+func undo(_ writer: Writer, _ limits: HelperLimits = HelperLimits()) throws -> UnwedgeReport {
+    try unwedge(
+        CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"), limits: limits)
+}
+
+/// A backup, recovered and verified.
+func expectBackup(_ writer: Writer, _ directory: TemporaryHome) throws {
+    let copy = try ByHand(writer.home, directory["target"])
+    let lock = try EnvironmentLock(home: writer.home)
+    let helper = try BerkeleyDBHelper(
+        copy.environment, lock: lock, executable: try program("varve-capture-bdb"))
+    try helper.join()
+    _ = try helper.preflight()
+    let checkpoint = try helper.begin()
+    #expect(try copy.writePieces(helper).bytes > 0)
+    try copy.copyLogs(from: checkpoint?.checkpointLSN.file ?? 1)
+    try helper.close()
+    let restored = try BerkeleyDBHelper(
+        CaptureEnvironment(home: copy.target), lock: nil, executable: try program("varve-capture-bdb"))
+    try restored.recover()
+    for verdict in try restored.verify(copy.names) { #expect(verdict.code == 0, "\(verdict)") }
+    try restored.close()
+    let check = try Program.workload(["check", "--home", copy.target] + HelperDeathTests.layout).finish()
+    #expect(check.status == .exited(0), "\(check.output)")
+}
+
+/// As the hint of a stuck helper says. The application hangs and can't even be asked to stop.
+func recover(_ writer: Writer) throws {
+    try writer.kill()
+    let recovery = try Program("/usr/bin/db5.3_recover", ["-h", writer.home])
+    let finished = try #require(try recovery.finish(within: 60), "recovery hangs")
+    #expect(finished.status == .exited(0), "\(finished.output)")
+    let check = try Program.workload(["check", "--home", writer.home] + HelperDeathTests.layout).finish()
+    #expect(check.status == .exited(0), "\(check.output)")
+}
+
 /// A backup put together from the helper's client by hand: databases, then logs.
 struct ByHand {
     var environment: CaptureEnvironment

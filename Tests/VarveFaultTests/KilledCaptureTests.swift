@@ -14,6 +14,7 @@ final class LiveEnvironment {
     let command: VarveCommand
     var home: String { workload.home }
     let flagsBefore: String
+    private var random = SeededGenerator(for: "moments of death")
 
     init(_ options: [String] = LiveEnvironment.options, layout: [String] = []) throws {
         directory = try TemporaryDirectory()
@@ -50,34 +51,23 @@ final class LiveEnvironment {
         #expect(try workload.longestCheckpoint(since: now) < 3, comment)
     }
 
-    /// A backup whose helper is in the middle of a file: it has read its first megabytes, and is anywhere on its way
-    /// through the others, libdb's waits for page writers included. varve is stopped, so that no slot comes free.
-    ///
-    /// Before that, while it opens the file, it may wait for the application's lock on the first page. Killed there,
-    /// it gets that lock later and keeps it; only recovery takes it away.
+    /// A backup whose helper is at work on a file, wherever: it opens it, and may wait for the application's lock on its
+    /// first page; or it reads it, libdb's waits for page writers included. varve is stopped, so that no slot comes free.
     func interruptedBackup() throws -> (varve: RunningProcess, helper: pid_t) {
         for _ in 0..<20 {
             let varve = try command.start(["backup", "--bdb", home])
             let journal = Path.join(home, ".varve/journal")
             try waitUntil("a file under way", seconds: 20, every: 200) {
                 guard varve.isRunning else { return true }
-                guard (try? Text.read(journal))?.contains("\nfile ") == true,
-                    let helper = Self.child(of: varve.process)
-                else { return false }
-                return Self.bytesRead(by: helper) > 2 << 20
+                return (try? Text.read(journal))?.contains("\nfile ") == true
             }
+            usleep(.random(in: 0...20_000, using: &random))
             varve.send(SIGSTOP)
             if let helper = Self.child(of: varve.process), varve.isRunning { return (varve, helper) }
             varve.send(SIGCONT)
             try varve.wait(seconds: 60)
         }
         throw ProcessFailure("no backup could be caught in the middle of a file")
-    }
-
-    /// `rchar` of `/proc/PID/io`, its first line.
-    private static func bytesRead(by process: pid_t) -> Int {
-        let line = (try? Text.read("/proc/\(process)/io"))?.split(separator: "\n").first
-        return line?.split(separator: " ").last.flatMap { Int($0) } ?? 0
     }
 
     static func child(of process: pid_t) -> pid_t? {

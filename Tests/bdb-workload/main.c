@@ -41,13 +41,15 @@ int main(int argc, char **argv) {
         {"checkpoint", command_checkpoint},
         {"flags", command_flags},
         {"history", command_history},
+        {"hold", command_hold},
     };
     struct options options;
     options_parse(&options, argc, argv);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, options.command) == 0) return commands[i].run(&options);
     fprintf(stderr,
-            "bdb-workload: no command \"%s\"; one of run, check, generate, day, reload, checkpoint, flags, history\n",
+            "bdb-workload: no command \"%s\"; one of run, check, generate, day, reload, checkpoint, flags, history, "
+            "hold\n",
             options.command);
     return EXIT_USAGE;
 }

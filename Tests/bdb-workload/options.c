@@ -62,6 +62,7 @@ static const struct option known[] = {
     OPTION("append", FLAG, append),
     OPTION("compact", FLAG, compact),
     OPTION("count", FLAG, count),
+    OPTION("database", TEXT, database),
 };
 
 static void usage(const char *what, const char *detail) {

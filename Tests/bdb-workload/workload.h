@@ -26,7 +26,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64 };
 
 struct options {
     const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready,
-        *checkpoint_log;
+        *checkpoint_log, *database;
     uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate,
         aborts, seed, steps;
     double seconds, update, insert, delete_share;
@@ -190,5 +190,6 @@ int command_reload(const struct options *options);
 int command_checkpoint(const struct options *options);
 int command_flags(const struct options *options);
 int command_history(const struct options *options);
+int command_hold(const struct options *options);
 // `check` for the database of `generate`.
 int check_generated(const struct options *options);

@@ -325,6 +325,12 @@ extension CaptureRepair {
         if !journal { return "nothing to undo" }
         if regionsReplaced { return "the regions were made anew since, nothing to undo" }
         if freedMutexes > 0 { parts.append("a mutex freed that it held") }
+        if freedLocks > 0 { parts.append(freedLocks == 1 ? "a lock freed" : "\(freedLocks) locks freed") }
+        if remainingLocks > 0 {
+            parts.append(
+                "\(remainingLocks) of its locks left alone: if the application hangs, stop it and run recovery"
+            )
+        }
         if let clearedFile { parts.append("page writers of \(clearedFile) let go") }
         if loweredCounter { parts.append("hot-backup counter lowered") }
         if restoredAutoRemove { parts.append("automatic log removal on again") }
