@@ -82,7 +82,7 @@ public final class CopySynchronizer: Sendable {
         let plan = try plan(target)
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
         let done = Progress(total: plan.bytes)
-        try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
+        try copy(inOrderOfAge(plan.packs, sources(but: repository)), to: target, done, &report)
         if !plan.packs.isEmpty {
             let index = try repository.openIndex(isWriter: true)
             try index.confirmUnlisted()
@@ -98,6 +98,18 @@ public final class CopySynchronizer: Sendable {
         report.isComplete = report.objects == plan.packs.count + plan.manifests.count
         try sign(target, repository, report)
         return report
+    }
+
+    /// Oldest first: a delta's base was written before it. So what an interrupted run leaves is a beginning, in which
+    /// `verify --content` hardly finds deltas without their base.
+    private func inOrderOfAge(_ packs: [String], _ sources: [Repository]) -> [ObjectName] {
+        let objects = packs.map { ObjectName(.pack, $0) }
+        let ages = objects.map { object in
+            sources.lazy.compactMap { try? FileStatus.of($0.storage.path(of: object))?.modified }.first
+        }
+        return zip(ages, objects).sorted {
+            ($0.0 ?? Timestamp(seconds: 0), $0.1.name) < ($1.0 ?? Timestamp(seconds: 0), $1.1.name)
+        }.map(\.1)
     }
 
     /// The receipt, and what everybody else says.
