@@ -12,6 +12,9 @@ static inline int varve_env_add_data_dir(DB_ENV *env, const char *directory) {
 static inline int varve_env_set_lg_dir(DB_ENV *env, const char *directory) {
     return env->set_lg_dir(env, directory);
 }
+static inline int varve_env_set_tmp_dir(DB_ENV *env, const char *directory) {
+    return env->set_tmp_dir(env, directory);
+}
 static inline int varve_env_open(DB_ENV *env, const char *home, u_int32_t flags) {
     return env->open(env, home, flags, 0);
 }

@@ -5,6 +5,9 @@ import VarveStorage
 
 /// The same work for many objects, several at once: one is hashed while the disk makes another durable.
 enum ObjectWorkers {
+    /// More than processors: most of the time they wait for `fsync`, and a journal commits for all of them at once.
+    private static let threads = 6
+
     private final class Counter: Sendable {
         private let value = Atomic<Int>(0)
         func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
@@ -17,7 +20,7 @@ enum ObjectWorkers {
     ) throws {
         let failure = Monitor<(any Error)?>(nil)
         let counter = Counter()
-        let threads = (0..<max(2, Host.workers)).map { _ in
+        let threads = (0..<threads).map { _ in
             WorkerThread {
                 while !isCancelled(), failure.change({ $0 == nil }) {
                     let number = counter.next()

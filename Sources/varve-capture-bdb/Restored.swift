@@ -7,10 +7,25 @@ import VarveFormat
 enum Restored {
     nonisolated(unsafe) private static var lastPercent: UInt8?
 
+    /// Pages that outgrow the cache go to files without a name in the restored home: there is room, and in a drill nothing
+    /// else can be written. libdb itself would take `/var/tmp` (os_tmpdir.c).
+    private static func makeHandle(_ environment: CaptureEnvironment, _ password: String?) throws -> Handle {
+        let handle = try Library.makeHandle(environment, password: password)
+        do {
+            try Library.check(
+                varve_env_set_tmp_dir(handle, environment.home), "set the directory of temporary files",
+                environment.home)
+        } catch {
+            _ = varve_env_close(handle)
+            throw error
+        }
+        return handle
+    }
+
     /// Catastrophic recovery as `db_recover -c` does it (util/db_recover.c:143-148): in private regions, so that
     /// none are left for an application to join with sizes that are not its own; existing ones are removed.
     static func recover(_ environment: CaptureEnvironment, password: String?) throws {
-        let handle = try Library.makeHandle(environment, password: password)
+        let handle = try makeHandle(environment, password)
         lastPercent = nil
         _ = varve_env_set_feedback(handle) { _, operation, percent in
             guard operation == DB_RECOVER else { return }
@@ -45,7 +60,7 @@ enum Restored {
     static func verify(
         _ environment: CaptureEnvironment, files: [String], password: String?, channel: Channel
     ) throws {
-        let handle = try Library.makeHandle(environment, password: password)
+        let handle = try makeHandle(environment, password)
         defer { _ = varve_env_close(handle) }
         // As much as db_verify takes at first: small caches only make it slow.
         try Library.check(varve_env_set_cache(handle, 16 << 20), "set the cache size", environment.home)
