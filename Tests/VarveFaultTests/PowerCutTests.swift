@@ -7,13 +7,29 @@ extension FaultTests {
     /// The disk loses its power at any moment, and what its cache had not written: what was acknowledged is there.
     @Suite(.serialized, .enabled(if: !Tool.needsRoot("mounting")))
     struct PowerCutTests {
-        private struct Outcome {
+        private struct Outcome: CustomStringConvertible {
             var images = 0
             /// Images that lack something acknowledged.
             var lost = 0
-            /// Of these and others, images on which something is not as it must be.
+            /// Images on which something that is there is not as it must be.
             var wrong = 0
+
+            var description: String {
+                "\(images) power cuts; acknowledged things gone after \(lost), things wrong after \(wrong)"
+            }
+
+            mutating func count(_ found: (lost: [String], wrong: [String])) {
+                images += 1
+                if !found.lost.isEmpty { lost += 1 }
+                if !found.wrong.isEmpty { wrong += 1 }
+            }
         }
+
+        /// From each of so many recordings: the whole is 2,000 in `make soak`.
+        private static let recordings = Executable.isSoak ? 4 : 1
+        private static let images =
+            Executable.variables["VARVE_POWER_CUTS"].flatMap(Int.init)
+            ?? (Executable.isSoak ? 500 : 20)
 
         /// What the commands leave out: see `Tests/PowerCut/no-fsync.c`.
         private enum Omission: String { case directories, all }
@@ -21,10 +37,9 @@ extension FaultTests {
         @Test(.timeLimit(.minutes(240)), arguments: RecordedDisk.Kind.allCases)
         func nothingAcknowledgedIsLost(_ kind: RecordedDisk.Kind) throws {
             if try RecordedDisk.isMissing(kind) { return }
-            let (recordings, images) = Executable.isSoak ? (4, 500) : (1, 20)
             var random = SeededGenerator(for: "power cuts on \(kind)")
             var outcome = Outcome()
-            for _ in 0..<recordings {
+            for _ in 0..<Self.recordings {
                 let disk = try RecordedDisk(kind)
                 let workload = try PowerCutWorkload(disk)
                 let log = try workload.record([:])
@@ -33,14 +48,11 @@ extension FaultTests {
                 #expect(log.flushes > 100)
                 let crashes = try CrashImages(disk, log, random)
                 try crashes.requireWhole()
-                for (number, cut) in cuts(log, count: images, &random).enumerated() {
+                for (number, cut) in cuts(log, count: Self.images, &random).enumerated() {
                     let done = try crashes.make(before: cut)
-                    let mayRerun = number % 5 == 0
-                    let (lost, wrong) = try look(workload, log, cut, mayRerun: mayRerun)
-                    #expect(lost.isEmpty && wrong.isEmpty, "\(kind), \(done): \(lost) \(wrong)")
-                    outcome.images += 1
-                    if !lost.isEmpty { outcome.lost += 1 }
-                    if !wrong.isEmpty { outcome.wrong += 1 }
+                    let found = try look(workload, log, cut, mayRerun: number % 5 == 0)
+                    #expect(found.lost.isEmpty && found.wrong.isEmpty, "\(kind), \(done): \(found)")
+                    outcome.count(found)
                 }
             }
             print("\(kind): \(outcome)")
@@ -63,23 +75,23 @@ extension FaultTests {
                 ])
                 let crashes = try CrashImages(disk, log, random)
                 var outcome = Outcome()
-                for cut in cuts(log, count: Executable.isSoak ? 300 : 12, &random) {
+                for cut in cuts(log, count: max(log.marks.count, Self.images / 2), &random) {
                     _ = try crashes.make(before: cut)
-                    let (lost, wrong) = try look(workload, log, cut, mayRerun: false)
-                    outcome.images += 1
-                    if !lost.isEmpty { outcome.lost += 1 }
-                    if !wrong.isEmpty { outcome.wrong += 1 }
+                    outcome.count(try look(workload, log, cut, mayRerun: false))
                 }
                 print("\(kind) without fsync of \(omission): \(outcome)")
                 #expect(outcome.lost > 0, "\(kind), \(omission): nothing was lost")
             }
         }
 
-        /// Moments in ascending order: first of all those right after something was acknowledged, then any.
+        /// Moments in ascending order: each right after something was acknowledged, the others right after a write.
         private func cuts(_ log: DiskLog, count: Int, _ random: inout SeededGenerator) -> [Int] {
-            let acknowledged = log.marks.map { $0 + 1 }.shuffled(using: &random).prefix(count / 2)
+            let acknowledged = log.marks.prefix(count).map { $0 + 1 }
+            let writes = log.entries.indices.filter {
+                if case .write = log.entries[$0] { true } else { false }
+            }
             let others = (0..<count - acknowledged.count).map { _ in
-                Int.random(in: 1...log.entries.count, using: &random)
+                writes[Int.random(in: writes.indices, using: &random)] + 1
             }
             return (acknowledged + others).sorted()
         }
@@ -88,30 +100,36 @@ extension FaultTests {
         private func look(
             _ workload: PowerCutWorkload, _ log: DiskLog, _ cut: Int, mayRerun: Bool
         ) throws -> (lost: [String], wrong: [String]) {
-            let disk = workload.disk
-            if let failure = try disk.mount(disk["image"]) { return ([], [failure]) }
-            defer { try? disk.unmount() }
+            if let failure = try workload.disk.mount(workload.disk["image"]) { return ([], [failure]) }
             let done = log.marks(before: cut)
-            let acknowledged = workload.acknowledged[done]
-            do {
-                var check = try PowerCutCheck(workload, acknowledged)
-                guard mayRerun, check.lost.isEmpty, check.wrong.isEmpty else {
-                    return (check.lost, check.wrong)
-                }
-                for (name, holding) in acknowledged.holdings {
-                    guard let newest = holding.newest, acknowledged.mayBeDamaged == nil else { continue }
-                    check.wrong += [try workload.restoreFailure(name, newest)].compactMap { $0 }
-                }
-                if done < workload.steps.count {
-                    check.wrong += [try workload.rerunFailure(workload.steps[done])].compactMap { $0 }
-                    let again = try PowerCutCheck(workload, acknowledged)
-                    check.lost += again.lost
-                    check.wrong += again.wrong
-                }
-                return (check.lost, check.wrong)
-            } catch {
-                return ([], ["\(error)"])
+            let step = done < workload.steps.count ? workload.steps[done] : nil
+            let found = Result { try check(workload, workload.acknowledged[done], step, mayRerun: mayRerun) }
+            try workload.disk.unmount()
+            switch found {
+            case .success(let check): return (check.lost, check.wrong)
+            case .failure(let error): return ([], ["\(error)"])
             }
+        }
+
+        /// - Parameter step: what was cut off; nil after the last.
+        private func check(
+            _ workload: PowerCutWorkload, _ acknowledged: Acknowledged, _ step: PowerCutWorkload.Step?,
+            mayRerun: Bool
+        ) throws -> PowerCutCheck {
+            var check = try PowerCutCheck(workload, acknowledged, isSyncing: step?.isSync == true)
+            guard mayRerun, check.lost.isEmpty, check.wrong.isEmpty else { return check }
+            for (name, holding) in acknowledged.holdings {
+                guard let newest = holding.newest, acknowledged.mayBeDamaged == nil else { continue }
+                check.wrong += [try workload.restoreFailure(name, newest)].compactMap { $0 }
+            }
+            guard let step, step.arguments != nil else { return check }
+            check.wrong += [try workload.rerunFailure(step)].compactMap { $0 }
+            var healed = acknowledged
+            healed.mayBeDamaged = nil
+            let again = try PowerCutCheck(workload, healed, isSyncing: false)
+            check.lost += again.lost
+            check.wrong += again.wrong
+            return check
         }
     }
 }

@@ -30,6 +30,8 @@ final class PowerCutWorkload {
         var arguments: [String]?
         /// It says that it is done already, with exit code 1, if it was not acknowledged but done.
         var isOnce = false
+        /// Until it is done a copy may have packs, and not yet those that their deltas are against.
+        var isSync: Bool { arguments?.last == "sync" }
 
         static func backup(_ repository: String, _ state: Int, _ options: [String] = []) -> Step {
             Step(
@@ -119,7 +121,6 @@ final class PowerCutWorkload {
 
     /// Runs the step's command again, whether or not a power cut left it undone.
     func rerunFailure(_ step: Step) throws -> String? {
-        guard step.arguments != nil else { return nil }
         let again = try perform(step, [:])
         let isDone = step.isOnce && again.code == 1 && again.errors.contains("already")
         return again.code == 0 || isDone ? nil : "again: \(again)"
