@@ -1,3 +1,4 @@
+import Glibc
 import ProcessSupport
 import Testing
 import VarveFiles
@@ -61,11 +62,12 @@ extension FaultTests {
         /// The control: the same commands that do not make the names of files durable, or nothing at all.
         @Test(.timeLimit(.minutes(60)), arguments: RecordedDisk.Kind.allCases)
         func withoutDurabilitySomethingIsLost(_ kind: RecordedDisk.Kind) throws {
-            if try RecordedDisk.isMissing(kind) || Tool.isMissing("cc") { return }
+            if try RecordedDisk.isMissing(kind) { return }
             let directory = try TemporaryDirectory()
             let library = directory["no-fsync.so"]
             let source = Path.join(Path.parent(Path.parent(#filePath)), "PowerCut/no-fsync.c")
-            try run("cc", ["-shared", "-fPIC", "-Wall", "-O", "-o", library, source, "-ldl"]).require(0)
+            try run(try compiler(), ["-shared", "-fPIC", "-Wall", "-O", "-o", library, source, "-ldl"])
+                .require(0)
             for omission in [Omission.directories, .all] {
                 var random = SeededGenerator(for: "power cuts on \(kind) without \(omission)")
                 let disk = try RecordedDisk(kind)
@@ -82,6 +84,15 @@ extension FaultTests {
                 print("\(kind) without fsync of \(omission): \(outcome)")
                 #expect(outcome.lost > 0, "\(kind), \(omission): nothing was lost")
             }
+        }
+
+        /// The C compiler that came with Swift, or another one.
+        private func compiler() throws -> String {
+            let swift = try Executable.inPath("swift").map {
+                Path.join(Path.parent(try Path.resolve($0)), "clang")
+            }
+            if let swift, access(swift, X_OK) == 0 { return swift }
+            return "cc"
         }
 
         /// Moments in ascending order: each right after something was acknowledged, the others right after a write.
