@@ -37,25 +37,28 @@ class Copies:
         self.limits = Row("limits", values={limit: [] for limit in LIMITS})
         self.sizes = Row("sizes")
         self.alone = []
+        #: Of the machine, before each run: this benchmark's own, and whatever else is at work.
+        self.load = []
         self.read = {}
 
     def run(self):
         """The values for JSON. Raises `CommandFailed`."""
         workload = Workload(os.path.join(self.work, "environment"), self.parameters)
-        load = os.getloadavg()[0]
-        self.say(f"copies: generate; the load is {load:.2f}")
+        self.say("copies: generate")
         workload.generate(self.parameters.seed)
         # Whole MiB; as much as the environment and half of it again holds a repository and what is beside it.
         size = max(256, workload.size() * 3 // 2 >> 20) << 20
         with self.disks(self.work, size, self.say) as disks:
             self.alone = [Row(disk.name, values={"wall": [], "cpu": [], "cp_wall": []}) for disk in disks]
             for number in range(self.runs):
-                self.say(f"copies: run {number + 1} of {self.runs}")
+                self.load.append(os.getloadavg()[0])
+                self.say(f"copies: run {number + 1} of {self.runs}, the load is {self.load[-1]:.2f}")
                 self.run_once(workload, disks, number)
             self.say("copies: reads of the source are counted")
             self.read = self.count_reads(workload, disks)
         return {
-            "runs": self.runs, "load": load, "reason": self.measured.reason, "version": Varve(self.work).version(),
+            "runs": self.runs, "load": self.load, "reason": self.measured.reason,
+            "version": Varve(self.work).version(),
             **{name: int(statistics.median(values)) for name, values in self.sizes.values.items()},
             "disks": [dict(name=row.name, **row.values) for row in self.alone],
             **self.measured.values, "source_read": self.read, "limits": self.limits.values,
@@ -70,6 +73,8 @@ class Copies:
         # Each disk by itself and all at once take turns: none always goes first.
         every = [[disk] for disk in disks] + [disks]
         turn = number % len(every)
+        # The first after an environment was made is often slower, wherever it goes: it does not count.
+        self.first_backup(workload, disks[:1], disks, counts=False)
         for chosen in every[turn:] + every[:turn]:
             self.first_backup(workload, chosen, disks)
         full = at(disks[0].path, "full")
@@ -87,7 +92,7 @@ class Copies:
         for varve in (full, lean):
             shutil.rmtree(varve.repository)
 
-    def first_backup(self, workload, chosen, disks):
+    def first_backup(self, workload, chosen, disks, counts=True):
         """Into copies on the disks `chosen`: one of them, or all."""
         copies = initialized(chosen)
         for varve in copies:
@@ -97,15 +102,15 @@ class Copies:
         packs = objects(copies[0], "packs")
         for varve in copies[1:]:
             same(copies[0], varve, objects(copies[0]))
+        where = chosen[0].name if len(chosen) == 1 else "all at once"
+        self.say(f"  first backup, {where}: {usage.wall:.2f} s" + ("" if counts else ", not counted"))
         if len(chosen) > 1:
             self.measured.add(all_wall=usage.wall, all_cpu=usage.cpu)
             self.sizes.add(first_pack_bytes=size_of(copies[0], packs))
             self.check_restored(workload, copies[-1])
             self.copy_to(disks, copies[0], packs)
-        else:
+        elif counts:
             self.alone[disks.index(chosen[0])].add(wall=usage.wall, cpu=usage.cpu)
-        where = chosen[0].name if len(chosen) == 1 else "all at once"
-        self.say(f"  first backup, {where}: {usage.wall:.2f} s")
         for varve in copies:
             shutil.rmtree(varve.repository)
 

@@ -63,7 +63,8 @@ def copies_text(found, parameters):
         "## Several copies",
         f"A btree environment of {size(found['source_bytes'])} (pages of {parameters['page_size']} bytes, "
         f"{parameters['records']} records), {size(found['first_pack_bytes'])} in packs. Medians of "
-        f"{found['runs']} run(s), files in the page cache; the load before them was {found['load']:.2f}.",
+        f"{found['runs']} run(s), files in the page cache; load before each: "
+        f"{', '.join(f'{load:.1f}' for load in found['load'])}.",
         disks_table(found),
         read_line(found),
         f"Then {parameters['days']} day(s) of changes in the first; a second copy on the same file system:",
