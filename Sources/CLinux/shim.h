@@ -20,6 +20,13 @@ static inline int varve_renameat2(int from_dir, const char *from, int to_dir, co
     return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
 }
 
+// sync_file_range(SYNC_FILE_RANGE_WRITE), where there is such a thing: a hint, so nothing is returned.
+static inline void varve_start_writing(int descriptor, unsigned long long offset, unsigned long long count) {
+#if defined(SYS_sync_file_range) && defined(__LP64__)
+    syscall(SYS_sync_file_range, descriptor, offset, count, 2);
+#endif
+}
+
 // Returns the number of bytes of the mask that the kernel wrote.
 static inline long varve_sched_getaffinity(int pid, unsigned long size, void *mask) {
     return syscall(SYS_sched_getaffinity, pid, size, mask);

@@ -96,6 +96,9 @@ public enum Path {
         return directory.hasSuffix("/") ? directory + name : directory + "/" + name
     }
 
+    /// For a file that nobody looks for by its name.
+    public static func randomName() -> String { String(UInt64.random(in: 0 ... .max), radix: 36) }
+
     public static func parent(_ path: String) -> String {
         var trimmed = path[...]
         while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }

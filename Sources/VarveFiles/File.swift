@@ -41,7 +41,7 @@ public struct File: ~Copyable, Sendable {
 
     /// A new file for what is too large for memory; its name goes at once, and its bytes with the last descriptor.
     public static func scratch(in directory: String) throws -> File {
-        let file = try create(Path.join(directory, String(UInt64.random(in: 0 ... .max), radix: 36)))
+        let file = try create(Path.join(directory, Path.randomName()))
         try Directory.removeFile(file.path)
         return file
     }
@@ -121,6 +121,11 @@ public struct File: ~Copyable, Sendable {
     /// To the medium. After an error the file must be written anew: the kernel forgets the failed pages, and a
     /// second `fsync` would say that all is well.
     public borrowing func sync() throws { try systemCall("fsync", path) { fsync(descriptor) } }
+
+    /// The disk begins to write these bytes, and nobody waits for it; what fails, `sync` tells.
+    public borrowing func startWriting(at offset: UInt64, count: Int) {
+        varve_start_writing(descriptor, offset, UInt64(count))
+    }
 
     public borrowing func truncate(to size: UInt64) throws {
         try systemCall("ftruncate", path) { ftruncate(descriptor, off_t(size)) }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import VarveFormat
 
-/// Makes an immutable file appear under its final name all at once, durably, or not at all.
+/// Makes immutable files appear under their final names all at once, durably, or not at all.
 public enum Publication {
     /// Writes an object to `directory` by way of a new file in `temporary`, on the same file system: write, `fsync`,
     /// `rename` without replacing, `fsync` of the directory. Returns only when all four are done; on any error the
@@ -12,83 +12,90 @@ public enum Publication {
     ///   was written.
     /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     public static func publish(
-        in directory: String, temporary: String, mode: mode_t = 0o400,
-        write: (borrowing File) throws -> String
+        in directory: String, temporary: String, write: (StagedFile) throws -> String
     ) throws -> (name: String, isNew: Bool) {
-        let (staged, name) = try stage(in: temporary, mode: mode, write)
-        let isNew: Bool
-        do {
-            isNew = try renameWithoutReplacing(staged, to: Path.join(directory, name))
-            if !isNew { try Directory.removeFile(staged) }
-        } catch {
-            unlink(staged)
-            throw error
-        }
-        try Directory.sync(directory)
-        return (name, isNew)
+        let (file, name) = try stage(in: temporary, write)
+        return (name, try place([Placement(file, at: Path.join(directory, name))])[0])
     }
 
-    /// Writes an object in place of a damaged one: the new bytes are durable before the old file gets its name in
-    /// quarantine, and at no moment is there neither. On any error the old file is still there.
+    /// A durable file and the name that it gets.
+    public struct Placement {
+        public var file: StagedFile
+        public var path: String
+        /// Where a damaged file that has the name goes, on the same file system; nil: it is left as it is.
+        public var aside: String?
+
+        public init(_ file: StagedFile, at path: String, aside: String? = nil) {
+            self.file = file
+            self.path = path
+            self.aside = aside
+        }
+    }
+
+    /// Gives durable files their names; then makes the names durable, each directory once. A damaged file has its name
+    /// in quarantine, durably, before a new one takes the old name, and at no moment is there neither (but on a file
+    /// system without hard links). On an error some may have their names, and the others are gone.
     ///
-    /// - Parameters:
-    ///   - path: what is replaced; absent is fine.
-    ///   - aside: its new name, on the same file system.
-    ///   - write: writes the content; called again, for a new file, if the disk lost what was written.
-    public static func substitute(
-        _ path: String, aside: String, temporary: String, mode: mode_t = 0o400,
-        write: (borrowing File) throws -> Void
-    ) throws {
-        let (staged, _) = try stage(in: temporary, mode: mode, write)
-        do {
-            do {
-                try systemCall("link", aside) { link(path, aside) }
-                try Directory.sync(Path.parent(aside))
-            } catch let error as VarveError where error.errno == ENOENT {
-            } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
-                // A file system without hard links.
-                try Directory.rename(path, to: aside)
-                try Directory.sync(Path.parent(aside))
-            }
-            try Directory.rename(staged, to: path)
-        } catch {
-            unlink(staged)
-            throw error
+    /// - Precondition: `finish()` of each file has returned.
+    /// - Returns: false for each whose name was taken.
+    public static func place(_ placements: [Placement]) throws -> [Bool] {
+        var quarantines: Set<String> = []
+        for placement in placements {
+            guard let aside = placement.aside else { continue }
+            if try putAside(placement.path, aside) { quarantines.insert(Path.parent(aside)) }
         }
-        try Directory.sync(Path.parent(path))
+        for directory in quarantines.sorted() { try Directory.sync(directory) }
+        var areNew: [Bool] = []
+        for placement in placements {
+            if placement.aside == nil {
+                areNew.append(try placement.file.name(placement.path))
+            } else {
+                try placement.file.takeOver(placement.path)
+                areNew.append(true)
+            }
+        }
+        for directory in Set(placements.map { Path.parent($0.path) }).sorted() {
+            try Directory.sync(directory)
+        }
+        return areNew
     }
 
-    /// - Returns: the new file's path, and what `write` returned.
-    private static func stage<R>(
-        in temporary: String, mode: mode_t, _ write: (borrowing File) throws -> R
-    ) throws -> (path: String, result: R) {
-        let staged = Path.join(temporary, String(UInt64.random(in: 0 ... .max), radix: 36))
+    /// - Returns: false if there is none.
+    private static func putAside(_ path: String, _ aside: String) throws -> Bool {
         do {
-            return (staged, try stage(at: staged, mode: mode, write))
+            try systemCall("link", aside) { link(path, aside) }
+        } catch let error as VarveError where error.errno == ENOENT {
+            return false
+        } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
+            // A file system without hard links.
+            try Directory.rename(path, to: aside)
+        }
+        return true
+    }
+
+    /// A new durable file.
+    ///
+    /// - Parameter write: writes the content; called again, for a new file, if the disk lost what was written.
+    public static func stage<R>(
+        in temporary: String, _ write: (StagedFile) throws -> R
+    ) throws -> (file: StagedFile, result: R) {
+        func attempt() throws -> (StagedFile, R) {
+            let file = try StagedFile(in: temporary)
+            let result = try write(file)
+            try file.finish()
+            return (file, result)
+        }
+        do {
+            return try attempt()
         } catch let error as VarveError where error.errno == EIO {
             // A failed write-back loses the pages: write them again, to a new file, once.
-            return (staged, try stage(at: staged, mode: mode, write))
-        }
-    }
-
-    private static func stage<R>(
-        at path: String, mode: mode_t, _ write: (borrowing File) throws -> R
-    ) throws -> R {
-        let file = try File.create(path, mode: mode)
-        do {
-            let result = try write(file)
-            try file.sync()
-            try file.close()
-            return result
-        } catch {
-            unlink(path)
-            throw error
+            return try attempt()
         }
     }
 
     /// `renameat2(RENAME_NOREPLACE)`; where the file system has no such thing, link and unlink; where it has no links
     /// either (exFAT), a look and `rename`: one writer at a time holds the lock, so nobody comes in between.
-    private static func renameWithoutReplacing(_ from: String, to: String) throws -> Bool {
+    static func renameWithoutReplacing(_ from: String, to: String) throws -> Bool {
         do {
             try systemCall("renameat2", to) {
                 varve_renameat2(AT_FDCWD, from, AT_FDCWD, to, UInt32(VARVE_RENAME_NOREPLACE))
@@ -118,14 +125,10 @@ public enum Publication {
 
     /// Replaces a small mutable file (a state file, never an object): new content or old content, never a mix.
     public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
-        let staged = path + ".\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-        try stage(at: staged, mode: mode) { file in try bytes.withUnsafeBytes { try file.write($0) } }
-        do {
-            try Directory.rename(staged, to: path)
-        } catch {
-            unlink(staged)
-            throw error
-        }
+        let file = try StagedFile(at: path + ".\(Path.randomName()).tmp", mode: mode)
+        try bytes.withUnsafeBytes { try file.append($0) }
+        try file.finish()
+        try file.takeOver(path)
         try Directory.sync(Path.parent(path))
     }
 }

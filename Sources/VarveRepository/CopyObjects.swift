@@ -1,10 +1,12 @@
+import Glibc
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveStorage
 
-/// An object's way from one copy to another: hashed as it is copied, and not there before its name holds.
-enum CopyObjects {
+/// The way of objects from one copy to another: hashed side by side as they are copied, and not there before their names
+/// hold. As many at once as the hash kernel takes: their directories are made durable together.
+struct CopyObjects {
     enum Outcome {
         case copied(bytes: UInt64, from: Repository)
         /// One of this name was there, and was left as it is.
@@ -12,57 +14,146 @@ enum CopyObjects {
         case noSourceIsGood
     }
 
-    /// Copies from the first of the sources that has it whole.
-    ///
-    /// - Parameters:
-    ///   - replacing: what the target has under this name is damaged, and set aside when the good one is durable.
-    ///   - damaged: hears of each source whose object is not what its name promises or can't be read.
-    /// - Throws: what the target throws; nothing of the object is there then.
-    static func copy(
-        _ object: ObjectName, from sources: [Repository], to target: Repository, replacing: Bool = false,
-        damaged: (Repository, VarveError) -> Void
-    ) throws -> Outcome {
-        for source in sources {
-            do {
-                return try copy(object, from: source, to: target, replacing)
-            } catch let error as SourceDamage {
-                if error.cause.code != .missing { damaged(source, error.cause) }
-            }
-        }
-        return .noSourceIsGood
+    /// Of each object, so many bytes are on their way.
+    private static let pieceSize = 256 << 10
+
+    private let target: RepositoryCopies.Copy
+    private let repository: Repository
+    private let sources: [Repository]
+    /// What the target has under these names is damaged, and set aside when the good one is durable.
+    private let replacing: Set<ObjectName>
+    private let isCancelled: @Sendable () -> Bool
+    /// Hears of each source whose object is not what its name promises or can't be read.
+    private let damaged: @Sendable (ObjectName, Repository, VarveError) -> Void
+
+    init(
+        to target: RepositoryCopies.Copy, from sources: [Repository], replacing: Set<ObjectName> = [],
+        isCancelled: @escaping @Sendable () -> Bool,
+        damaged: @escaping @Sendable (ObjectName, Repository, VarveError) -> Void
+    ) throws {
+        self.target = target
+        self.sources = sources
+        self.replacing = replacing
+        self.isCancelled = isCancelled
+        self.damaged = damaged
+        repository = try target.there()
     }
 
-    private static func copy(
-        _ object: ObjectName, from source: Repository, to target: Repository, _ replacing: Bool
-    ) throws -> Outcome {
-        var bytes: UInt64 = 0
-        let write: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void = { append in
-            bytes = 0
-            let opened = BlamedSource(try SourceDamage.blaming { try source.storage.open(object) })
-            guard opened.byteCount <= limit(object.kind) else {
-                throw SourceDamage(
-                    cause: VarveError(
-                        .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
+    /// Copies each object from the first of the sources that has it whole, several groups of objects at once; but
+    /// manifests one group after another, as each names the one before it.
+    ///
+    /// - Parameter done: hears of each; what was copied is durable then.
+    /// - Throws: what the target throws; of the objects that were under way nothing is there then.
+    func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Outcome) -> Void) throws {
+        let threads = objects.contains { $0.kind == .manifest } ? 1 : ObjectWorkers.defaultThreads
+        try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, isCancelled) {
+            group in
+            var open = group
+            for source in sources where !open.isEmpty {
+                for (object, outcome) in try copy(open, from: source) {
+                    done(object, outcome)
+                    open.removeAll { $0 == object }
+                }
             }
-            var hasher = Hasher()
-            try opened.forEachPiece { piece in
-                hasher.update(piece)
-                bytes += UInt64(piece.count)
-                try append(piece)
-            }
-            guard hasher.finish() == object.contentHash else {
-                throw SourceDamage(
-                    cause: VarveError(
-                        .corrupt, "\(object) is not what its name promises", location: source.path,
-                        hint: "'varve heal' replaces it from a copy that is good"))
+            for object in open { done(object, .noSourceIsGood) }
+        }
+    }
+
+    private func copy(
+        _ objects: [ObjectName], from source: Repository
+    ) throws -> [(object: ObjectName, outcome: Outcome)] {
+        var (copied, lost) = try stage(objects, from: source)
+        if !lost.isEmpty {
+            // A failed write-back loses the pages: write them again, to new files, once.
+            let again = try stage(lost.map(\.object), from: source)
+            if let failed = again.lost.first { throw failed.error }
+            copied += again.copied
+        }
+        try target.identity?.check(repository.copy)
+        let areNew = try repository.storage.publish(
+            copied.map { ($0.object, $0.file) }, replacing: replacing)
+        return zip(copied, areNew).map { transfer, isNew in
+            (transfer.object, isNew ? .copied(bytes: UInt64(transfer.byteCount), from: source) : .wasThere)
+        }
+    }
+
+    /// - Returns: what is durable, and has no name yet; and what the target's disk has lost.
+    private func stage(
+        _ objects: [ObjectName], from source: Repository
+    ) throws -> (copied: [Transfer], lost: [(object: ObjectName, error: VarveError)]) {
+        var transfers: [Transfer] = []
+        for object in objects {
+            try judging(object, source) {
+                transfers.append(try Transfer(object, from: source, to: repository))
             }
         }
-        if replacing {
-            try target.storage.replace(object, write: write)
-            return .copied(bytes: bytes, from: source)
+        guard !transfers.isEmpty else { return ([], []) }
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: transfers.count * Self.pieceSize, alignment: 4096)
+        defer { memory.deallocate() }
+        let names = Hasher.names(ofObjects: transfers.map { UInt64($0.byteCount) }, memory: memory) {
+            number, offset, piece in
+            if isCancelled() { throw ObjectWorkers.interrupted }
+            try transfers[number].pass(at: Int(offset), by: piece)
         }
-        let isNew = try target.storage.publish(object, write: write)
-        return isNew ? .copied(bytes: bytes, from: source) : .wasThere
+        var copied: [Transfer] = []
+        var lost: [(object: ObjectName, error: VarveError)] = []
+        for (transfer, name) in zip(transfers, names) {
+            do {
+                try judging(transfer.object, source) {
+                    try transfer.finish(name: try name.get(), source)
+                    copied.append(transfer)
+                }
+            } catch let error as VarveError where error.errno == EIO {
+                lost.append((transfer.object, error))
+            }
+        }
+        return (copied, lost)
+    }
+
+    /// A bad source is told of, and another is asked; a bad target throws.
+    private func judging(_ object: ObjectName, _ source: Repository, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as SourceDamage {
+            if error.cause.code != .missing { damaged(object, source, error.cause) }
+        }
+    }
+}
+
+/// One object under way.
+private struct Transfer {
+    let object: ObjectName
+    let file: StagedFile
+    private let source: any ByteSource
+    var byteCount: Int { source.byteCount }
+
+    init(_ object: ObjectName, from source: Repository, to target: Repository) throws {
+        self.object = object
+        let opened = try SourceDamage.blaming { try source.storage.open(object) }
+        guard opened.byteCount <= Self.limit(object.kind) else {
+            throw SourceDamage(
+                cause: VarveError(
+                    .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
+        }
+        self.source = opened
+        file = try target.storage.stage()
+    }
+
+    func pass(at offset: Int, by buffer: UnsafeMutableRawBufferPointer) throws {
+        try SourceDamage.blaming { try source.read(at: offset, into: buffer) }
+        try file.append(UnsafeRawBufferPointer(buffer))
+        file.startWriting(last: buffer.count)
+    }
+
+    func finish(name: ContentID, _ source: Repository) throws {
+        guard name == object.contentHash else {
+            throw SourceDamage(
+                cause: VarveError(
+                    .corrupt, "\(object) is not what its name promises", location: source.path,
+                    hint: "'varve heal' replaces it from a copy that is good"))
+        }
+        try file.finish()
     }
 
     private static func limit(_ kind: ObjectKind) -> Int {
@@ -80,15 +171,5 @@ private struct SourceDamage: Error {
         } catch let error as VarveError {
             throw SourceDamage(cause: error)
         }
-    }
-}
-
-private struct BlamedSource: ByteSource {
-    let source: any ByteSource
-    init(_ source: any ByteSource) { self.source = source }
-    var byteCount: Int { source.byteCount }
-
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        try SourceDamage.blaming { try source.read(at: offset, into: buffer) }
     }
 }

@@ -79,10 +79,15 @@ public final class CopySynchronizer: Sendable {
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
-        let plan = try plan(target)
+        return try run(try plan(target), target, repository)
+    }
+
+    /// - Precondition: the caller has the copy's lock.
+    func run(_ plan: SyncPlan, _ target: RepositoryCopies.Copy, _ repository: Repository) throws -> SyncReport
+    {
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
         let done = Progress(total: plan.bytes)
-        try copy(inOrderOfAge(plan.packs, sources(but: repository)), to: target, done, &report)
+        try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
         if !plan.packs.isEmpty {
             let index = try repository.openIndex(isWriter: true)
             try index.confirmUnlisted()
@@ -98,18 +103,6 @@ public final class CopySynchronizer: Sendable {
         report.isComplete = report.objects == plan.packs.count + plan.manifests.count
         try sign(target, repository, report)
         return report
-    }
-
-    /// Oldest first: a delta's base was written before it. So what an interrupted run leaves is a beginning, in which
-    /// `verify --content` hardly finds deltas without their base.
-    private func inOrderOfAge(_ packs: [String], _ sources: [Repository]) -> [ObjectName] {
-        let objects = packs.map { ObjectName(.pack, $0) }
-        let ages = objects.map { object in
-            sources.lazy.compactMap { try? FileStatus.of($0.storage.path(of: object))?.modified }.first
-        }
-        return zip(ages, objects).sorted {
-            ($0.0 ?? Timestamp(seconds: 0), $0.1.name) < ($1.0 ?? Timestamp(seconds: 0), $1.1.name)
-        }.map(\.1)
     }
 
     /// The receipt, and what everybody else says.
@@ -140,20 +133,17 @@ public final class CopySynchronizer: Sendable {
         func add(_ count: UInt64) -> UInt64 { bytes.wrappingAdd(count, ordering: .relaxed).newValue }
     }
 
-    /// Several objects at once: one is hashed while the disk makes another durable.
     private func copy(
         _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: Progress,
         _ report: inout SyncReport
     ) throws {
-        guard !objects.isEmpty else { return }
-        let repository = try target.there()
-        let sources = sources(but: repository)
         let state = Monitor(report)
-        try ObjectWorkers.forEach(objects, isCancelled) { [progress] object in
-            try target.identity?.check(repository.copy)
-            let outcome = try CopyObjects.copy(object, from: sources, to: repository) { source, error in
-                state.change { $0.findings.append(Finding(of: object, in: source, error)) }
-            }
+        let copying = try CopyObjects(
+            to: target, from: sources(but: try target.there()), isCancelled: isCancelled
+        ) { object, source, error in
+            state.change { $0.findings.append(Finding(of: object, in: source, error)) }
+        }
+        try copying.copy(objects) { [progress] object, outcome in
             var bytes: UInt64 = 0
             switch outcome {
             case .copied(let count, _): bytes = count

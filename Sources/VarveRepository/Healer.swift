@@ -174,13 +174,11 @@ public final class Healer: Sendable {
             },
             uniquingKeysWith: { first, _ in first })
         let state = Monitor((report: report, lost: [ObjectName]()))
-        try ObjectWorkers.forEach(objects, isCancelled) { object in
-            try target.identity?.check(repository.copy)
-            let outcome = try CopyObjects.copy(
-                object, from: sources, to: repository, replacing: bad.contains(object)
-            ) { source, error in
-                state.change { $0.report.findings.append(Finding(of: object, in: source, error)) }
-            }
+        let copying = try CopyObjects(to: target, from: sources, replacing: bad, isCancelled: isCancelled) {
+            object, source, error in
+            state.change { $0.report.findings.append(Finding(of: object, in: source, error)) }
+        }
+        try copying.copy(objects) { object, outcome in
             state.change { state in
                 switch outcome {
                 case .copied(_, let source):

@@ -3,40 +3,49 @@ import VarveFiles
 import VarveFormat
 import VarveStorage
 
-/// The same work for many objects, several at once: one is hashed while the disk makes another durable.
+/// The same work for many objects, by several threads: one hashes while the disk makes durable what another has written.
 enum ObjectWorkers {
-    /// More than processors: most of the time they wait for `fsync`, and a journal commits for all of them at once.
-    private static let threads = 6
+    /// One more than processors is never idle while others wait for `fsync`.
+    static var defaultThreads: Int { Host.workers + 1 }
+
+    static let interrupted = VarveError(
+        .interrupted, "interrupted; the same command goes on where it stopped")
 
     private final class Counter: Sendable {
         private let value = Atomic<Int>(0)
         func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
     }
 
+    /// In order, so that what was interrupted has done a beginning.
+    ///
+    /// - Parameter limit: objects in a group; fewer if there would not be a group for each thread.
     /// - Throws: the first error, which ends the work; `.interrupted` if it was cancelled.
-    static func forEach(
-        _ objects: [ObjectName], _ isCancelled: @escaping @Sendable () -> Bool,
-        _ body: @escaping @Sendable (ObjectName) throws -> Void
+    static func forEachGroup(
+        _ objects: [ObjectName], limit: Int, threads: Int, _ isCancelled: @escaping @Sendable () -> Bool,
+        _ body: @escaping @Sendable ([ObjectName]) throws -> Void
     ) throws {
+        guard !objects.isEmpty else { return }
+        let size = min(limit, (objects.count + threads - 1) / threads)
+        let groups = stride(from: 0, to: objects.count, by: size).map {
+            Array(objects[$0..<min($0 + size, objects.count)])
+        }
         let failure = Monitor<(any Error)?>(nil)
         let counter = Counter()
-        let threads = (0..<threads).map { _ in
+        let workers = groups.prefix(threads).map { _ in
             WorkerThread {
                 while !isCancelled(), failure.change({ $0 == nil }) {
                     let number = counter.next()
-                    guard number < objects.count else { return }
+                    guard number < groups.count else { return }
                     do {
-                        try body(objects[number])
+                        try body(groups[number])
                     } catch {
                         failure.change { if $0 == nil { $0 = error } }
                     }
                 }
             }
         }
-        for thread in threads { thread.join() }
+        for worker in workers { worker.join() }
         if let error = failure.change({ $0 }) { throw error }
-        if isCancelled() {
-            throw VarveError(.interrupted, "interrupted; the same command goes on where it stopped")
-        }
+        if isCancelled() { throw interrupted }
     }
 }

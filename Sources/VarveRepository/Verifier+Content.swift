@@ -19,6 +19,7 @@ extension Verifier {
         try verifyDeltas(packs, blobs)
         for object in objects where object.object.kind.isCache { verifyCache(object.object) }
         try verifyManifests(objects.map(\.object), blobs)
+        judgeBaseless(blobs)
         report.withLock { $0.objects = objects.count }
         return result()
     }

@@ -11,6 +11,8 @@ final class BlobVerification: Sendable {
         /// would make a delta be looked at alone and not in its chain, no more.
         var deltas: Set<UInt64> = []
         var bases: Set<UInt64> = []
+        /// Deltas whose base is in no pack.
+        var baseless: [ContentID: VarveError] = [:]
         /// Those that are not data as long as an extent: nodes of maps, and the last extents of files.
         var odd: [ContentID: (type: BlobType, length: Int)] = [:]
     }
@@ -56,6 +58,9 @@ final class BlobVerification: Sendable {
         guard let shape = state.withLock({ $0.odd[id] }) else { return length == Int(ordinary) }
         return shape.type == .data && shape.length == length
     }
+
+    func noteBaseless(_ id: ContentID, _ error: VarveError) { state.withLock { $0.baseless[id] = error } }
+    var baseless: [ContentID: VarveError] { state.withLock { $0.baseless } }
 
     func isBase(_ id: ContentID) -> Bool { state.withLock { $0.bases.contains(id.prefix.0) } }
     func isWaiting(_ id: ContentID) -> Bool { state.withLock { $0.deltas.contains(id.prefix.0) } }
@@ -128,9 +133,23 @@ extension Verifier {
             } catch {
                 guard blobs.markBad(version, type), !isBroken else { continue }
                 isBroken = true
-                noteDamage(of: version, error, blobs)
+                if let error = error as? VarveError, error.code == .missing {
+                    blobs.noteBaseless(version, error)
+                } else {
+                    noteDamage(of: version, error, blobs)
+                }
             }
         }
+    }
+
+    /// A delta whose base is not there is damage if something is lost. A copy whose `copy sync` was cut short may have
+    /// some, for snapshots that it has not got yet, and a backup does not build on them (`RepositoryIndex`).
+    func judgeBaseless(_ blobs: BlobVerification) {
+        let isLoss = report.withLock { report in
+            if report.losses.isEmpty { report.baseless = blobs.baseless.count }
+            return !report.losses.isEmpty
+        }
+        if isLoss { for (id, error) in blobs.baseless { noteDamage(of: id, error, blobs) } }
     }
 
     private func noteDamage(of version: ContentID, _ error: any Error, _ blobs: BlobVerification) {

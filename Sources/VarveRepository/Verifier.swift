@@ -37,6 +37,8 @@ public struct VerificationReport: Codable, Sendable {
     public var snapshots = 0
     public var findings: [Finding] = []
     public var losses: [Loss] = []
+    /// Blobs that are built on ones that are not there, and that no snapshot needs: no damage.
+    public var baseless = 0
     /// Of the media alone.
     public var reading: MediaReading?
 

@@ -11,15 +11,24 @@ public struct CopyAcknowledgement: Codable, Sendable {
     public var isAcknowledged: Bool
     /// It was there when the run began, and failed in it.
     public var hasFailed: Bool
+    /// Objects of before that it lacked, and that the backup brought first.
+    public var caughtUp: Int
     /// Why it has not got the snapshot.
     public var reason: String?
 }
 
 /// The copies that a backup writes to.
 final class WrittenCopies {
+    /// A copy that lacks no more than so many objects, of at most 16 MiB each, catches up before it is written to: a
+    /// run that was cut off in the middle of its commit must not keep the next ones from having enough copies. More is
+    /// for `copy sync`, whose time nobody waits for.
+    private static let catchUpLimit = 16
+
     let set: CopySet
     let locks: [WriterLock]
-    private let copies: [RepositoryCopies.Copy]
+    private var copies: [RepositoryCopies.Copy]
+    /// By their places in `copies`, objects.
+    private var caughtUp: [Int: Int] = [:]
     /// Of those in `set`, in its order: where they are in `copies`.
     private let members: [Int]
     private var absences: [Int: VarveError] = [:]
@@ -27,7 +36,7 @@ final class WrittenCopies {
 
     /// Takes the lock of every copy that is there; one that another varve writes to counts as away.
     init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
-        copies = known.copies
+        var copies = known.copies
         self.required = required
         var locks: [WriterLock] = []
         var members: [Int] = []
@@ -38,26 +47,30 @@ final class WrittenCopies {
             }
             do {
                 if number > 0 {
-                    guard let lock = try within(seconds: patience, { try Self.prepare(repository) }) else {
-                        throw VarveError(.hung, "the disk does not answer", location: repository.path)
-                    }
+                    guard let lock = try within(seconds: patience, { try Self.prepare(repository) }),
+                        let brought = try within(
+                            seconds: 3 * patience, { Self.catchUp(copy, repository, known) })
+                    else { throw VarveError(.hung, "the disk does not answer", location: repository.path) }
                     locks.append(lock)
+                    if brought > 0 {
+                        caughtUp[number] = brought
+                        copies[number].lacking = 0
+                    }
                 }
                 members.append(number)
             } catch {
                 absences[number] = error as? VarveError ?? VarveError(.system, "\(error)")
             }
         }
+        self.copies = copies
         self.locks = locks
         self.members = members
         set = CopySet(
             members.compactMap { number in
-                guard let repository = known.copies[number].repository,
-                    let identity = known.copies[number].identity
-                else { return nil }
+                let copy = copies[number]
+                guard let repository = copy.repository, let identity = copy.identity else { return nil }
                 return CopySet.Copy(
-                    label: known.copies[number].record.label, storage: repository.storage,
-                    isComplete: known.copies[number].isComplete,
+                    label: copy.record.label, storage: repository.storage, isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)
         let complete = members.count { copies[$0].isComplete }
@@ -76,6 +89,20 @@ final class WrittenCopies {
         zip(members, set.failures()).dropFirst().compactMap { number, failure in
             failure == nil ? copies[number].repository : nil
         }
+    }
+
+    /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something. What is wrong with it
+    ///   shows when it is written to.
+    private static func catchUp(
+        _ copy: RepositoryCopies.Copy, _ repository: Repository, _ known: RepositoryCopies
+    ) -> Int {
+        guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
+        let synchronizer = CopySynchronizer(known)
+        guard let plan = try? synchronizer.plan(copy),
+            plan.packs.count + plan.manifests.count <= catchUpLimit,
+            let report = try? synchronizer.run(plan, copy, repository), report.isComplete
+        else { return 0 }
+        return report.objects
     }
 
     private static func prepare(_ repository: Repository) throws -> WriterLock {
@@ -119,7 +146,7 @@ final class WrittenCopies {
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
                 isAcknowledged: reason == nil, hasFailed: (failures[number] ?? nil) != nil,
-                reason: reason.map { "\($0)" })
+                caughtUp: caughtUp[number] ?? 0, reason: reason.map { "\($0)" })
         }
     }
 

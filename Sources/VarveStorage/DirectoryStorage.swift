@@ -46,9 +46,8 @@ public final class DirectoryStorage: Storage {
 
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         func publish() throws -> Bool {
-            try Publication.publish(in: directory(of: object), temporary: Path.join(location, "tmp")) {
-                file in
-                for part in parts { try file.write(part) }
+            try Publication.publish(in: directory(of: object), temporary: temporary) { file in
+                for part in parts { try file.append(part) }
                 return object.name
             }.isNew
         }
@@ -63,11 +62,18 @@ public final class DirectoryStorage: Storage {
         do {
             return try publish()
         } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.mayBeAbsent) {
-            try Directory.create(path)
-            try Directory.sync(Path.parent(path))
+            try makeDirectory(path)
             return try publish()
         }
     }
+
+    private func makeDirectory(_ path: String) throws {
+        guard try FileStatus.of(path) == nil else { return }
+        try Directory.create(path)
+        try Directory.sync(Path.parent(path))
+    }
+
+    private var temporary: String { Path.join(location, "tmp") }
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
     public func publish(
@@ -76,29 +82,33 @@ public final class DirectoryStorage: Storage {
         precondition(kind != .pack)
         let directory = Path.join(location, kind.rawValue)
         return try makingDirectory(directory, of: kind) {
-            let (name, _) = try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) {
-                file in
-                try write { try file.write($0) }
+            let (name, _) = try Publication.publish(in: directory, temporary: temporary) { file in
+                try write { try file.append($0) }
             }
             return ObjectName(kind, name)
         }
     }
 
-    /// Publishes an object of any kind that is read piece by piece, for instance from another copy.
+    /// A new file for an object that is copied; `publish` gives it its name.
+    public func stage() throws -> StagedFile { try StagedFile(in: temporary) }
+
+    /// Publishes objects that were staged, together: each directory is made durable once.
     ///
-    /// - Parameter write: gives the bytes in order and throws if they are not what the name promises; called twice if
-    ///   the disk lost what was written.
-    /// - Returns: false if an object of this name was there already; it is left as it is.
+    /// - Parameter replacing: of these, what is there is damaged, and set aside.
+    /// - Precondition: `finish()` of each has returned.
+    /// - Returns: false for each that was there already; it is left as it is.
     public func publish(
-        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws -> Bool {
-        let directory = directory(of: object)
-        return try makingDirectory(directory, of: object.kind) {
-            try Publication.publish(in: directory, temporary: Path.join(location, "tmp")) { file in
-                try write { try file.write($0) }
-                return object.name
-            }.isNew
+        _ staged: [(object: ObjectName, file: StagedFile)], replacing: Set<ObjectName> = []
+    ) throws -> [Bool] {
+        defer { openPacks.withLock { for object in replacing { $0.forget(object) } } }
+        for (object, _) in staged where object.kind == .pack || object.kind.mayBeAbsent {
+            try makeDirectory(directory(of: object))
         }
+        return try Publication.place(
+            staged.map { object, file in
+                Publication.Placement(
+                    file, at: path(of: object), aside: replacing.contains(object) ? quarantine(object) : nil)
+            })
     }
 
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
@@ -133,19 +143,14 @@ public final class DirectoryStorage: Storage {
 
     /// Where a damaged object goes: a new name each time.
     private func quarantine(_ object: ObjectName) -> String {
-        let suffix = String(UInt64.random(in: 0 ... .max), radix: 36)
-        return Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(suffix)")
+        Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(Path.randomName())")
     }
 
     public func replace(
         _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
-        defer { openPacks.withLock { $0.forget(object) } }
-        try makingDirectory(directory(of: object), of: object.kind) {
-            try Publication.substitute(
-                path(of: object), aside: quarantine(object), temporary: Path.join(location, "tmp")
-            ) { file in try write { try file.write($0) } }
-        }
+        let (file, _) = try Publication.stage(in: temporary) { file in try write { try file.append($0) } }
+        _ = try publish([(object, file)], replacing: [object])
     }
 
     public func read(

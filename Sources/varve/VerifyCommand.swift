@@ -125,6 +125,11 @@ struct VerifyCommand: ParsableCommand {
                 + "\(rate(report.bytes, line.seconds))\(report.reading?.means ?? ""): "
                 + (report.isGood ? "all good" : "DAMAGED"))
         report.reading?.lines.forEach(Terminal.say)
+        if report.baseless > 0 {
+            Terminal.say(
+                "\(report.baseless) blobs are built on ones that are not here; no snapshot needs them, as after a "
+                    + "'varve copy sync' that was cut short")
+        }
         return report
     }
 }

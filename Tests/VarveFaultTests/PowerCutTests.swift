@@ -127,7 +127,7 @@ extension FaultTests {
             _ workload: PowerCutWorkload, _ acknowledged: Acknowledged, _ step: PowerCutWorkload.Step?,
             mayRerun: Bool
         ) throws -> PowerCutCheck {
-            var check = try PowerCutCheck(workload, acknowledged, isSyncing: step?.isSync == true)
+            var check = try PowerCutCheck(workload, acknowledged)
             guard mayRerun, check.lost.isEmpty, check.wrong.isEmpty else { return check }
             for (name, holding) in acknowledged.holdings {
                 guard let newest = holding.newest, acknowledged.mayBeDamaged == nil else { continue }
@@ -137,7 +137,7 @@ extension FaultTests {
             check.wrong += [try workload.rerunFailure(step)].compactMap { $0 }
             var healed = acknowledged
             healed.mayBeDamaged = nil
-            let again = try PowerCutCheck(workload, healed, isSyncing: false)
+            let again = try PowerCutCheck(workload, healed)
             check.lost += again.lost
             check.wrong += again.wrong
             return check

@@ -30,8 +30,6 @@ final class PowerCutWorkload {
         var arguments: [String]?
         /// It says that it is done already, with exit code 1, if it was not acknowledged but done.
         var isOnce = false
-        /// Until it is done a copy may have packs, and not yet those that their deltas are against.
-        var isSync: Bool { arguments?.last == "sync" }
 
         static func backup(_ repository: String, _ state: Int, _ options: [String] = []) -> Step {
             Step(

@@ -107,7 +107,7 @@ final class SmallFileSystem {
         let directory = try TemporaryDirectory()
         try Bytes.write([7], to: directory.join("there"))
         let published = try Publication.publish(in: directory.path, temporary: directory.path) { file in
-            try [1, 2].withUnsafeBytes { try file.write($0) }
+            try [1, 2].withUnsafeBytes { try file.append($0) }
             return "there"
         }
         #expect(!published.isNew)

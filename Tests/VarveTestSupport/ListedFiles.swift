@@ -58,6 +58,17 @@ package struct ListedFiles: CaptureSource {
         ]
     }
 
+    /// An environment with this home: the next backup compares with it.
+    package static func environment(_ files: [ListedFile], home: String = "/home") -> ListedFiles {
+        var source = ListedFiles(files)
+        source.home = home
+        source.summary.environment = Manifest.Environment(
+            home: home, mode: .offline, envid: nil, dataDirectories: [],
+            logDirectory: .init(original: ".", restored: ".", configured: false), encrypted: false,
+            registered: false, only: nil)
+        return source
+    }
+
     package func capture(into sink: any CaptureSink) throws -> CaptureSummary {
         for file in files {
             try sink.begin(

@@ -38,8 +38,7 @@ final class CopyBench {
         _ files: [ListedFile], from label: String = "a", without: Set<String> = [], required: Int = 1
     ) throws -> Archiver.Result {
         let copies = try copies(from: label, without: without)
-        var source = ListedFiles(files)
-        source.home = "/home"
+        let source = ListedFiles.environment(files)
         return try Archiver(repository: copies.lead, copies: copies, required: required).backup(
             source, tool: "test")
     }

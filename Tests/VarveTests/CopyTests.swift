@@ -33,7 +33,8 @@ import VarveTestSupport
         let bench = try CopyBench()
         try bench.backup(bench.files())
         try bench.move("c", to: "elsewhere")
-        let files = bench.files()
+        // More objects than a backup brings to a copy that lags.
+        let files = bench.files(bytes: 400_000)
         let result = try bench.backup(files)
         #expect(result.copies.map(\.isAcknowledged) == [true, true, false])
         #expect(result.copies.allSatisfy { !$0.hasFailed })
@@ -52,6 +53,55 @@ import VarveTestSupport
         #expect(try bench.objects("c") == bench.objects("a"))
         try bench.expectRestores(files, "2", of: "c")
         #expect(try bench.backup(files, required: 3).copies.allSatisfy(\.isAcknowledged))
+    }
+
+    /// A run that was cut off in its commit: the others had no time to get the manifest, and the next one has to count.
+    @Test(arguments: ["manifests", "packs", "both"]) func oneThatLacksLittleGetsItFirst(_ kind: String) throws
+    {
+        let bench = try CopyBench()
+        try bench.backup(bench.files())
+        try bench.backup(bench.files())
+        let newest = try #require(try bench.repository("b").manifests.list().last)
+        var gone = kind == "packs" ? [] : ["manifests/\(newest.name)"]
+        if kind != "manifests" {
+            gone += try bench.objects("b").keys.sorted().filter { $0.hasPrefix("packs/") }.prefix(2)
+        }
+        for object in gone { try Directory.removeFile(Path.join(bench.path("b"), object)) }
+        let result = try bench.backup(bench.files(), required: 3)
+        #expect(result.copies.map(\.caughtUp) == [0, gone.count, 0])
+        #expect(try bench.objects("b") == bench.objects("a"))
+        #expect(try Verifier(try bench.repository("b")).verifyContent().isGood)
+    }
+
+    /// A sync that was cut short has brought deltas without what they are built on: that is not damage as long as no
+    /// snapshot needs them.
+    @Test func deltasWithoutTheirBase() throws {
+        let bench = try CopyBench(copies: 2)
+        var files = bench.files()
+        try bench.backup(files)
+        let first = Set(try bench.objects("b").keys)
+        for index in files.indices {
+            var content = files[index].content
+            for at in stride(from: 7, to: content.count, by: 512) { content[at] ^= 1 }
+            files[index] = ListedFile(files[index].path, content)
+        }
+        try bench.backup(files)
+        let newest = try #require(try bench.repository("b").manifests.list().last)
+        for object in first { try Directory.removeFile(Path.join(bench.path("b"), object)) }
+        let manifest = Path.join(bench.path("b"), "manifests/\(newest.name)")
+        try Directory.rename(manifest, to: bench.path("manifest"))
+        let unneeded = try Verifier(try bench.repository("b")).verifyContent()
+        #expect(unneeded.isGood && unneeded.baseless > 100, "\(unneeded)")
+        // The control: a snapshot needs them.
+        try Directory.rename(bench.path("manifest"), to: manifest)
+        let needed = try Verifier(try bench.repository("b")).verifyContent()
+        #expect(needed.baseless == 0 && needed.losses.count >= files.count)
+        #expect(
+            needed.findings.contains { $0.object.hasPrefix("packs/") && $0.problem.contains("is in no pack") }
+        )
+        #expect(try bench.synchronize("b").isComplete)
+        let whole = try Verifier(try bench.repository("b")).verifyContent()
+        #expect(whole.isGood && whole.baseless == 0)
     }
 
     /// Backups that two copies took apart from each other are in both afterwards, and the next one goes on from them.

@@ -22,16 +22,9 @@ import VarveTestSupport
         first = try Self.backup(bench, old).snapshot
     }
 
-    /// A source with a home: it has a parent.
     @discardableResult
     private static func backup(_ bench: Bench, _ bytes: [UInt8]) throws -> Archiver.Result {
-        var source = ListedFiles([ListedFile("a", bytes)])
-        source.home = "/home"
-        source.summary.environment = Manifest.Environment(
-            home: "/home", mode: .offline, envid: nil, dataDirectories: [],
-            logDirectory: .init(original: ".", restored: ".", configured: false), encrypted: false,
-            registered: false, only: nil)
-        return try bench.backup(source)
+        try bench.backup(ListedFiles.environment([ListedFile("a", bytes)]))
     }
 
     private func changed(_ extents: Int...) -> [UInt8] {

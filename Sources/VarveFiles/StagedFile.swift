@@ -1,0 +1,53 @@
+import Glibc
+import VarveFormat
+
+/// A new file on the way to its name (`Publication.place`). Let go of before, it is removed.
+public final class StagedFile {
+    public let path: String
+    private var file: File?
+    private var count = 0
+    private var isNamed = false
+
+    /// In a directory on the file system where it will get its name.
+    public convenience init(in temporary: String) throws {
+        try self.init(at: Path.join(temporary, Path.randomName()), mode: 0o400)
+    }
+
+    init(at path: String, mode: mode_t) throws {
+        self.path = path
+        file = try File.create(path, mode: mode)
+    }
+
+    deinit { if !isNamed { unlink(path) } }
+
+    public func append(_ bytes: UnsafeRawBufferPointer) throws {
+        try file?.write(bytes)
+        count += bytes.count
+    }
+
+    /// The disk begins with the last `byteCount` bytes that were appended; nobody waits for it.
+    public func startWriting(last byteCount: Int) {
+        file?.startWriting(at: UInt64(count - byteCount), count: byteCount)
+    }
+
+    /// Makes the bytes durable, and closes. After an error the file is of no use: what failed is to be written again,
+    /// to a new one.
+    public func finish() throws {
+        guard let file = file.take() else { return }
+        try file.sync()
+        try file.close()
+    }
+
+    /// Under its name, which was free; false if it was not, and the file is gone.
+    func name(_ name: String) throws -> Bool {
+        guard try Publication.renameWithoutReplacing(path, to: name) else { return false }
+        isNamed = true
+        return true
+    }
+
+    /// Under its name, in place of what has it.
+    func takeOver(_ name: String) throws {
+        try Directory.rename(path, to: name)
+        isNamed = true
+    }
+}
