@@ -265,9 +265,12 @@ def objects(root, kind):
 
 
 def main(root):
-    repository = check_sealed(os.path.join(root, "varve.json"))["repository"]
+    description = check_sealed(os.path.join(root, "varve.json"))
+    repository = description["repository"]
     copy = check_sealed(os.path.join(root, "copy.json"))
     assert copy["repository"] == repository
+    if os.path.exists(os.path.join(root, "identity.json")):
+        assert check_sealed(os.path.join(root, "identity.json")) == {"copy": copy, "description": description}
     known = os.path.join(root, "copies")
     for file in sorted(os.listdir(known)) if os.path.isdir(known) else []:
         record = check_sealed(os.path.join(known, file))

@@ -55,3 +55,17 @@ public struct CopyDescription: Codable, Hashable, Sendable {
         self.role = role
     }
 }
+
+/// `identity.json`: `varve.json` and `copy.json` once more. They are small, and nothing can be read without them.
+public struct RepositoryIdentity: Codable, Hashable, Sendable {
+    public static let fileName = "identity.json"
+    public static let fileNames = [RepositoryDescription.fileName, CopyDescription.fileName, fileName]
+
+    public var description: RepositoryDescription
+    public var copy: CopyDescription
+
+    public init(description: RepositoryDescription, copy: CopyDescription) {
+        self.description = description
+        self.copy = copy
+    }
+}

@@ -79,7 +79,9 @@ public final class Healer: Sendable {
         let gone = try ParityRepairer(repository).missing().map { "\($0)" }
         return HealPlan(
             copy: target.record.copy, label: target.record.label, path: repository.path,
-            damaged: report.findings.filter { ObjectName(path: $0.object) != nil },
+            damaged: report.findings.filter {
+                ObjectName(path: $0.object) != nil || RepositoryIdentity.fileNames.contains($0.object)
+            },
             missing: Set(
                 missing.packs.map { "\(ObjectName(.pack, $0))" }
                     + missing.manifests.map { "\(ObjectName(.manifest, $0))" } + gone
@@ -95,6 +97,9 @@ public final class Healer: Sendable {
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
+        for name in try repository.mendIdentity() {
+            report.healed.append(.init(object: name, source: .rebuilt))
+        }
         let damaged = plan.damaged.compactMap { ObjectName(path: $0.object) }
         let bad = Set(damaged)
         let missing = plan.missing.compactMap { ObjectName(path: $0) }

@@ -1,4 +1,3 @@
-import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveStorage
@@ -11,18 +10,18 @@ public final class Repository: Sendable {
     public let copy: CopyDescription
     public let storage: DirectoryStorage
     public let manifests: ManifestStore
+    /// What is wrong with the documents that say who this is, and was outlived: `varve heal` mends it.
+    public let identityDamage: [Finding]
 
-    private init(path: String, description: RepositoryDescription, copy: CopyDescription) throws {
-        guard let id = RepositoryID(hex: description.repository), copy.repository == description.repository
-        else {
-            throw VarveError(
-                .corrupt, "varve.json and copy.json do not name the same repository", location: path,
-                hint: "one of them comes from another repository: restore both from another copy")
+    private init(path: String, _ documents: IdentityDocuments) throws {
+        description = documents.identity.description
+        copy = documents.identity.copy
+        identityDamage = documents.damage
+        guard let id = RepositoryID(hex: description.repository) else {
+            throw VarveError(.corrupt, "varve.json names no repository", location: path)
         }
         self.path = path
         self.id = id
-        self.description = description
-        self.copy = copy
         storage = DirectoryStorage(path)
         manifests = ManifestStore(storage: storage, repository: id)
     }
@@ -57,6 +56,9 @@ public final class Repository: Sendable {
             repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
             role: role)
         try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        try SealedDocument.write(
+            RepositoryIdentity(description: description, copy: copy),
+            to: Path.join(path, RepositoryIdentity.fileName))
         if let parity {
             try SealedDocument.write(
                 ParityDescription(repository: id, percent: parity),
@@ -79,7 +81,7 @@ public final class Repository: Sendable {
                     .invalid, "\(path) is a repository already",
                     hint: "use it as it is, or choose another path")
             }
-            guard names.isEmpty || isUnfinished(names) else {
+            guard try names.isEmpty || isUnfinished(path, names) else {
                 throw VarveError(
                     .invalid, "\(path) is not empty (it holds \(names[0]))",
                     hint: "choose an empty or new directory")
@@ -89,9 +91,10 @@ public final class Repository: Sendable {
         }
     }
 
-    /// What an `init` that was killed leaves: its directories, but not yet `varve.json`.
-    private static func isUnfinished(_ names: [String]) -> Bool {
-        let documents = [CopyDescription.fileName, ParityDescription.fileName]
+    /// What an `init` that was killed leaves: its directories, but not yet `varve.json`; and no snapshot.
+    private static func isUnfinished(_ path: String, _ names: [String]) throws -> Bool {
+        if try IdentityDocuments.holdsSnapshots(path) { return false }
+        let documents = [CopyDescription.fileName, RepositoryIdentity.fileName, ParityDescription.fileName]
         let ours = Set(
             ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyRecord.directory] + documents)
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
@@ -114,8 +117,11 @@ public final class Repository: Sendable {
 
     public static func open(_ path: String) throws -> Repository {
         let file = Path.join(path, RepositoryDescription.fileName)
-        guard try FileStatus.of(file) != nil else { throw try notThere(path) }
-        let description = try SealedDocument.read(RepositoryDescription.self, from: file)
+        guard try FileStatus.of(file) != nil || IdentityDocuments.holdsSnapshots(path) else {
+            throw try notThere(path)
+        }
+        let documents = try IdentityDocuments(path)
+        let description = documents.identity.description
         guard description.format == RepositoryDescription.currentFormat else {
             throw VarveError(
                 .unsupported,
@@ -123,9 +129,7 @@ public final class Repository: Sendable {
                     + "\(RepositoryDescription.currentFormat)", hint: "use a newer varve")
         }
         try checkStored(description.parameters, file)
-        let copy = try SealedDocument.read(
-            CopyDescription.self, from: Path.join(path, CopyDescription.fileName))
-        return try Repository(path: path, description: description, copy: copy)
+        return try Repository(path: path, documents)
     }
 
     /// Wider than what `create` offers, and narrow enough that no writer divides by zero or runs out of memory.
@@ -196,43 +200,5 @@ public final class Repository: Sendable {
             .missing,
             matches.isEmpty ? "there is no snapshot \(text) in \(path)" : "\(text) means several snapshots",
             hint: "'varve snapshots' lists them; the newest is \(all[all.count - 1])")
-    }
-}
-
-/// A small JSON file that people read in place and in which every flipped bit shows: its bytes must be exactly what
-/// encoding its value gives, and `seal` is the BLAKE2b-256 of the document without it.
-enum SealedDocument {
-    private struct Sealed<Value: Codable>: Codable {
-        var document: Value
-        var seal: String
-    }
-
-    static func write(_ value: some Codable, to path: String) throws {
-        try Publication.replace(path, with: try encode(value), mode: 0o400)
-    }
-
-    static func read<Value: Codable>(_ type: Value.Type, from path: String) throws -> Value {
-        let file: File
-        do {
-            file = try File.open(reading: path)
-        } catch let error as VarveError where error.isNoEntry {
-            throw VarveError(
-                .corrupt, "\(Path.name(path)) is missing", location: path,
-                hint: "it is small and written once: restore it from another copy of the repository")
-        }
-        let bytes = try file.readAll(limit: 1 << 20)
-        let sealed = try JSON.decode(Sealed<Value>.self, from: bytes, what: path)
-        guard try encode(sealed.document) == bytes else {
-            throw VarveError(
-                .corrupt, "\(Path.name(path)) was changed or damaged: its seal does not match",
-                location: path,
-                hint: "restore it from another copy of the repository")
-        }
-        return sealed.document
-    }
-
-    private static func encode(_ value: some Codable) throws -> [UInt8] {
-        let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
-        return try JSON.encode(Sealed(document: value, seal: seal), indented: true) + [UInt8(ascii: "\n")]
     }
 }

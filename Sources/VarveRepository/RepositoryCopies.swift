@@ -226,8 +226,7 @@ struct DiskIdentity: Equatable, Sendable {
     /// Throws `.wrongDisk` if the path leads elsewhere now, or the disk calls itself another copy.
     func check(_ copy: CopyDescription) throws {
         guard let now = try? DiskIdentity(path), now == self,
-            let read = try? SealedDocument.read(
-                CopyDescription.self, from: Path.join(path, CopyDescription.fileName)), read == copy
+            let read = try? IdentityDocuments(path).identity.copy, read == copy
         else {
             throw VarveError(
                 .wrongDisk, "the disk of the copy '\(copy.label)' was swapped or unmounted meanwhile",

@@ -13,6 +13,8 @@ public struct RepositoryStatus: Codable, Sendable {
         public var present: Bool
         /// Why it is away.
         public var absence: String?
+        /// Which of the documents are damaged that say who it is: it is away for that, or they are there twice.
+        public var damagedDocuments: [String]
         /// When it was heard of last; for one that is away.
         public var lastSeen: Timestamp?
         public var detached: Timestamp?
@@ -93,7 +95,10 @@ public struct RepositoryStatus: Codable, Sendable {
             copy = Copy(
                 copy: record.copy, label: record.label, role: record.role,
                 path: known.repository?.path ?? record.path, present: known.isThere,
-                absence: known.absence.map { "\($0)" }, lastSeen: known.isThere ? nil : record.written,
+                absence: known.absence.map { "\($0)" },
+                damagedDocuments: known.repository?.identityDamage.map(\.object)
+                    ?? (known.absence?.code == .corrupt ? ["varve.json or copy.json"] : []),
+                lastSeen: known.isThere ? nil : record.written,
                 detached: record.detached, synchronized: record.synchronized, lacking: known.lacking,
                 snapshots: record.snapshots, newestSnapshot: newest?.description)
             let limit = now.seconds - policy.readWithin
@@ -157,6 +162,9 @@ public struct RepositoryStatus: Codable, Sendable {
                 problems.append(
                     "'\(copy.label)' has \(damaged) damaged \(damaged == 1 ? "object" : "objects"): run 'varve heal'"
                 )
+            }
+            for document in copy.damagedDocuments {
+                problems.append("\(document) of '\(copy.label)' is damaged: run 'varve heal'")
             }
             if let drill = copy.health?.lastDrill, !drill.isGood {
                 problems.append("the last drill of '\(copy.label)' failed (\(drill.started))")

@@ -81,6 +81,7 @@ public final class Verifier: Sendable {
         for directory in try repository.storage.missingDirectories() {
             note(directory, "the directory is missing, and with it whatever was in it")
         }
+        for finding in repository.identityDamage { note(finding.object, finding.problem) }
         do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
         var objects: [(ObjectName, UInt64)] = []
         for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .drill, .pack] {

@@ -15,5 +15,6 @@ final class WriterLock: Sendable {
         }
         try lock.describeHolder("process \(Host.processID) on \(Host.name) since \(Clock.now())")
         self.lock = lock
+        try repository.keepIdentityTwice()
     }
 }

@@ -132,13 +132,23 @@ public final class DirectoryStorage: Storage {
     /// A damaged object is evidence, and parts of it may be good: it is moved to `quarantine/`.
     public func setAside(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
+        try setAside(path(of: object), to: quarantine(object))
+    }
+
+    /// The same for a document in the copy's own directory.
+    public func setAside(file name: String) throws {
+        try setAside(
+            Path.join(location, name), to: Path.join(location, "quarantine/\(name)-\(Path.randomName())"))
+    }
+
+    private func setAside(_ path: String, to aside: String) throws {
         do {
-            try Directory.rename(path(of: object), to: quarantine(object))
+            try Directory.rename(path, to: aside)
         } catch let error as VarveError where error.isNoEntry {
             return
         }
-        try Directory.sync(directory(of: object))
-        try Directory.sync(Path.join(location, "quarantine"))
+        try Directory.sync(Path.parent(path))
+        try Directory.sync(Path.parent(aside))
     }
 
     /// Where a damaged object goes: a new name each time.

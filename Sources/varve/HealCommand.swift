@@ -24,7 +24,15 @@ struct HealCommand: ParsableCommand {
 
     func run() throws {
         Interruption.install()
-        let all = try copies.open(try options.open())
+        let lead = try options.open()
+        var all = try copies.open(lead)
+        if !dryRun {
+            let mended = try all.mendIdentities()
+            for label in mended {
+                Terminal.say("healed: varve.json of '\(label)', from '\(all.copies[0].record.label)'")
+            }
+            if !mended.isEmpty { all = try copies.open(lead) }
+        }
         let targets = try copy.map { [try all.find($0)] } ?? all.online
         var plans: [HealPlan] = []
         var reports: [HealReport] = []

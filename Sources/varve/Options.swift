@@ -30,6 +30,9 @@ struct RepositoryOptions: ParsableArguments {
 
     func open() throws -> Repository {
         let repository = try Repository.open(try path())
+        for finding in repository.identityDamage {
+            Terminal.say("warning: \(repository.path)/\(finding.object) is damaged: \(finding.problem)")
+        }
         if let wanted = repositoryId ?? Self.variable("VARVE_REPOSITORY_ID"),
             wanted.lowercased() != repository.id.description
         {

@@ -50,7 +50,8 @@ import VarveTestSupport
     }
 
     @Test func anUntouchedRepositoryPasses() throws {
-        #expect(files.count == 6, "varve.json, copy.json, a pack, an index, a manifest, a summary")
+        #expect(
+            files.count == 7, "varve.json, copy.json, identity.json, a pack, an index, a manifest, a summary")
         #expect(try complaint(.media) == nil)
         #expect(try complaint(.content) == nil)
         let report = try Verifier(try Repository.open(directory.path)).verifyContent()
