@@ -15,6 +15,16 @@ public struct ParityReport: Codable, Sendable {
     public var parityBytes: UInt64 = 0
     /// What is not what its name promises is not covered: parity would keep the damage.
     public var skipped: [Finding] = []
+
+    /// Of another copy: the percentage stays this one's.
+    mutating func add(_ other: ParityReport) {
+        objects += other.objects
+        bytes += other.bytes
+        groupsWritten += other.groupsWritten
+        groupsRemoved += other.groupsRemoved
+        parityBytes += other.parityBytes
+        skipped += other.skipped
+    }
 }
 
 /// Brings packs and manifests under parity. The caller holds the writer's lock.

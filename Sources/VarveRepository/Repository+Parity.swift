@@ -68,7 +68,9 @@ extension Repository {
             guard let percent = try parity() else { return nil }
             return .success(try ParityWriter(self, percent: percent, isCancelled: isCancelled).cover())
         } catch {
-            return .failure(error as? VarveError ?? VarveError(.system, "\(error)"))
+            var error = error as? VarveError ?? VarveError(.system, "\(error)")
+            error.location = error.location ?? path
+            return .failure(error)
         }
     }
 }

@@ -95,15 +95,24 @@ public final class RepositoryWriter {
 
     /// What each copy says of the snapshot that was committed; empty if the repository has one copy only.
     public private(set) var acknowledgements: [CopyAcknowledgement] = []
+
     /// Brings what was committed under parity, in each copy that keeps some; nil if none does, the first failure if one
-    /// fails.
+    /// fails. What was skipped is named with the copy's path.
     public func updateParity(
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) -> Result<ParityReport, VarveError>? {
-        let results =
-            [repository.updateParity(isCancelled: isCancelled)]
-            + (copies?.others ?? []).map { $0.updateParity(isCancelled: isCancelled) }
-        let made = results.compactMap { $0 }
-        return made.first { if case .failure = $0 { true } else { false } } ?? made.first
+        let results = ([repository] + (copies?.others ?? [])).compactMap { copy in
+            copy.updateParity(isCancelled: isCancelled)?.map { report in
+                var report = report
+                for index in report.skipped.indices {
+                    report.skipped[index].object = "\(copy.path)/\(report.skipped[index].object)"
+                }
+                return report
+            }
+        }
+        guard let first = results.first else { return nil }
+        return Result {
+            try results.dropFirst().reduce(into: try first.get()) { all, result in all.add(try result.get()) }
+        }.mapError { $0 as? VarveError ?? VarveError(.system, "\($0)") }
     }
 }

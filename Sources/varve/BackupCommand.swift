@@ -75,7 +75,7 @@ struct BackupCommand: ParsableCommand {
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
         say(result, seconds: line.seconds)
         sayCopies(result.copies)
-        let (parity, parityError) = sayParity(result, repository)
+        let (parity, parityError) = sayParity(result)
         if options.json {
             try printJSON(
                 Output(
@@ -106,13 +106,11 @@ struct BackupCommand: ParsableCommand {
     }
 
     /// The snapshot is complete, whatever became of its parity.
-    private func sayParity(
-        _ result: Archiver.Result, _ repository: Repository
-    ) -> (ParityReport?, VarveError?) {
+    private func sayParity(_ result: Archiver.Result) -> (ParityReport?, VarveError?) {
         switch result.parity {
         case nil: return (nil, nil)
         case .success(let report):
-            ParityCommand.say(report.skipped, repository)
+            for finding in report.skipped { Terminal.say("damaged: \(finding.object): \(finding.problem)") }
             return (report, nil)
         case .failure(let error):
             Terminal.say("warning: what was added is not under parity: \(error)")

@@ -30,7 +30,9 @@ struct ParityCommand: ParsableCommand {
                 percent: percent, isCancelled: { Interruption.cancellation.isRequested },
                 progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) })
             line.finish()
-            ParityCommand.say(report.skipped, repository)
+            for finding in report.skipped {
+                Terminal.say("damaged: \(repository.path)/\(finding.object): \(finding.problem)")
+            }
             if report.groupsWritten > 0 {
                 Terminal.say(
                     "parity of \(report.percent) %: \(ByteCount(report.parityBytes)) for \(objects(report.objects)) of "
@@ -68,13 +70,6 @@ struct ParityCommand: ParsableCommand {
                 rows.append(["missing", status.missing.joined(separator: " ")])
             }
             try Terminal.output(table(rows))
-        }
-    }
-
-    /// What is not under parity because it is damaged.
-    static func say(_ skipped: [Finding], _ repository: Repository) {
-        for finding in skipped {
-            Terminal.say("damaged: \(repository.path)/\(finding.object): \(finding.problem)")
         }
     }
 }

@@ -147,6 +147,18 @@ import VarveTestSupport
         try bench.expectRestores(files, of: "c")
     }
 
+    /// Damage that one copy's parity comes upon is told, whichever it is.
+    @Test func damageThatParityMeetsIsNamedWithItsCopy() throws {
+        let bench = try CopyBench()
+        try bench.backup(bench.files())
+        let pack = try #require(try bench.objects("b").keys.sorted().first { $0.hasPrefix("packs/") })
+        try bench.damage("b", pack, .flip)
+        for label in ["a", "b"] { _ = try bench.repository(label).addParity(percent: 10) }
+        let report = try #require(try bench.backup(bench.files()).parity?.get())
+        let name = try #require(pack.split(separator: "/").last)
+        #expect(report.skipped.map(\.object) == ["\(bench.path("b"))/packs/\(name)"])
+    }
+
     /// A target that is not the one any more that was opened is noticed before anything counts.
     @Test func aSwapUnderTheRunIsNoticed() throws {
         let bench = try CopyBench()
