@@ -17,6 +17,16 @@ public enum Device {
         return "\(mount.source) \(mount.type) \(identity)"
     }
 
+    /// Whether two descriptions are surely of different file systems: each has a UUID, and they differ. A device's number
+    /// or name may be another one after the next start.
+    public static func areDifferent(_ a: String?, _ b: String?) -> Bool {
+        func identity(_ text: String?) -> Substring? {
+            text?.split(separator: " ").last { $0.hasPrefix("uuid=") }
+        }
+        guard let a = identity(a), let b = identity(b) else { return false }
+        return a != b
+    }
+
     /// The mount that the path lies on: of those with the device's number, else of all (btrfs gives other numbers to
     /// subvolumes), the one with the longest mount point. Fields as in proc(5), `/proc/pid/mountinfo`.
     static func find(

@@ -75,14 +75,16 @@ public enum Publication {
 
     /// A new durable file.
     ///
-    /// - Parameter write: writes the content; called again, for a new file, if the disk lost what was written.
+    /// - Parameters:
+    ///   - modified: the time that it gets; nil: now.
+    ///   - write: writes the content; called again, for a new file, if the disk lost what was written.
     public static func stage<R>(
-        in temporary: String, _ write: (StagedFile) throws -> R
+        in temporary: String, modified: Timestamp? = nil, _ write: (StagedFile) throws -> R
     ) throws -> (file: StagedFile, result: R) {
         func attempt() throws -> (StagedFile, R) {
             let file = try StagedFile(in: temporary)
             let result = try write(file)
-            try file.finish()
+            try file.finish(modified: modified)
             return (file, result)
         }
         do {

@@ -32,8 +32,11 @@ public final class StagedFile {
 
     /// Makes the bytes durable, and closes. After an error the file is of no use: what failed is to be written again,
     /// to a new one.
-    public func finish() throws {
+    ///
+    /// - Parameter modified: the time that the file gets, of what it is a copy of; nil: now.
+    public func finish(modified: Timestamp? = nil) throws {
         guard let file = file.take() else { return }
+        if let modified { try file.setModified(modified) }
         try file.sync()
         try file.close()
     }

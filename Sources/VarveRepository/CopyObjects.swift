@@ -126,6 +126,8 @@ private struct Transfer {
     let object: ObjectName
     let file: StagedFile
     private let source: any ByteSource
+    /// When it was written first: what a snapshot needs is older than its manifest (`newestVerified`).
+    private let written: Timestamp?
     var byteCount: Int { source.byteCount }
 
     init(_ object: ObjectName, from source: Repository, to target: Repository) throws {
@@ -137,6 +139,7 @@ private struct Transfer {
                     .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
         }
         self.source = opened
+        written = try? FileStatus.of(source.storage.path(of: object))?.modified
         file = try target.storage.stage()
     }
 
@@ -153,7 +156,7 @@ private struct Transfer {
                     .corrupt, "\(object) is not what its name promises", location: source.path,
                     hint: "'varve heal' replaces it from a copy that is good"))
         }
-        try file.finish()
+        try file.finish(modified: written)
     }
 
     private static func limit(_ kind: ObjectKind) -> Int {

@@ -19,13 +19,21 @@ public struct Ledger: Sendable {
     public init(_ rows: some Sequence<LedgerRow>) { for row in rows { add(row) } }
 
     /// Reads all segments of a copy. Damage is no error; that nothing can be read is.
-    public init(of storage: any Storage, repository: RepositoryID, copy: RepositoryID) throws {
-        self.init(segments: try Self.segments(of: storage, repository: repository, copy: copy))
+    ///
+    /// - Parameter device: what the copy lies on now: that it was read well on another one proves nothing of this one.
+    ///   What was bad there is suspect here, too.
+    public init(
+        of storage: any Storage, repository: RepositoryID, copy: RepositoryID, device: String? = nil
+    ) throws {
+        self.init(
+            segments: try Self.segments(of: storage, repository: repository, copy: copy), device: device)
     }
 
-    init(segments: [Segment]) {
+    init(segments: [Segment], device: String? = nil) {
         for segment in segments {
-            segment.rows.forEach { add($0) }
+            for row in segment.rows where row.result != .good || !Device.areDifferent(row.device, device) {
+                add(row)
+            }
             if let damage = segment.damage { losses.append("\(segment.object): \(damage)") }
         }
     }

@@ -22,6 +22,10 @@ public struct MediaHealth: Codable, Sendable {
     public var oldestReading: Timestamp?
     /// What the last reading of objects that are still there found bad.
     public var damage: [Damage] = []
+    /// Objects that are gone, as an index or parity tells: `packs/<name>`.
+    public var missing: [String] = []
+    /// Packs and manifests that were set aside as damaged, and that nothing has taken the place of.
+    public var lost: [String] = []
     /// The newest drill whose evidence can be read.
     public var lastDrill: DrillEvidence?
     /// What of the ledger is lost.
@@ -57,7 +61,16 @@ extension Repository {
                     device: $0.device)
             }
         }
+        health.lost = try [ObjectKind.pack, .manifest].flatMap { try storage.lost($0) }.map { "\($0.object)" }
+            .sorted()
+        health.missing = try missingObjects().map { "\($0)" }.filter { !health.lost.contains($0) }.sorted()
         health.lastDrill = try drills().last
         return health
+    }
+
+    /// What an index table lists or parity covers, and is not there.
+    func missingObjects() throws -> Set<ObjectName> {
+        let packs = try openIndex().packsGone().map { ObjectName(.pack, $0) }
+        return try ParityRepairer(self).missing().union(packs)
     }
 }

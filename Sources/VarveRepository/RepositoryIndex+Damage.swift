@@ -62,6 +62,17 @@ extension RepositoryIndex {
         return true
     }
 
+    /// Packs that a table lists and that are not there.
+    func packsGone() throws -> Set<ContentID> {
+        var gone: Set<ContentID> = []
+        for table in state.withLock({ $0.tables }) {
+            // A table that can't be read is no evidence.
+            try? table.table.forEachPack { gone.insert($0) }
+        }
+        try storage.forEachPack { gone.remove($0) }
+        return gone
+    }
+
     /// After `lookElsewhere`.
     func isStoredTwice(_ id: ContentID) -> Bool { state.withLock { $0.damage.others?[id] != nil } }
 

@@ -1,3 +1,4 @@
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -10,7 +11,7 @@ extension Repository {
 
     /// What is known of the readings of this copy.
     public func ledger() throws -> Ledger {
-        try Ledger(of: storage, repository: id, copy: copyID)
+        try Ledger(of: storage, repository: id, copy: copyID, device: Device.describe(path))
     }
 }
 

@@ -154,14 +154,27 @@ public struct RepositoryStatus: Codable, Sendable {
         }.sorted { ($0.host, $0.home ?? "") < ($1.host, $1.home ?? "") }
     }
 
+    private static func objects(_ count: Int, _ kind: String = "") -> String {
+        "\(count) \(kind)\(count == 1 ? "object" : "objects")"
+    }
+
     private static func problems(_ copies: [Copy], _ sources: [Source], _ policy: Policy) -> [String] {
         var problems: [String] = []
         for copy in copies {
             let damaged = Set(copy.health?.damage.map(\.object) ?? []).count
             if damaged > 0 {
                 problems.append(
-                    "'\(copy.label)' has \(damaged) damaged \(damaged == 1 ? "object" : "objects"): run 'varve heal'"
+                    "'\(copy.label)' has \(objects(damaged, "damaged ")): run 'varve heal'"
                 )
+            }
+            if let missing = copy.health?.missing, !missing.isEmpty {
+                problems.append(
+                    "'\(copy.label)' misses \(objects(missing.count)) that it had: run 'varve heal'")
+            }
+            if let lost = copy.health?.lost, !lost.isEmpty {
+                problems.append(
+                    "'\(copy.label)' has lost \(objects(lost.count)): 'varve verify --content' names what needs them; they "
+                        + "are in quarantine/ until somebody removes them")
             }
             for document in copy.damagedDocuments {
                 problems.append("\(document) of '\(copy.label)' is damaged: run 'varve heal'")
@@ -171,7 +184,7 @@ public struct RepositoryStatus: Codable, Sendable {
             }
             if copy.present, let lacking = copy.lacking, lacking > 0 {
                 problems.append(
-                    "'\(copy.label)' lags behind by \(lacking) \(lacking == 1 ? "object" : "objects"): run 'varve copy sync'"
+                    "'\(copy.label)' lags behind by \(objects(lacking)): run 'varve copy sync'"
                 )
             }
         }
@@ -196,13 +209,19 @@ public struct RepositoryStatus: Codable, Sendable {
 
 extension Repository {
     /// The newest snapshot with everything that it needs in packs whose last reading was good and not before `seconds`.
-    /// Its packs are those that came before its manifest did: each is durable before, by its time in this copy.
+    /// Its packs are those that came before its manifest did: each is durable before, by its time in this copy. A pack
+    /// that is lost was needed by snapshots from its time on until it was set aside: later ones do without it.
     func newestVerified(since seconds: Int64, _ snapshots: [SnapshotReference]) throws -> SnapshotReference? {
         let ledger = try ledger()
         func isVerified(_ object: ObjectName) -> Bool {
             let rows = ledger.rows(of: object)
             guard let time = rows.first?.time else { return false }
             return time.seconds >= seconds && rows.allSatisfy { $0.result == .good }
+        }
+        let lost = try storage.lost(.pack)
+        // When it was written, and so which snapshots need it, nobody knows.
+        guard try missingObjects().subtracting(lost.map(\.object)).allSatisfy({ $0.kind != .pack }) else {
+            return nil
         }
         var limit: Timestamp?
         try storage.forEachPack { pack in
@@ -214,9 +233,10 @@ extension Repository {
         }
         return try snapshots.last { snapshot in
             let object = ObjectName(.manifest, snapshot.name)
-            guard isVerified(object) else { return false }
-            guard let limit else { return true }
-            return try FileStatus.of(storage.path(of: object)).map { $0.modified < limit } ?? false
+            guard isVerified(object), let written = try FileStatus.of(storage.path(of: object))?.modified
+            else { return false }
+            if let limit, written >= limit { return false }
+            return !lost.contains { $0.written <= written && written <= $0.setAside }
         }
     }
 }

@@ -151,6 +151,23 @@ public final class DirectoryStorage: Storage {
         try Directory.sync(Path.parent(aside))
     }
 
+    /// Objects that were set aside, and that nothing has taken the place of: their times of writing and of going.
+    public func lost(_ kind: ObjectKind) throws -> [(
+        object: ObjectName, written: Timestamp, setAside: Timestamp
+    )] {
+        let quarantine = Path.join(location, "quarantine")
+        let names = try Directory.list(quarantine).filter { $0.hasPrefix("\(kind.rawValue)-") }
+        return try names.compactMap { name in
+            // What follows the last dash is a random number.
+            guard let end = name.lastIndex(of: "-"), name.count > kind.rawValue.count + 1 else { return nil }
+            let object = ObjectName(kind, String(name[..<end].dropFirst(kind.rawValue.count + 1)))
+            guard object.contentHash != nil, try size(of: object) == nil,
+                let status = try FileStatus.of(Path.join(quarantine, name))
+            else { return nil }
+            return (object, status.modified, status.changed)
+        }
+    }
+
     /// Where a damaged object goes: a new name each time.
     private func quarantine(_ object: ObjectName) -> String {
         Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(Path.randomName())")
@@ -159,7 +176,11 @@ public final class DirectoryStorage: Storage {
     public func replace(
         _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
-        let (file, _) = try Publication.stage(in: temporary) { file in try write { try file.append($0) } }
+        // It is as old as what it replaces; where that is gone, older than any snapshot that may need it.
+        let modified = try FileStatus.of(path(of: object))?.modified ?? Timestamp(seconds: 0)
+        let (file, _) = try Publication.stage(in: temporary, modified: modified) { file in
+            try write { try file.append($0) }
+        }
         _ = try publish([(object, file)], replacing: [object])
     }
 

@@ -57,6 +57,32 @@ import VarveTestSupport
             packs.map { ($0, 100) }, ledger: Ledger(rows), options: options, now: Timestamp(seconds: now))
     }
 
+    /// A copy that was moved to another disk was not read there.
+    @Test func readingsOfAnotherDiskDoNotCount() throws {
+        func row(_ pack: Int, _ device: String?, _ result: LedgerRow.Result = .good) throws -> LedgerRow {
+            var row = try self.row(packs[pack], 10 + Int64(pack), result)
+            row.device = device
+            return row
+        }
+        let rows = [
+            try row(0, "/dev/sdb1 ext4 uuid=1-2"), try row(1, "/dev/sdc1 ext4 uuid=1-2"),
+            try row(2, "/dev/sdb1 ext4 uuid=3-4"), try row(3, "/dev/sdb1 ext4 uuid=3-4", .mismatch),
+            try row(4, nil), try row(5, "/dev/sdb1 ext4 dev=8:17"),
+        ]
+        try Ledger.publish(
+            rows, in: repository.storage, repository: repository.id, copy: repository.copyID)
+        func read(_ device: String?) throws -> [Int] {
+            let ledger = try Ledger(
+                of: repository.storage, repository: repository.id, copy: repository.copyID, device: device)
+            return packs.indices.filter { ledger.lastReading(of: packs[$0]) != nil }
+        }
+        #expect(try read("/dev/sdd1 ext4 uuid=1-2") == [0, 1, 3, 4, 5])
+        #expect(try read("/dev/sdd1 ext4 uuid=3-4") == [2, 3, 4, 5])
+        // Without a UUID it can't be told.
+        #expect(try read("/dev/sdd1 ext4 dev=8:49") == Array(0..<6))
+        #expect(try read(nil) == Array(0..<6))
+    }
+
     @Test func aRoundReadsEverythingOnce() throws {
         let all = plan([])
         #expect(Set(all.objects.map(\.object)) == Set(packs))

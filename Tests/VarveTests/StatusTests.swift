@@ -57,4 +57,59 @@ import VarveTestSupport
         try bench.heal("b")
         #expect(try status().problems.isEmpty)
     }
+
+    private func modified(_ label: String, _ object: String) throws -> Timestamp {
+        try #require(try FileStatus.of(Path.join(bench.path(label), object))?.modified)
+    }
+
+    /// What a snapshot needs is told by times: those that come from another copy, or take the place of what was damaged,
+    /// keep them.
+    @Test func whatIsBroughtIsAsOldAsItWas() throws {
+        let pack = try #require(try bench.objects("b").keys.sorted().last { $0.hasPrefix("packs/") })
+        let manifest = try #require(try bench.objects("b").keys.first { $0.hasPrefix("manifests/") })
+        for object in [pack, manifest] { try Directory.removeFile(Path.join(bench.path("b"), object)) }
+        #expect(try bench.synchronize("b").isComplete)
+        for object in [pack, manifest] { #expect(try modified("b", object) == modified("a", object)) }
+        for label in ["a", "b"] { try read(label) }
+        #expect(try status().problems.isEmpty)
+        // Not read since it came: the snapshot does not count.
+        try Directory.removeFile(Path.join(bench.path("b"), pack))
+        #expect(try status().problems.contains { $0.hasPrefix("'b' misses 1 object ") })
+        for name in try Directory.list(bench.path("b/ledger")) {
+            try Directory.removeFile(bench.path("b/ledger/\(name)"))
+        }
+        #expect(try bench.synchronize("b").isComplete)
+        #expect(try status().sources[0].newestVerified == nil)
+        try read("b")
+        #expect(try status().problems.isEmpty)
+    }
+
+    /// What is good nowhere stays a problem after `heal`, and the snapshots that need it do not count.
+    @Test func whatIsLostIsNotForgotten() throws {
+        for label in ["a", "b"] { try read(label) }
+        let pack = try #require(try bench.objects("a").keys.sorted().last { $0.hasPrefix("packs/") })
+        for label in ["a", "b"] {
+            let before = try modified(label, pack)
+            let path = Path.join(bench.path(label), pack)
+            try Bytes.write([UInt8](repeating: 0, count: try Bytes.read(path).count), to: path)
+            // A disk that goes bad leaves the times alone.
+            try File.open(updating: path).setModified(before)
+        }
+        for label in ["a", "b"] { try bench.heal(label) }
+        let problems = try status().problems
+        #expect(problems.count { $0.contains(" has lost 1 object:") } == 2, "\(problems)")
+        #expect(try status().sources[0].newestVerified == nil)
+        // The next one does without it.
+        try bench.backup(bench.files(), required: 2)
+        for label in ["a", "b"] { try read(label) }
+        let next = try status()
+        #expect(next.sources[0].newestVerified?.snapshot == next.sources[0].newest.snapshot)
+        #expect(next.problems.count == 2)
+        for label in ["a", "b"] {
+            for name in try Directory.list(bench.path("\(label)/quarantine")) {
+                try Directory.removeFile(bench.path("\(label)/quarantine/\(name)"))
+            }
+        }
+        #expect(try status().problems.isEmpty)
+    }
 }
