@@ -79,6 +79,12 @@ public struct Drill {
         _ reference: SnapshotReference, _ evidence: inout DrillEvidence, _ notes: inout [String]
     ) throws {
         let manifest = try repository.manifests.read(reference)
+        if manifest.environment?.encrypted == true, options.password == nil {
+            throw VarveError(
+                .wrongKey,
+                "the environment of snapshot \(reference) is encrypted: its drill needs the password",
+                hint: "give it with --password-file")
+        }
         let parent = try Path.resolve(options.scratch)
         let scratch = try DrillScratch(in: parent, bytes: manifest.totalBytes)
         defer { if let error = scratch.remove() { notes.append("\(scratch.path) is left: \(error)") } }

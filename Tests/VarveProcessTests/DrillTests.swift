@@ -67,6 +67,46 @@ extension ProcessTests {
             try environment.varve.run(["verify"]).require(0)
         }
 
+        /// Wherever the application keeps its files.
+        @Test(arguments: [
+            "--data-dir data --log-dir logs --subdir", "--data-dir data --log-dir logs --dirs-in-code",
+            "--data-dir OUTSIDE/data --log-dir OUTSIDE/logs",
+        ]) func directories(_ place: String) throws {
+            let outside = try TemporaryDirectory()
+            for name in ["data", "logs"] { try Directory.create(outside[name]) }
+            let place = place.replacing("OUTSIDE", with: outside.path)
+            let environment = try LiveEnvironment(
+                .init(
+                    "directories", "btree,hash", place: place, options: Self.small,
+                    directories: place.hasSuffix("--dirs-in-code") ? "--data-dir data --log-dir logs" : ""))
+            _ = try environment.goodBackup()
+            try environment.workload.stop()
+            let before = try FileTree.files(in: outside.path)
+            let output = try drill(environment.varve)
+            #expect(output.good && output.drill.failures == [])
+            #expect(output.drill.databases.count == 2 && output.drill.databases.allSatisfy(\.isGood))
+            #expect(try FileTree.files(in: outside.path) == before)
+        }
+
+        @Test func anEncryptedEnvironment() throws {
+            let environment = try LiveEnvironment(
+                .init("encrypted", "btree,hash", options: Self.small, password: .file))
+            _ = try environment.goodBackup()
+            try environment.workload.stop()
+            let password = environment.directory["password"]
+            let output = try drill(environment.varve, ["--password-file", password])
+            #expect(output.good && output.drill.databases.count == 2)
+            // Without the right one nothing was found out about the copy.
+            let without = try environment.varve.run(["verify", "--drill"])
+            #expect(without.code == 12 && without.errors.contains("--password-file"), "\(without)")
+            try Text.write("another\n", to: environment.directory["wrong"])
+            let wrong = try environment.varve.run([
+                "verify", "--drill", "--password-file", environment.directory["wrong"],
+            ])
+            #expect(wrong.code == 12, "\(wrong)")
+            #expect(try evidence(environment.varve).count == 1)
+        }
+
         /// Logs with an absolute name: recovery of a copy elsewhere works on the live file; a drill does not.
         @Test func absoluteNames() throws {
             let environment = try LiveEnvironment(.init("absolute", "btree,hash", options: Self.small))
