@@ -133,9 +133,9 @@ public final class Healer: Sendable {
             repository.manifests.summarize(newest, manifest)
         }
         try renew(parity, of: repository, &report)
-        // What was bad is read again, so that the ledger says what is true now.
+        // Where the medium has been bad, what was written is read again. What was missing counts as never read.
         var options = MediaOptions()
-        options.olderThan = .greatestFiniteMagnitude
+        options.onlyBad = true
         _ = try Verifier(repository, isCancelled: isCancelled).verifyMedia(options)
         if !report.lost.isEmpty {
             let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()

@@ -70,6 +70,16 @@ public struct Ledger: Sendable {
 
     public func lastReading(of object: ObjectName) -> Timestamp? { rows(of: object).first?.time }
 
+    /// The same for a file that is known: a good reading of one that was there before under this name proves nothing.
+    /// What was bad before stays suspect.
+    func rows(of listed: ListedObject) -> [LedgerRow] {
+        let rows = rows(of: listed.object)
+        let isOfAnother = rows.first.map { $0.time < listed.changed } ?? false
+        return isOfAnother && rows.allSatisfy { $0.result == .good } ? [] : rows
+    }
+
+    func lastReading(of listed: ListedObject) -> Timestamp? { rows(of: listed).first?.time }
+
     /// What the last reading of the object found was not good.
     public func isBad(_ object: ObjectName) -> Bool { rows(of: object).contains { $0.result != .good } }
 }

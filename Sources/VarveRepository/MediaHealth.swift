@@ -46,9 +46,10 @@ extension Repository {
         var health = MediaHealth()
         health.losses = ledger.losses
         let limit = Timestamp(seconds: now.seconds - seconds, nanoseconds: now.nanoseconds)
-        for (object, size) in try Verifier(self).listObjects() {
+        for listed in try Verifier(self).listObjects() {
+            let size = listed.size
             health.bytes += size
-            let rows = ledger.rows(of: object)
+            let rows = ledger.rows(of: listed)
             guard let time = rows.first?.time else {
                 health.neverReadBytes += size
                 continue
@@ -57,7 +58,7 @@ extension Repository {
             if time >= limit, rows.allSatisfy({ $0.result == .good }) { health.bytesRead += size }
             health.damage += rows.filter { $0.result != .good }.map {
                 MediaHealth.Damage(
-                    object: "\(object)", result: "\($0.result)", time: $0.time, range: $0.bad,
+                    object: "\(listed.object)", result: "\($0.result)", time: $0.time, range: $0.bad,
                     device: $0.device)
             }
         }

@@ -14,11 +14,13 @@ public struct MediaOptions: Sendable {
     public var olderThan: Double?
     /// A new round, whatever an interrupted one has left.
     public var restarts = false
+    /// Only what was bad when it was read last.
+    var onlyBad = false
 
     public init() {}
 
     /// By age, as far as the budget goes, and not in rounds.
-    var isPartial: Bool { maximumBytes != nil || maximumDuration != nil || olderThan != nil }
+    var isPartial: Bool { maximumBytes != nil || maximumDuration != nil || olderThan != nil || onlyBad }
 }
 
 /// Which objects a run reads, in which order: decided before anything is read.
@@ -36,9 +38,11 @@ struct MediaPlan {
     var before: [ListedObject] = []
 
     init(_ all: [ListedObject], ledger: Ledger, options: MediaOptions, now: Timestamp) {
-        let ages = all.map { (object: $0, last: ledger.lastReading(of: $0.object)) }
+        let ages = all.map { (object: $0, last: ledger.lastReading(of: $0)) }
         var wanted = ages
-        if let age = options.olderThan {
+        if options.onlyBad {
+            wanted = ages.filter { ledger.isBad($0.object.object) }
+        } else if let age = options.olderThan {
             let limit = Timestamp(seconds: now.seconds - Int64(min(age, 1e12)), nanoseconds: now.nanoseconds)
             wanted = ages.filter { Self.isDue($0.last, limit, now) || ledger.isBad($0.object.object) }
         } else if !options.isPartial {

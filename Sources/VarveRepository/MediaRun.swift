@@ -17,6 +17,9 @@ final class MediaRun: Sendable {
     /// lose it, when it is interrupted.
     private static let slowRate: UInt64 = 100_000_000
 
+    /// One more than processors: a medium gives more when several ask.
+    private static var workers: Int { Host.workers + 1 }
+
     private let verifier: Verifier
     private let options: MediaOptions
     private let round: Timestamp?
@@ -49,7 +52,7 @@ final class MediaRun: Sendable {
         let total = objects.reduce(0) { $0 + $1.size }
         let counters = Counters()
         let skipped = Mutex<[ListedObject]>([])
-        let workers = (0..<Host.workers).map { _ in
+        let workers = (0..<Self.workers).map { _ in
             WorkerThread { [self] in
                 while !verifier.isCancelled() {
                     let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -69,22 +72,26 @@ final class MediaRun: Sendable {
         return skipped.withLock { $0 }
     }
 
-    /// Objects of like size are hashed side by side; so far as that does not change the order by much.
+    /// Objects of like size are hashed side by side, so far as that does not change the order by much; as many groups
+    /// for each worker, with as many bytes in them.
     private func groups(of objects: [ListedObject]) -> [[ListedObject]] {
         let lanes = options.rate.map { $0 < Self.slowRate } == true ? 1 : Hasher.lanes
-        let window = lanes * Host.workers * 4
+        let window = lanes * Self.workers * 4
         return stride(from: 0, to: objects.count, by: window).flatMap { start in
             let near = objects[start..<min(start + window, objects.count)].sorted { $0.size > $1.size }
-            return stride(from: 0, to: near.count, by: lanes).map {
-                Array(near[$0..<min($0 + lanes, near.count)])
+            let rounds = (near.count + lanes * Self.workers - 1) / (lanes * Self.workers)
+            let count = min(rounds * Self.workers, near.count)
+            return (0..<count).map { group in stride(from: group, to: near.count, by: count).map { near[$0] }
             }
         }
     }
 
     private func read(group: [ListedObject]) {
         let storage = verifier.repository.storage
-        let sources = group.map { object, _ in
-            Result { options.isCached ? storage.openCached(object) : try storage.openMedia(object) }
+        let sources = group.map { listed in
+            Result {
+                options.isCached ? storage.openCached(listed.object) : try storage.openMedia(listed.object)
+            }
         }
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: group.count * MediaPipe.pieceSize, alignment: 4096)
@@ -105,7 +112,7 @@ final class MediaRun: Sendable {
     private func judge(
         _ listed: ListedObject, _ name: Result<ContentID, any Error>, method: LedgerRow.Method
     ) {
-        let (object, size) = listed
+        let (object, size) = (listed.object, listed.size)
         do {
             let isGood = try name.get() == object.contentHash
             guard isGood else { return condemn(listed, .mismatch, method, examiner.mismatch(object, size)) }

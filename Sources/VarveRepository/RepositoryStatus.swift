@@ -213,8 +213,9 @@ extension Repository {
     /// that is lost was needed by snapshots from its time on until it was set aside: later ones do without it.
     func newestVerified(since seconds: Int64, _ snapshots: [SnapshotReference]) throws -> SnapshotReference? {
         let ledger = try ledger()
-        func isVerified(_ object: ObjectName) -> Bool {
-            let rows = ledger.rows(of: object)
+        func isVerified(_ object: ObjectName, _ status: FileStatus) -> Bool {
+            let rows = ledger.rows(
+                of: ListedObject(object: object, size: status.size, changed: status.changed))
             guard let time = rows.first?.time else { return false }
             return time.seconds >= seconds && rows.allSatisfy { $0.result == .good }
         }
@@ -226,15 +227,16 @@ extension Repository {
         var limit: Timestamp?
         try storage.forEachPack { pack in
             let object = ObjectName(.pack, pack)
-            guard !isVerified(object), let status = try FileStatus.of(storage.path(of: object)) else {
+            guard let status = try FileStatus.of(storage.path(of: object)), !isVerified(object, status) else {
                 return
             }
             limit = min(limit ?? status.modified, status.modified)
         }
         return try snapshots.last { snapshot in
             let object = ObjectName(.manifest, snapshot.name)
-            guard isVerified(object), let written = try FileStatus.of(storage.path(of: object))?.modified
+            guard let status = try FileStatus.of(storage.path(of: object)), isVerified(object, status)
             else { return false }
+            let written = status.modified
             if let limit, written >= limit { return false }
             return !lost.contains { $0.written <= written && written <= $0.setAside }
         }

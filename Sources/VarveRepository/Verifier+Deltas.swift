@@ -73,7 +73,7 @@ final class BlobVerification: Sendable {
 extension Verifier {
     /// Every delta, each decoded once: a chain is walked from the end that nothing is against, and every version on
     /// the way is checked.
-    func verifyDeltas(_ packs: [(object: ObjectName, size: UInt64)], _ blobs: BlobVerification) throws {
+    func verifyDeltas(_ packs: [ListedObject], _ blobs: BlobVerification) throws {
         guard blobs.isAnyWaiting else { return }
         try forEach(packs) { [self] object, _ in verifyDeltas(of: object, blobs) { !blobs.isBase($0) } }
         // In a ring of deltas each one is somebody's base; and see `BlobVerification.State`.

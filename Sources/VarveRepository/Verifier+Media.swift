@@ -112,8 +112,8 @@ extension Verifier {
         reading.objectsLeft = left.count
         reading.bytesLeft = left.reduce(0) { $0 + $1.size }
         guard !reading.isCached else { return }
-        for (object, _) in objects {
-            guard let time = run.readings[object] ?? ledger.lastReading(of: object) else {
+        for listed in objects {
+            guard let time = run.readings[listed.object] ?? ledger.lastReading(of: listed) else {
                 reading.neverRead += 1
                 continue
             }

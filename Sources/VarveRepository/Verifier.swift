@@ -45,7 +45,12 @@ public struct VerificationReport: Codable, Sendable {
     public var isGood: Bool { findings.isEmpty && losses.isEmpty }
 }
 
-typealias ListedObject = (object: ObjectName, size: UInt64)
+struct ListedObject: Sendable {
+    var object: ObjectName
+    var size: UInt64
+    /// Since when the file has been there, its `ctime`: what was read before was another one.
+    var changed = Timestamp(seconds: 0)
+}
 
 /// Proves that what is stored can be read.
 ///
@@ -83,7 +88,7 @@ public final class Verifier: Sendable {
         }
         for finding in repository.identityDamage { note(finding.object, finding.problem) }
         do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
-        var objects: [(ObjectName, UInt64)] = []
+        var objects: [ListedObject] = []
         for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .drill, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
@@ -94,8 +99,9 @@ public final class Verifier: Sendable {
                     case .drill: object.isDrill
                     case .pack, .index, .summary, .parity, .ledger: ContentID(hex: name) != nil
                     }
-                if isNamed, let size = try repository.storage.size(of: object) {
-                    objects.append((object, size))
+                if isNamed, let status = try FileStatus.of(repository.storage.path(of: object)) {
+                    objects.append(
+                        ListedObject(object: object, size: status.size, changed: status.changed))
                 } else {
                     note("\(object)", "a file that no object is called like")
                 }
@@ -115,10 +121,10 @@ public final class Verifier: Sendable {
                 while !isCancelled() {
                     let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
                     guard index < objects.count else { return }
-                    let (object, size) = objects[index]
-                    body(object, size)
-                    let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
-                    progress("\(object)", bytes, total)
+                    let listed = objects[index]
+                    body(listed.object, listed.size)
+                    let bytes = counters.done.wrappingAdd(listed.size, ordering: .relaxed).newValue
+                    progress("\(listed.object)", bytes, total)
                 }
             }
         }

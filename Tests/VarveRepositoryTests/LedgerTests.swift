@@ -54,7 +54,8 @@ import VarveTestSupport
         var options = MediaOptions()
         change(&options)
         return MediaPlan(
-            packs.map { ($0, 100) }, ledger: Ledger(rows), options: options, now: Timestamp(seconds: now))
+            packs.map { ListedObject(object: $0, size: 100) }, ledger: Ledger(rows), options: options,
+            now: Timestamp(seconds: now))
     }
 
     /// A copy that was moved to another disk was not read there.

@@ -75,9 +75,6 @@ import VarveTestSupport
         // Not read since it came: the snapshot does not count.
         try Directory.removeFile(Path.join(bench.path("b"), pack))
         #expect(try status().problems.contains { $0.hasPrefix("'b' misses 1 object ") })
-        for name in try Directory.list(bench.path("b/ledger")) {
-            try Directory.removeFile(bench.path("b/ledger/\(name)"))
-        }
         #expect(try bench.synchronize("b").isComplete)
         #expect(try status().sources[0].newestVerified == nil)
         try read("b")
