@@ -118,6 +118,28 @@ public struct File: ~Copyable, Sendable {
         }
     }
 
+    /// Appends past the page cache what goes in whole blocks of 4096 bytes, and the rest through it; all of it through
+    /// it where the file system refuses, or the bytes do not begin at a multiple of 4096.
+    public borrowing func writeDirect(_ bytes: UnsafeRawBufferPointer) throws {
+        let flags = fcntl(descriptor, F_GETFL)
+        var done = 0
+        if let base = bytes.baseAddress, UInt(bitPattern: base) % 4096 == 0,
+            fcntl(descriptor, F_SETFL, flags | Int32(VARVE_O_DIRECT)) == 0
+        {
+            defer { _ = fcntl(descriptor, F_SETFL, flags) }
+            do {
+                while bytes.count - done >= 4096 {
+                    let whole = (bytes.count - done) / 4096 * 4096
+                    let count = try systemCall("write", path) { Glibc.write(descriptor, base + done, whole) }
+                    done += count
+                    // What is no whole block can't be gone on from.
+                    if count <= 0 || count % 4096 != 0 { break }
+                }
+            } catch let error as VarveError where error.errno == EINVAL {}
+        }
+        try write(UnsafeRawBufferPointer(rebasing: bytes[done...]))
+    }
+
     /// To the medium. After an error the file must be written anew: the kernel forgets the failed pages, and a
     /// second `fsync` would say that all is well.
     public borrowing func sync() throws { try systemCall("fsync", path) { fsync(descriptor) } }

@@ -25,6 +25,12 @@ public final class StagedFile {
         count += bytes.count
     }
 
+    /// What nobody reads again soon: past the page cache, where that can be.
+    public func appendDirect(_ bytes: UnsafeRawBufferPointer) throws {
+        try file?.writeDirect(bytes)
+        count += bytes.count
+    }
+
     /// The disk begins with the last `byteCount` bytes that were appended; nobody waits for it.
     public func startWriting(last byteCount: Int) {
         file?.startWriting(at: UInt64(count - byteCount), count: byteCount)

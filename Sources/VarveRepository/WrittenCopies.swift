@@ -69,8 +69,12 @@ final class WrittenCopies {
             members.compactMap { number in
                 let copy = copies[number]
                 guard let repository = copy.repository, let identity = copy.identity else { return nil }
+                // The first is what the next backup compares with.
                 return CopySet.Copy(
-                    label: copy.record.label, storage: repository.storage, isComplete: copy.isComplete,
+                    label: copy.record.label,
+                    storage: number == 0
+                        ? repository.storage : DirectoryStorage(repository.path, isPassingCache: true),
+                    isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)
         let complete = members.count { copies[$0].isComplete }

@@ -11,9 +11,16 @@ import VarveFormat
 public final class DirectoryStorage: Storage {
     public let location: String
     private let openPacks = Mutex(OpenFiles())
+    private let isPassingCache: Bool
 
     /// Does not look at the disk: `Repository.open` has checked what is there.
-    public init(_ path: String) { location = path }
+    ///
+    /// - Parameter isPassingCache: packs are written past the page cache, where that can be: nobody will read them soon,
+    ///   and a processor copies nothing. The buffer must begin at a multiple of 4096.
+    public init(_ path: String, isPassingCache: Bool = false) {
+        location = path
+        self.isPassingCache = isPassingCache
+    }
 
     /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
     public static func create(at path: String) throws {
@@ -47,7 +54,13 @@ public final class DirectoryStorage: Storage {
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         func publish() throws -> Bool {
             try Publication.publish(in: directory(of: object), temporary: temporary) { file in
-                for part in parts { try file.append(part) }
+                for part in parts {
+                    if isPassingCache && object.kind == .pack {
+                        try file.appendDirect(part)
+                    } else {
+                        try file.append(part)
+                    }
+                }
                 return object.name
             }.isNew
         }

@@ -14,6 +14,10 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
             try DirectoryStorage.create(at: directory.path)
             return DirectoryStorage(directory.path)
         },
+        StorageMaker(testDescription: "DirectoryStorage past the page cache") { directory in
+            try DirectoryStorage.create(at: directory.path)
+            return DirectoryStorage(directory.path, isPassingCache: true)
+        },
         StorageMaker(testDescription: "MemoryStorage") { _ in MemoryStorage() },
         StorageMaker(testDescription: "CopySet") { directory in
             let copies = try ["a", "b"].map { name in

@@ -103,6 +103,26 @@ final class SmallFileSystem {
         #expect(try Directory.list(directory.join("tmp")).isEmpty)
     }
 
+    /// Whole blocks go past the cache, the end through it; what is not aligned all through it. On a disk and in memory.
+    @Test(arguments: ["/var/tmp", "/dev/shm"]) func pastThePageCache(_ parent: String) throws {
+        let directory = try TemporaryDirectory(in: parent)
+        try DirectoryStorage.create(at: directory.path)
+        let storage = DirectoryStorage(directory.path, isPassingCache: true)
+        var random = SeededRandom(seed: 1)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 3 << 20, alignment: 4096)
+        defer { memory.deallocate() }
+        memory.copyBytes(from: random.bytes(memory.count))
+        for (number, length) in [0, 1, 4095, 4096, 4097, 8192, 1 << 20, (2 << 20) + 5, 3 << 20].enumerated() {
+            for (start, kind) in [(0, ObjectKind.pack), (8, .pack), (0, .manifest)] {
+                let bytes = UnsafeRawBufferPointer(rebasing: memory[min(start, length)..<length])
+                let object = ObjectName(kind, "\(number)\(start)" + String(repeating: "0", count: 60))
+                try storage.publish(object, [bytes])
+                let stored = try storage.readAll(object, limit: memory.count)
+                #expect(stored.elementsEqual(bytes), "\(length) bytes from \(start)")
+            }
+        }
+    }
+
     @Test func publicationNeverReplaces() throws {
         let directory = try TemporaryDirectory()
         try Bytes.write([7], to: directory.join("there"))

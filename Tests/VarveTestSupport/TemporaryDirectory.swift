@@ -6,8 +6,8 @@ import VarveFormat
 package final class TemporaryDirectory: Sendable {
     package let path: String
 
-    package init() throws {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    package init(in parent: String? = nil) throws {
+        let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/varve-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
             throw SystemCallError(call: "mkdtemp", path: parent, errno: errno).error

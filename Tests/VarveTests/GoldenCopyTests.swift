@@ -3,6 +3,7 @@ import Varve
 import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveStorage
 import VarveTestSupport
 
 /// `Fixtures/repositories/format-1-copies`: what is beside packs and manifests, as it was written once.
@@ -42,8 +43,15 @@ import VarveTestSupport
     @Test func theLedgerAndTheDrillAreRead() throws {
         let time = Timestamp(seconds: 1_795_577_900)
         let health = try repository.mediaHealth(within: 1 << 40, now: time)
-        // But for the drill's evidence, which came after the reading.
-        #expect(health.losses.isEmpty && health.damage.isEmpty && health.neverReadBytes == 2144)
+        // The files were copied to where they are now, after they were read.
+        #expect(health.losses.isEmpty && health.damage.isEmpty && health.neverReadBytes == health.bytes)
+        let ledger = try repository.ledger()
+        for kind in [ObjectKind.pack, .manifest, .index, .parity] {
+            for name in try repository.storage.list(kind) {
+                let rows = ledger.rows(of: ObjectName(kind, name))
+                #expect(rows.count == 1 && rows[0].result == .good && rows[0].time < time, "\(kind)")
+            }
+        }
         let drill = try #require(health.lastDrill)
         #expect(drill.isGood && drill.databases.count == 6 && drill.databases.allSatisfy(\.isGood))
         let status = try RepositoryStatus(try RepositoryCopies(repository), now: time)
