@@ -98,7 +98,7 @@ struct BackupCommand: ParsableCommand {
         let done = copies.filter(\.isAcknowledged).map(\.label)
         Terminal.say("on \(done.count) of \(copies.count) copies: \(done.joined(separator: ", "))")
         for copy in copies where copy.caughtUp > 0 {
-            Terminal.say("'\(copy.label)' lacked \(copy.caughtUp) objects of before, and got them first")
+            Terminal.say("'\(copy.label)' lacked \(objects(copy.caughtUp)) of before, and got them first")
         }
         for copy in copies where !copy.isAcknowledged {
             Terminal.say("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")

@@ -62,7 +62,7 @@ struct CopyRow: Codable {
         }
         return switch lacking {
         case 0?: "complete"
-        case let count?: "lacks \(count) objects"
+        case let count?: "lacks \(objects(count))"
         case nil: "can't be listed"
         }
     }
@@ -177,7 +177,7 @@ private func synchronize(
         reports.append(report)
         for finding in report.findings { Terminal.say("damaged: \(finding.object): \(finding.problem)") }
         Terminal.say(
-            "\(report.label): \(report.objects) objects, \(ByteCount(report.bytes)) copied in "
+            "\(report.label): \(objects(report.objects)), \(ByteCount(report.bytes)) copied in "
                 + "\(rate(report.bytes, line.seconds)); \(report.isComplete ? "complete" : "INCOMPLETE")")
     }
     if options.json { try printJSON(reports) }

@@ -97,7 +97,7 @@ struct HealCommand: ParsableCommand {
             "\(report.label): "
                 + (plan.isEmpty
                     ? "all good"
-                    : "\(report.healed.count) objects healed, \(report.lost.count) lost"))
+                    : "\(objects(report.healed.count)) healed, \(report.lost.count) lost"))
     }
 }
 

@@ -31,7 +31,8 @@ struct RepositoryOptions: ParsableArguments {
     func open() throws -> Repository {
         let repository = try Repository.open(try path())
         for finding in repository.identityDamage {
-            Terminal.say("warning: \(repository.path)/\(finding.object) is damaged: \(finding.problem)")
+            Terminal.say(
+                "warning: \(finding.problem); what it says is known all the same, 'varve heal' mends it")
         }
         if let wanted = repositoryId ?? Self.variable("VARVE_REPOSITORY_ID"),
             wanted.lowercased() != repository.id.description

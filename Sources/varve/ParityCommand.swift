@@ -73,5 +73,3 @@ struct ParityCommand: ParsableCommand {
         }
     }
 }
-
-private func objects(_ count: Int) -> String { count == 1 ? "1 object" : "\(count) objects" }

@@ -93,7 +93,7 @@ private struct StatusPage {
             let since = copy.lastSeen.map { ", last seen \($0.toSeconds)" } ?? ""
             state = copy.detached.map { "detached since \($0.toSeconds)" } ?? paint("away\(since)", .warning)
         } else if let lacking = copy.lacking, lacking > 0 {
-            state = paint("lags behind by \(lacking) objects", .warning)
+            state = paint("lags behind by \(objects(lacking))", .warning)
         } else {
             state = paint("present", .good)
         }

@@ -84,6 +84,8 @@ func fixed(_ value: Double) -> String {
     return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
 }
 
+func objects(_ count: Int) -> String { count == 1 ? "1 object" : "\(count) objects" }
+
 /// Text in columns: all but the last padded; right-aligned where the column says so.
 func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
     guard let columns = rows.map(\.count).max() else { return "" }

@@ -121,7 +121,7 @@ struct VerifyCommand: ParsableCommand {
         for loss in report.losses { Terminal.say(loss.words) }
         let blobs = report.blobs > 0 ? ", \(report.blobs) blobs" : ""
         Terminal.say(
-            "\(name): \(report.objects) objects\(blobs), \(report.snapshots) snapshots, \(ByteCount(report.bytes)) in "
+            "\(name): \(objects(report.objects))\(blobs), \(report.snapshots) snapshots, \(ByteCount(report.bytes)) in "
                 + "\(rate(report.bytes, line.seconds))\(report.reading?.means ?? ""): "
                 + (report.isGood ? "all good" : "DAMAGED"))
         report.reading?.lines.forEach(Terminal.say)
@@ -184,13 +184,13 @@ extension MediaReading {
         var lines = notes.map { "ledger: \($0)" }
         if let round, round.objectsBefore > 0 {
             lines.append(
-                "round begun \(round.started): \(round.objectsBefore) objects, \(ByteCount(round.bytesBefore)), were read "
+                "round begun \(round.started): \(objects(round.objectsBefore)), \(ByteCount(round.bytesBefore)), were read "
                     + "by interrupted runs before (--restart reads them again)")
         }
         if objectsLeft > 0 {
-            lines.append("remaining: \(objectsLeft) objects, \(ByteCount(bytesLeft))")
+            lines.append("remaining: \(objects(objectsLeft)), \(ByteCount(bytesLeft))")
         }
-        if neverRead > 0 { lines.append("never read: \(neverRead) objects") }
+        if neverRead > 0 { lines.append("never read: \(objects(neverRead))") }
         // Of a whole round nobody asks.
         if round == nil, !isCached, let oldest {
             lines.append("oldest reading: \(oldest), \(age(Clock.now().seconds - oldest.seconds)) ago")
