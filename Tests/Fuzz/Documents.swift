@@ -5,6 +5,8 @@ public func fuzzDocuments(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     decodeTwice(Manifest.self, bytes)
     decodeTwice(RepositoryDescription.self, bytes)
     decodeTwice(CopyDescription.self, bytes)
+    decodeTwice(RepositoryIdentity.self, bytes)
+    decodeTwice(CopyRecord.self, bytes)
     let text = String(decoding: bytes, as: UTF8.self)
     if let time = Timestamp(text) { precondition(Timestamp(time.description) == time) }
     if let id = ContentID(hex: text) { precondition(id.hex == text) }

@@ -251,6 +251,36 @@ extension FaultTests {
             }
         }
 
+        /// The same while objects are copied, several at a time, as `copy sync` does it, too: what was lost is written anew.
+        @Test(.enabled(if: !Tool.isMissing("strace"))) func writeBackFailsOnceInAHeal() throws {
+            let environment = try ClosedEnvironment()
+            let log = environment.directory["log"]
+            var rewritten = 0
+            for number in 1...8 {
+                let copied = try CopiedRepository(environment)
+                try run("sh", ["-c", "rm -f '\(copied.second.repository)'/packs/*/*"]).require(0)
+                let finished = try Tracer.start(
+                    ["heal", "--copy", "two", "-r", copied.first.repository],
+                    ["-e", "trace=fsync,openat", "-e", "inject=fsync:error=EIO:when=\(number)"], log: log
+                ).wait(seconds: 60)
+                let comment: Comment = "fsync \(number) of each thread failed once"
+                let lines = try Text.read(log).split(separator: "\n")
+                if lines.contains(where: { $0.contains("EIO") && $0.contains("/two/tmp/") }) {
+                    if finished.code == 0 { rewritten += 1 }
+                    // What else failed, a directory for instance, can't be written anew.
+                    #expect(
+                        finished.code == 0
+                            || lines.contains { $0.contains("EIO") && !$0.contains("/two/tmp/") },
+                        "\(comment): \(finished)")
+                }
+                if finished.code == 0 { try copied.requireEqual(comment) }
+                try copied.first.run(["copy", "sync"]).require(0)
+                try copied.requireEqual("\(comment), and again")
+                #expect(try Directory.list(Path.join(copied.second.repository, "tmp")).isEmpty, comment)
+            }
+            #expect(rewritten > 0, "no run outlived an object's failed fsync")
+        }
+
         /// A file system in user space that was stopped: it answers nothing at all.
         @Test(.enabled(if: !Tool.isMissing("bindfs"))) func hung() throws {
             let environment = try ClosedEnvironment()
