@@ -62,10 +62,11 @@ public enum Publication {
 
     /// - Returns: false if there is none.
     private static func putAside(_ path: String, _ aside: String) throws -> Bool {
+        guard try FileStatus.of(path, followLinks: false) != nil else { return false }
+        // Whoever empties the quarantine may remove it.
+        try Directory.createAll(Path.parent(aside))
         do {
             try systemCall("link", aside) { link(path, aside) }
-        } catch let error as VarveError where error.errno == ENOENT {
-            return false
         } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
             // A file system without hard links.
             try Directory.rename(path, to: aside)

@@ -155,9 +155,13 @@ public final class DirectoryStorage: Storage {
     }
 
     private func setAside(_ path: String, to aside: String) throws {
+        guard try FileStatus.of(path, followLinks: false) != nil else { return }
+        // Whoever empties the quarantine may remove it.
+        try Directory.createAll(Path.parent(aside))
         do {
             try Directory.rename(path, to: aside)
         } catch let error as VarveError where error.isNoEntry {
+            // Somebody else did so meanwhile.
             return
         }
         try Directory.sync(Path.parent(path))
@@ -169,6 +173,7 @@ public final class DirectoryStorage: Storage {
         object: ObjectName, written: Timestamp, setAside: Timestamp
     )] {
         let quarantine = Path.join(location, "quarantine")
+        guard try FileStatus.of(quarantine) != nil else { return [] }
         let names = try Directory.list(quarantine).filter { $0.hasPrefix("\(kind.rawValue)-") }
         return try names.compactMap { name in
             // What follows the last dash is a random number.

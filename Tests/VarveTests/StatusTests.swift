@@ -99,14 +99,19 @@ import VarveTestSupport
         // The next one does without it.
         try bench.backup(bench.files(), required: 2)
         for label in ["a", "b"] { try read(label) }
-        let next = try status()
-        #expect(next.sources[0].newestVerified?.snapshot == next.sources[0].newest.snapshot)
-        #expect(next.problems.count == 2)
+        let later = try status()
+        #expect(later.sources[0].newestVerified?.snapshot == later.sources[0].newest.snapshot)
+        #expect(later.problems.count == 2)
         for label in ["a", "b"] {
-            for name in try Directory.list(bench.path("\(label)/quarantine")) {
-                try Directory.removeFile(bench.path("\(label)/quarantine/\(name)"))
-            }
+            try Directory.removeTree(bench.path("\(label)/quarantine"))
         }
         #expect(try status().problems.isEmpty)
+        // Without the directory as well what is damaged is kept.
+        let next = try #require(try bench.objects("b").keys.sorted().last { $0.hasPrefix("packs/") })
+        try bench.damage("b", next, .flip)
+        let bad = try Bytes.read(Path.join(bench.path("b"), next))
+        try bench.heal("b")
+        let kept = try Directory.list(bench.path("b/quarantine"))
+        #expect(try kept.map { try Bytes.read(bench.path("b/quarantine/\($0)")) } == [bad])
     }
 }
