@@ -26,7 +26,7 @@ final class WrittenCopies {
 
     let set: CopySet
     let locks: [WriterLock]
-    private var copies: [RepositoryCopies.Copy]
+    private let copies: [RepositoryCopies.Copy]
     /// By their places in `copies`, objects.
     private var caughtUp: [Int: Int] = [:]
     /// Of those in `set`, in its order: where they are in `copies`.

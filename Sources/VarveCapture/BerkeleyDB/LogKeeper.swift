@@ -38,8 +38,9 @@ public final class LogKeeper: Sendable {
     private let state = Mutex(State())
     private let thread = Mutex<WorkerThread?>(nil)
 
-    /// A log file of 10 MiB is full after 50 ms at 200 MiB/s, and it takes a checkpoint besides to remove it.
-    private static let pollMicroseconds: UInt32 = 50_000
+    /// Where the kernel does not tell of new files: a log file of 10 MiB is full after 50 ms at 200 MiB/s, and it takes a
+    /// checkpoint besides to remove it.
+    private static let pollMilliseconds: Int32 = 50
     /// Descriptors are dearer than links.
     private static let openLimit = 512
 
@@ -60,10 +61,11 @@ public final class LogKeeper: Sendable {
             throw error
         }
         if inPlace { return }
-        thread.withLock { $0 = WorkerThread { [weak self] in Self.watch { self } } }
+        thread.withLock { $0 = WorkerThread { [weak self] in Self.watch(logDirectory) { self } } }
     }
 
-    private static func watch(_ keeper: () -> LogKeeper?) {
+    private static func watch(_ logDirectory: String, _ keeper: () -> LogKeeper?) {
+        let watch = DirectoryWatch(logDirectory)
         while let keeper = keeper() {
             if keeper.state.withLock({ $0.isStopping }) { return }
             do {
@@ -71,7 +73,8 @@ public final class LogKeeper: Sendable {
             } catch let error as VarveError {
                 keeper.state.withLock { $0.failure = $0.failure ?? error }
             } catch {}
-            usleep(pollMicroseconds)
+            if watch == nil { usleep(UInt32(pollMilliseconds) * 1000) }
+            watch?.wait(milliseconds: pollMilliseconds)
         }
     }
 
