@@ -41,6 +41,29 @@ import VarveFormat
         #expect(try later.withFile(1) { try $0.status().size } == nil)
     }
 
+    /// It comes back when there is something to look at, long before it would look of itself; and not without.
+    @Test func aWatchTellsOfNewFiles() throws {
+        let scratch = try Scratch()
+        let logs = try scratch.make("logs")
+        guard let watch = DirectoryWatch(logs) else {
+            Issue.record("no watch can be had")
+            return
+        }
+        let start = Clock.monotonic()
+        watch.wait(milliseconds: 200)
+        #expect(Clock.monotonic() - start >= 190_000_000)
+        for number in 1...3 {
+            let creator = WorkerThread {
+                usleep(20_000)
+                _ = try? File.create(Path.join(logs, "log.000000000\(number)"))
+            }
+            let begin = Clock.monotonic()
+            watch.wait(milliseconds: 30_000)
+            #expect(Clock.monotonic() - begin < 20_000_000_000)
+            creator.join()
+        }
+    }
+
     @Test func newLogsAreKeptAsTheyAppear() throws {
         let scratch = try Scratch()
         let home = try scratch.make("logs")
