@@ -54,6 +54,19 @@ public struct SystemCallError: Error, Sendable, CustomStringConvertible {
 extension VarveError {
     /// There is nothing at the path.
     public var isNoEntry: Bool { errno == ENOENT || errno == ENOTDIR }
+    /// This process has not the rights.
+    public var isAccess: Bool { errno == EACCES || errno == EPERM }
+    /// A reading failed because of the disk or its file system: what it was to give may be lost. Every other failed call
+    /// tells of this process, its rights or this moment, and nothing about the bytes.
+    public var isOfMedium: Bool { [EIO, ENODATA, EILSEQ, EBADMSG, EUCLEAN, EREMOTEIO].contains(errno) }
+    /// The same as an object that can't be read now and is not known to be damaged.
+    public func unreadable(_ what: String) -> VarveError {
+        VarveError(
+            .unreadable, "\(what) can't be read: \(message)", location: location,
+            hint: isAccess
+                ? "run as the owner of the repository, or give its files back to their owner (chown)" : hint,
+            cause: cause, errno: errno)
+    }
     /// The device is full, or the user's share of it.
     public var isNoSpace: Bool { errno == ENOSPC || errno == EDQUOT }
 }

@@ -50,6 +50,9 @@ extension VarveError.Code {
     public static let unsupported = Self(rawValue: "unsupported")
     /// A system call failed.
     public static let system = Self(rawValue: "system")
+    /// Something is there and can't be read now: this process lacks the rights, memory or descriptors. That says nothing
+    /// about its bytes, so it is no damage, and nothing is set aside for it.
+    public static let unreadable = Self(rawValue: "unreadable")
     /// An object that something refers to is not there.
     public static let missing = Self(rawValue: "missing")
     /// A caller's request that makes no sense, refused before anything was done.
