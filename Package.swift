@@ -116,6 +116,9 @@ let package = Package(
             name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],
             swiftSettings: swiftSettings),
         .testTarget(
+            name: "VarveFilesTests", dependencies: ["VarveFiles", "VarveFormat", "VarveTestSupport"],
+            swiftSettings: swiftSettings),
+        .testTarget(
             name: "VarveFormatTests", dependencies: ["VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(

@@ -14,7 +14,22 @@ enum {
     VARVE_RENAME_NOREPLACE = 1,           // linux/fs.h
     VARVE_MFD_CLOEXEC = 1,                // linux/memfd.h
     VARVE_UTIME_OMIT = (1 << 30) - 2,     // bits/stat.h
+    VARVE_O_PATH = 010000000,             // asm/fcntl.h
+    VARVE_RESOLVE_NO_MAGICLINKS = 0x02,   // linux/openat2.h, from here on
+    VARVE_RESOLVE_NO_SYMLINKS = 0x04,
+    VARVE_RESOLVE_BENEATH = 0x08,
 };
+
+// Opens beneath a directory and nowhere else (Linux 5.6); the number is the same on every architecture.
+static inline int varve_openat2(int directory, const char *name, int flags, unsigned mode, unsigned resolve) {
+    struct { unsigned long long flags, mode, resolve; } how = {
+        (unsigned)flags, mode, resolve
+    };
+    return (int)syscall(437, directory, name, &how, sizeof how);
+}
+
+// glibc has it under _GNU_SOURCE only.
+static inline int varve_pipe2(int *ends, int flags) { return (int)syscall(SYS_pipe2, ends, flags); }
 
 static inline int varve_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
     return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);

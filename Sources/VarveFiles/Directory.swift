@@ -69,17 +69,11 @@ public enum Directory {
 
     public static func removeEmpty(_ path: String) throws { try systemCall("rmdir", path) { rmdir(path) } }
 
-    /// Removes the directory and everything beneath it; symbolic links are removed, not followed.
+    /// Removes the directory and everything beneath it; symbolic links are removed, not followed, also where somebody
+    /// puts one in a directory's place meanwhile (`RootDirectory.removeTree`). Of the path itself, links in what leads
+    /// to its last component are followed.
     public static func removeTree(_ path: String) throws {
-        for name in try list(path) {
-            let child = Path.join(path, name)
-            if try FileStatus.of(child, followLinks: false)?.kind == .directory {
-                try removeTree(child)
-            } else {
-                try removeFile(child)
-            }
-        }
-        try removeEmpty(path)
+        try RootDirectory(Path.parent(path)).removeTree(Path.name(path))
     }
 
     /// Atomic; replaces an existing file.

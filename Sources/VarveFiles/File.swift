@@ -235,6 +235,8 @@ public struct FileStatus: Sendable, Hashable {
     public enum Kind: Sendable { case regular, directory, symbolicLink, other }
 
     public var kind: Kind
+    /// The file type as `stat` gives it, `S_IFMT`: tells apart what is `other`.
+    public var type: UInt32
     public var device: UInt64
     public var inode: UInt64
     public var size: UInt64
@@ -247,6 +249,7 @@ public struct FileStatus: Sendable, Hashable {
     public var links: UInt64
 
     public init(_ value: stat) {
+        type = UInt32(value.st_mode & S_IFMT)
         kind =
             switch value.st_mode & S_IFMT {
             case S_IFREG: .regular
