@@ -5,19 +5,26 @@ import VarveFiles
 import VarveFormat
 
 /// Standard output carries data; everything said to people goes to standard error.
+///
+/// The one place where text meets a terminal: what came from outside (names of files, labels, hosts, words of libdb) is
+/// made visible here instead of being obeyed (`Text.printable`).
 enum Terminal {
     static let isInteractive = isatty(STDERR_FILENO) == 1
 
-    static func say(_ text: String) { write(text + "\n") }
+    /// One line.
+    static func say(_ text: String) { write(Text.printable(text) + "\n") }
 
     /// Best effort: a terminal that is gone must not stop a backup.
-    static func write(_ text: String) {
+    private static func write(_ text: String) {
         let bytes = Array(text.utf8)
         _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 
     /// Data, a line or several: what can't be delivered is an error.
-    static func output(_ text: String) throws {
+    static func output(_ text: String) throws { try deliver(Text.printable(text, keepsLines: true)) }
+
+    /// For programs: as it is.
+    fileprivate static func deliver(_ text: String) throws {
         let bytes = Array((text + "\n").utf8)
         var done = 0
         while done < bytes.count {
@@ -34,6 +41,9 @@ enum Terminal {
         say("varve: \(error)")
         if let hint = error.hint { say("hint: \(hint)") }
     }
+
+    /// In place of what the line shows now.
+    static func show(_ text: String) { write("\r\u{1B}[K" + Text.printable(text)) }
 
     static func clearLine() {
         if isInteractive { write("\r\u{1B}[K") }
@@ -64,7 +74,7 @@ final class ProgressLine: Sendable {
             }
         }
         text += ", \(ByteCount(UInt64(rate)))/s, \(progress.item)"
-        Terminal.write("\r\u{1B}[K" + String(text.prefix(100)))
+        Terminal.show(String(text.prefix(100)))
     }
 
     var seconds: Double { Double(Clock.monotonic() - started) / 1e9 }
@@ -88,6 +98,8 @@ func objects(_ count: Int) -> String { count == 1 ? "1 object" : "\(count) objec
 
 /// Text in columns: all but the last padded; right-aligned where the column says so.
 func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
+    // A newline in a name must not begin a row, and widths are of what is shown.
+    let rows = rows.map { $0.map { Text.printable($0) } }
     guard let columns = rows.map(\.count).max() else { return "" }
     let widths = (0..<columns).map { column in
         rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
@@ -103,5 +115,5 @@ func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
 
 /// Prints a value as one JSON document on standard output.
 func printJSON(_ value: some Encodable) throws {
-    try Terminal.output(String(decoding: try JSON.encode(value, indented: true), as: UTF8.self))
+    try Terminal.deliver(String(decoding: try JSON.encode(value, indented: true), as: UTF8.self))
 }
