@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import VarveFormat
 
@@ -9,9 +10,8 @@ public struct Pipe: ~Copyable {
 
     public init() throws {
         var ends: [Int32] = [-1, -1]
-        try systemCall("pipe", "pipe") { pipe(&ends) }
-        // F_SETFD on a fresh descriptor cannot fail.
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // In one call: a child that another thread starts in between would keep the ends open.
+        try systemCall("pipe2", "pipe") { varve_pipe2(&ends, O_CLOEXEC) }
         reading = File(descriptor: ends[0], path: "pipe")
         writing = File(descriptor: ends[1], path: "pipe")
     }

@@ -6,12 +6,14 @@ public struct DirectoryWatch: ~Copyable {
 
     /// Nil where there is no such thing: too many watches on the machine, for instance.
     public init?(_ path: String) {
-        descriptor = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
-        guard descriptor >= 0 else { return nil }
-        guard inotify_add_watch(descriptor, path, UInt32(IN_CREATE | IN_MOVED_TO)) >= 0 else {
-            Glibc.close(descriptor)
+        let opened = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
+        guard opened >= 0 else { return nil }
+        guard inotify_add_watch(opened, path, UInt32(IN_CREATE | IN_MOVED_TO)) >= 0 else {
+            // Not ours yet: `deinit` would close it, too, and by then the number may be another file's.
+            Glibc.close(opened)
             return nil
         }
+        descriptor = opened
     }
 
     deinit { Glibc.close(descriptor) }

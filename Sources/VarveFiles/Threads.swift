@@ -10,17 +10,38 @@ public final class WorkerThread: Sendable {
 
     private let handle: Mutex<pthread_t?>
 
+    /// Where no thread can be had (`ulimit -u`, a container's limit of processes), the process says so and ends with
+    /// status 1. Nobody could go on: others wait already for what this one would do. It is as if the process was
+    /// killed, and at every call of ours that leaves nothing that the next run does not clear up.
     public init(_ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let start = Unmanaged.passRetained(Start(body))
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().body()
-                return nil
-            }, start.toOpaque())
-        precondition(code == 0, "pthread_create failed with \(code): no thread can be started")
+        var code: Int32 = 0
+        for attempt in 0..<Self.attempts {
+            if attempt > 0 { usleep(20_000) }
+            code = pthread_create(
+                &thread, nil,
+                { argument in
+                    Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().body()
+                    return nil
+                }, start.toOpaque())
+            if code != EAGAIN { break }
+        }
+        guard code == 0 else { Self.giveUp(code) }
         handle = Mutex(thread)
+    }
+
+    /// Threads of this user may just be ending.
+    private static let attempts = 10
+
+    private static func giveUp(_ code: Int32) -> Never {
+        let what = "no thread can be started"
+        let error = SystemCallError(call: "pthread_create", path: what, errno: code).error
+        let hint = "raise the limit of processes (ulimit -u) and run the same command again"
+        let text = "varve: \(error)\nhint: \(hint)\n"
+        let bytes = Array(text.utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+        _exit(1)
     }
 
     /// Waits for the body to return; once.
