@@ -6,6 +6,8 @@ enum Interruption {
     static let cancellation = Cancellation()
 
     static func install() {
+        // Before the first handler: making it allocates, and a signal in the middle would wait for itself.
+        _ = cancellation.isRequested
         for number in [SIGINT, SIGTERM, SIGHUP] {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { _ in Interruption.cancellation.request() }
@@ -13,7 +15,5 @@ enum Interruption {
             sigaction(number, &action, nil)
         }
         signal(SIGPIPE, SIG_IGN)
-        // The handler must not be the first to touch it: making it allocates.
-        _ = cancellation.isRequested
     }
 }
