@@ -131,7 +131,7 @@ def check_filter(file, data, tables):
 
 def check_summaries(data, repository, manifests):
     magic, version, reserved, owner, rows, strings = struct.unpack("<8sH6s16sII", data[:40])
-    assert (magic, version, reserved, owner.hex()) == (b"VARVESUM", 1, bytes(6), repository)
+    assert (magic, reserved, owner.hex()) == (b"VARVESUM", bytes(6), repository) and version in (1, 2)
     at, texts = 40, []
     for _ in range(strings):
         length = struct.unpack("<I", data[at : at + 4])[0]
@@ -144,7 +144,8 @@ def check_summaries(data, repository, manifests):
             continue
         environment, recovery = manifest.get("environment"), manifest.get("recovery")
         assert time(row[2], row[3]) == manifest["finished"] and texts[row[6]] == manifest["host"]
-        assert row[9] >> 1 == (recovery is not None) and row[9] & 1 == manifest["tainted"] and row[10] == bytes(2)
+        partial = version == 2 and environment is not None and "only" in environment
+        assert row[9] == manifest["tainted"] + 2 * (recovery is not None) + 4 * partial and row[10] == bytes(2)
         assert recovery is None or time(row[4], row[5]) == recovery["recoverableTo"]
         assert environment is None or texts[row[7]] == environment["home"]
         assert ["live", "direct", "offline"].index(environment["mode"]) + 1 == row[8] if environment else row[8] == 0

@@ -13,6 +13,8 @@ public struct SnapshotSummary: Hashable, Sendable {
     public var bytes: UInt64
     public var storedBytes: UInt64
     public var isTainted: Bool
+    /// Holds only some of the environment's databases.
+    public var isPartial: Bool
 
     /// - Parameter name: the hash in the manifest's name.
     public init(_ manifest: Manifest, name: ContentID) {
@@ -27,19 +29,21 @@ public struct SnapshotSummary: Hashable, Sendable {
         bytes = manifest.totalBytes
         storedBytes = manifest.statistics.storedBytes
         isTainted = manifest.tainted
+        isPartial = manifest.isPartial
     }
 }
 
 /// Summaries of many snapshots in one object, so that a list of snapshots need not read each manifest.
 public enum SummaryTable {
     public static let magic = Array("VARVESUM".utf8)
-    public static let version: UInt16 = 1
+    public static let version: UInt16 = 2
     /// Of a stored table: 100 bytes a snapshot, and its strings once.
     public static let maximumLength = 1 << 30
     private static let noString = UInt32.max
     private static let modes: [Manifest.Environment.Mode?] = [nil, .live, .direct, .offline]
     private static let taintedFlag: UInt8 = 1
     private static let recoverableFlag: UInt8 = 2
+    private static let partialFlag: UInt8 = 4
 
     /// In the order given; the same summaries are always the same bytes.
     public static func encode(_ summaries: [SnapshotSummary], repository: RepositoryID) -> [UInt8] {
@@ -63,7 +67,8 @@ public enum SummaryTable {
             rows.integer(UInt8(modes.firstIndex(of: summary.mode) ?? 0))
             rows.integer(
                 (summary.isTainted ? taintedFlag : 0)
-                    | (summary.recoverableTo == nil ? 0 : recoverableFlag))
+                    | (summary.recoverableTo == nil ? 0 : recoverableFlag)
+                    | (summary.isPartial ? partialFlag : 0))
             rows.zeros(2)
             rows.integer(summary.files)
             rows.integer(summary.bytes)
@@ -82,6 +87,15 @@ public enum SummaryTable {
         }
         writer.raw(rows.bytes)
         return writer.bytes
+    }
+
+    /// Whether this is a table of version 1, which does not tell which snapshots are partial: it is as if it had no rows.
+    public static func isOutdated(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var reader = ByteReader(bytes, what: "the table of summaries")
+        let version: UInt16? = try? {
+            try reader.expect(magic); return try reader.integer()
+        }()
+        return version == 1
     }
 
     /// - Throws: if the bytes are not what `encode` writes for this repository.
@@ -136,13 +150,13 @@ public enum SummaryTable {
         let mode: UInt8 = try reader.integer()
         let flags: UInt8 = try reader.integer()
         try reader.expectZero(2)
-        guard mode < modes.count, flags <= taintedFlag | recoverableFlag else { throw damaged }
+        guard mode < modes.count, flags <= taintedFlag | recoverableFlag | partialFlag else { throw damaged }
         return SnapshotSummary(
             sequence: sequence, manifest: manifest, finished: finished,
             recoverableTo: flags & recoverableFlag == 0 ? nil : recoverableTo, host: host,
             home: home == noString ? nil : try string(home), mode: modes[Int(mode)],
             files: try reader.integer(), bytes: try reader.integer(), storedBytes: try reader.integer(),
-            isTainted: flags & taintedFlag != 0)
+            isTainted: flags & taintedFlag != 0, isPartial: flags & partialFlag != 0)
     }
 }
 
@@ -150,7 +164,7 @@ extension SnapshotSummary {
     fileprivate init(
         sequence: UInt64, manifest: ContentID, finished: Timestamp, recoverableTo: Timestamp?, host: String,
         home: String?, mode: Manifest.Environment.Mode?, files: UInt64, bytes: UInt64, storedBytes: UInt64,
-        isTainted: Bool
+        isTainted: Bool, isPartial: Bool
     ) {
         self.sequence = sequence
         self.manifest = manifest
@@ -163,5 +177,6 @@ extension SnapshotSummary {
         self.bytes = bytes
         self.storedBytes = storedBytes
         self.isTainted = isTainted
+        self.isPartial = isPartial
     }
 }

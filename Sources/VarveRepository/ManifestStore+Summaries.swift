@@ -44,10 +44,12 @@ extension ManifestStore {
             let object = ObjectName(.summary, name)
             do {
                 let bytes = try storage.readAll(object, limit: SummaryTable.maximumLength)
-                let summaries = try bytes.withUnsafeBytes { bytes in
+                let summaries: [SnapshotSummary] = try bytes.withUnsafeBytes { bytes in
                     guard Hasher.name(of: bytes) == object.contentHash else {
                         throw VarveError(.corrupt, "it is not what its name promises")
                     }
+                    // Its manifests are read, and the next commit puts a new table in its place.
+                    if SummaryTable.isOutdated(bytes) { return [] }
                     return try SummaryTable.decode(bytes, repository: repository)
                 }
                 result.tables.append((name, summaries))

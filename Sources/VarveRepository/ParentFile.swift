@@ -46,7 +46,8 @@ public struct ParentSnapshot: Sendable {
     /// How many manifests are read: beyond, a source counts as new.
     private static let searchLimit = 1000
 
-    /// The newest snapshot of the environment at `home` on `host`; nil if there is none that can be read.
+    /// The newest whole snapshot of the environment at `home` on `host`, or else the newest partial one; nil if there
+    /// is none that can be read. A partial one would leave most files without an earlier version.
     ///
     /// Summaries tell which manifests need not be read; what they say of one that is chosen is not relied on.
     public static func newest(of home: String, on host: String, in repository: Repository) throws
@@ -54,16 +55,22 @@ public struct ParentSnapshot: Sendable {
     {
         let summaries = try repository.manifests.storedSummaries()
         var read = 0
+        var partial: ParentSnapshot?
         for reference in try repository.manifests.list().reversed() {
-            if let known = summaries[reference], known.home != home || known.host != host { continue }
+            if let known = summaries[reference] {
+                if known.home != home || known.host != host { continue }
+                if known.isPartial && partial != nil { continue }
+            }
             read += 1
-            if read > searchLimit { return nil }
+            if read > searchLimit { break }
             // One that is damaged is verification's business; an older one serves as well.
             guard let manifest = try? repository.manifests.read(reference) else { continue }
             if manifest.environment?.home == home && manifest.host == host {
-                return ParentSnapshot(reference: reference, manifest: manifest)
+                let found = ParentSnapshot(reference: reference, manifest: manifest)
+                if !manifest.isPartial { return found }
+                partial = partial ?? found
             }
         }
-        return nil
+        return partial
     }
 }

@@ -168,23 +168,12 @@ public final class Repository: Sendable {
         try RepositoryIndex(storage: storage, repository: id, isWriter: isWriter)
     }
 
-    /// The last one; of those that copies took apart from each other under one number, the one that ended last.
-    private func newest(of all: [SnapshotReference]) -> SnapshotReference? {
-        guard let last = all.last else { return nil }
-        let rivals = all.filter { $0.sequence == last.sequence }
-        guard rivals.count > 1 else { return last }
-        let ended = rivals.compactMap { rival in
-            (try? manifests.read(rival)).map { (rival, $0.finished) }
-        }
-        return ended.max { $0.1 < $1.1 }?.0 ?? last
-    }
-
     /// The snapshot that `text` means: `latest`, a sequence number, or `12-1f2e…` with any number of digits.
     public func find(_ text: String) throws -> SnapshotReference {
         let all = try manifests.list()
         let matches: [SnapshotReference]
         if text == "latest" {
-            matches = newest(of: all).map { [$0] } ?? []
+            matches = latest(of: all).map { [$0] } ?? []
         } else {
             let parts = text.split(separator: "-", maxSplits: 1)
             matches = all.filter {

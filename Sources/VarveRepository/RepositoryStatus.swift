@@ -35,8 +35,9 @@ public struct RepositoryStatus: Codable, Sendable {
         public var host: String
         /// Nil for what is no environment.
         public var home: String?
+        /// The newest whole one, or the newest partial one if there is no whole one.
         public var newest: SnapshotFacts
-        /// The newest that at least `minimumCopies` verified copies hold; nil if there is none.
+        /// The newest whole one that at least `minimumCopies` verified copies hold; nil if there is none.
         public var newestVerified: SnapshotFacts?
     }
 
@@ -50,6 +51,8 @@ public struct RepositoryStatus: Codable, Sendable {
         public var copies: [String]
         public var verifiedCopies: [String]
         public var tainted: Bool
+        /// It holds only some of the environment's databases, and satisfies no policy.
+        public var partial: Bool
     }
 
     /// What must hold for all to be well.
@@ -139,18 +142,21 @@ public struct RepositoryStatus: Codable, Sendable {
             bySource[Key(host: summary.host, home: summary.home), default: []].append(summary)
         }
         return bySource.map { key, snapshots in
-            let facts = snapshots.reversed().lazy.map { summary -> SnapshotFacts in
+            let whole = snapshots.filter { !$0.isPartial }
+            let facts = (whole.isEmpty ? snapshots : whole).reversed().lazy.map { summary in
                 let moment = summary.recoverableTo ?? summary.finished
                 return SnapshotFacts(
                     snapshot: summary.reference.description, restoresTo: moment,
                     age: now.seconds - moment.seconds,
                     copies: holdings.filter { $0.has(summary.reference) }.map(\.copy.label),
                     verifiedCopies: holdings.filter { $0.hasVerified(summary.reference) }.map(\.copy.label),
-                    tainted: summary.isTainted)
+                    tainted: summary.isTainted, partial: summary.isPartial)
             }
             return Source(
                 host: key.host, home: key.home, newest: facts.first!,
-                newestVerified: facts.first { $0.verifiedCopies.count >= policy.minimumCopies })
+                newestVerified: facts.first {
+                    !$0.partial && $0.verifiedCopies.count >= policy.minimumCopies
+                })
         }.sorted { ($0.host, $0.home ?? "") < ($1.host, $1.home ?? "") }
     }
 
@@ -191,6 +197,12 @@ public struct RepositoryStatus: Codable, Sendable {
         if sources.isEmpty { problems.append("there is no snapshot yet") }
         for source in sources {
             let name = "\(source.host):\(source.home ?? "-")"
+            if source.newest.partial {
+                problems.append(
+                    "\(name): no snapshot holds the whole environment, only partial ones ('varve backup --only')"
+                )
+                continue
+            }
             guard let verified = source.newestVerified else {
                 problems.append(
                     "\(name): no snapshot is on \(policy.minimumCopies) verified copies: run 'varve verify --media' on "

@@ -15,11 +15,19 @@ struct LsCommand: ParsableCommand {
     func run() throws {
         let repository = try options.open()
         let manifest = try repository.manifests.read(try repository.find(snapshot))
-        if options.json { return try printJSON(manifest.files) }
+        if options.json {
+            if let only = manifest.environment?.only { Terminal.say("note: " + Self.partial(only)) }
+            return try printJSON(manifest.files)
+        }
         let rows = manifest.files.map { file in
             [file.kind.rawValue, "\(ByteCount(file.size))", Self.facts(file), file.path]
         }
         try Terminal.output(table([["KIND", "SIZE", "FACTS", "PATH"]] + rows, rightAligned: [1]))
+        if let only = manifest.environment?.only { try Terminal.output("PARTIAL: " + Self.partial(only)) }
+    }
+
+    private static func partial(_ only: [String]) -> String {
+        "of the environment's databases, only \(only.joined(separator: ", ")) were backed up"
     }
 
     private static func facts(_ file: Manifest.File) -> String {

@@ -23,6 +23,8 @@ struct SnapshotsCommand: ParsableCommand {
         var bytes: UInt64
         var storedBytes: UInt64
         var tainted: Bool
+        /// Only some of the environment's databases are in it.
+        var partial: Bool
     }
 
     func run() throws {
@@ -34,7 +36,7 @@ struct SnapshotsCommand: ParsableCommand {
             [
                 row.snapshot, (row.recoverableTo ?? row.finished).toSeconds, String(row.files),
                 "\(ByteCount(row.bytes))", "\(ByteCount(row.storedBytes))",
-                "\(row.host):\(row.home ?? "-")\(row.tainted ? " TAINTED" : "")",
+                "\(row.host):\(row.home ?? "-")\(row.partial ? " PARTIAL" : "")\(row.tainted ? " TAINTED" : "")",
             ]
         }
         try Terminal.output(table([header] + lines, rightAligned: [2, 3, 4]))
@@ -47,7 +49,8 @@ extension SnapshotsCommand.Row {
             snapshot: summary.reference.description, sequence: summary.sequence, finished: summary.finished,
             recoverableTo: summary.recoverableTo, host: summary.host, home: summary.home,
             mode: summary.mode?.rawValue, files: Int(clamping: summary.files), bytes: summary.bytes,
-            storedBytes: summary.storedBytes, tainted: summary.isTainted)
+            storedBytes: summary.storedBytes, tainted: summary.isTainted,
+            partial: summary.isPartial)
     }
 }
 

@@ -36,7 +36,11 @@ struct StatsCommand: ParsableCommand {
     private static func source(_ manifest: Manifest, _ statistics: SnapshotStatistics) -> [[String]] {
         [
             ["snapshot", statistics.snapshot],
-            ["source", "\(manifest.host):\(manifest.environment?.home ?? "-") at \(manifest.finished)"],
+            [
+                "source",
+                "\(manifest.host):\(manifest.environment?.home ?? "-") at \(manifest.finished)"
+                    + (manifest.isPartial ? " PARTIAL" : ""),
+            ],
             ["files", "\(manifest.files.count), \(ByteCount(manifest.totalBytes))"],
         ]
     }

@@ -73,7 +73,7 @@ private struct StatusPage {
         lines.append("  newest    " + facts(source.newest))
         if let verified = source.newestVerified {
             if verified.snapshot != source.newest.snapshot { lines.append("  verified  " + facts(verified)) }
-        } else {
+        } else if !source.newest.partial {
             lines.append(
                 "  verified  " + paint("none on \(status.policy.minimumCopies) verified copies", .bad))
         }
@@ -84,6 +84,7 @@ private struct StatusPage {
         let verified = facts.verifiedCopies.isEmpty ? "none" : facts.verifiedCopies.joined(separator: ", ")
         return "\(facts.snapshot)  restores to \(facts.restoresTo.toSeconds), \(age(facts.age)) ago"
             + "\(facts.tainted ? paint(", TAINTED", .warning) : "")"
+            + "\(facts.partial ? paint(", PARTIAL", .bad) : "")"
             + "; on \(facts.copies.joined(separator: ", ")); verified on \(verified)"
     }
 
