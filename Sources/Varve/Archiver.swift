@@ -52,16 +52,19 @@ public final class Archiver {
         defer { session.close() }
         let summary = try source.capture(into: session)
         try cancellation.check()
-        let (files, statistics) = try session.finish()
+        var (files, statistics) = try session.finish()
+        var directories = summary.directories
+        let late = ManifestCheck.boundTimes(&files, &directories).map { [$0] } ?? []
         let previous = try writer.latest()
         let manifest = Manifest(
             repository: repository.id.description, sequence: (previous?.sequence ?? 0) + 1,
             previous: previous?.name,
             tool: tool, host: Host.name, started: started, finished: Clock.now(),
             environment: summary.environment,
-            recovery: summary.recovery, files: files, directories: summary.directories,
-            warnings: summary.warnings + session.warnings,
+            recovery: summary.recovery, files: files, directories: directories,
+            warnings: summary.warnings + session.warnings + late,
             statistics: statistics)
+        try ManifestCheck.requireRestorable(manifest)
         let snapshot = try writer.commit(manifest)
         // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered
         // if this is interrupted, the next backup covers.

@@ -9,7 +9,12 @@ public enum JSON {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if indented { encoder.outputFormatting.insert(.prettyPrinted) }
-        return Array(try encoder.encode(value))
+        do {
+            return Array(try encoder.encode(value))
+        } catch EncodingError.invalidValue(_, let context) {
+            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+            throw VarveError(.invalid, "\(path): \(context.debugDescription)")
+        }
     }
 
     /// - Parameter what: names the document in the error.

@@ -10,13 +10,25 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         self.nanoseconds = min(nanoseconds, 999_999_999)
     }
 
+    /// The first and the last moment that RFC 3339, with its four digits for a year, can write.
+    public static let earliest = Timestamp(seconds: -62_167_219_200)
+    public static let latest = Timestamp(seconds: 253_402_300_799, nanoseconds: 999_999_999)
+
+    /// Whether `description` can be read again.
+    public var isWritable: Bool { self >= .earliest && self <= .latest }
+
+    /// Itself, or the nearest moment that is writable.
+    public var writable: Timestamp { max(.earliest, min(self, .latest)) }
+
     public static func < (a: Timestamp, b: Timestamp) -> Bool {
         (a.seconds, a.nanoseconds) < (b.seconds, b.nanoseconds)
     }
 
     public var description: String {
-        let day = seconds >= 0 ? seconds / 86400 : (seconds - 86399) / 86400
-        let time = Int(seconds - day * 86400)
+        // Rounded down, and without an overflow at either end.
+        let rest = seconds % 86400
+        let day = seconds / 86400 - (rest < 0 ? 1 : 0)
+        let time = Int(rest < 0 ? rest + 86400 : rest)
         let date = Self.civil(fromDays: day)
         var text =
             "\(Self.padded(Int(date.year), 4))-\(Self.padded(date.month, 2))-\(Self.padded(date.day, 2))"
@@ -103,7 +115,15 @@ extension Timestamp: Codable {
         self = value
     }
 
+    /// - Throws: for a moment that could not be read again: outside of the years 0 to 9999.
     public func encode(to encoder: any Encoder) throws {
+        guard isWritable else {
+            throw EncodingError.invalidValue(
+                self,
+                .init(
+                    codingPath: encoder.codingPath,
+                    debugDescription: "\(self) is outside of the years 0 to 9999"))
+        }
         var container = encoder.singleValueContainer()
         try container.encode(description)
     }
@@ -120,9 +140,10 @@ extension ByteReader {
     mutating func timestamp() throws -> Timestamp {
         let seconds: Int64 = try integer()
         let nanoseconds: UInt32 = try integer()
-        guard nanoseconds < 1_000_000_000 else {
+        let time = Timestamp(seconds: seconds, nanoseconds: nanoseconds)
+        guard nanoseconds < 1_000_000_000, time.isWritable else {
             throw VarveError(.corrupt, "\(what) has a time that can't be")
         }
-        return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
+        return time
     }
 }

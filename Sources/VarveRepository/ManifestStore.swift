@@ -94,6 +94,8 @@ public struct ManifestStore: Sendable {
     }
 
     /// The commit: when this returns, the snapshot exists. The caller holds the repository's lock.
+    ///
+    /// - Throws: before anything is written, if what would be stored could not be read again as this manifest.
     package func publish(_ manifest: Manifest) throws -> SnapshotReference {
         let json = try JSON.encode(manifest)
         var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
@@ -106,6 +108,9 @@ public struct ManifestStore: Sendable {
         }
         guard decoded == json else {
             throw VarveError(.corrupt, "the manifest does not decompress to what was compressed")
+        }
+        guard try JSON.decode(Manifest.self, from: decoded, what: "the manifest") == manifest else {
+            throw VarveError(.corrupt, "the manifest does not read back as what was written")
         }
         let hash = stored.withUnsafeBytes { Hasher.name(of: $0) }
         let reference = SnapshotReference(sequence: manifest.sequence, hash: hash)
