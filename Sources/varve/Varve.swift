@@ -25,6 +25,7 @@ struct VarveCommand: ParsableCommand {
 
     static func main() {
         do {
+            try CommandLineCheck.check(Array(CommandLine.arguments.dropFirst()))
             var command = try parseAsRoot()
             try command.run()
         } catch let error as VarveError {
