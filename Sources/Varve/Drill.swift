@@ -91,7 +91,7 @@ public struct Drill {
         let restorer = Restorer(repository: repository, cancellation: cancellation, progress: progress)
         let plan = try restorer.plan(
             reference, target: Path.join(scratch.path, "home"), options: .init(allowAbsolute: Host.isRoot))
-        notes += plan.notes
+        notes += plan.notes + (plan.partialRemark.map { [$0] } ?? [])
         try restorer.restore(plan)
         evidence.bytes = plan.totalBytes
         evidence.promisedEndOfLog = plan.recovery?.endOfLog

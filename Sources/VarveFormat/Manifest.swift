@@ -75,6 +75,8 @@ extension Manifest {
         public var registered: Bool
         /// Only these databases were asked for, as given.
         public var only: [String]?
+        /// What was there and is not in the snapshot; nil: nothing, or an earlier varve did not record it.
+        public var omitted: Omissions?
 
         /// A directory by two names: as the environment was told it, and beneath the restored home.
         public struct Directory: Codable, Hashable, Sendable {

@@ -123,6 +123,11 @@ final class LiveEnvironment {
         let candidates = [status.diskLSN.file, status.endOfLog.file].filter { $0 > 0 }
         let paths = try candidates.map { try logPath($0) }
         for path in paths where try FileStatus.of(path) != nil { return path }
+        guard status.diskLSN.file > 0 else {
+            throw VarveError(
+                .refused, "nothing was written to the environment yet: it has no log", location: home,
+                hint: "back it up after its first transaction")
+        }
         throw VarveError(
             .wrongLogDirectory,
             "the environment's current log \(paths.last ?? "log file") is not there",

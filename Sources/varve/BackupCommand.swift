@@ -31,7 +31,11 @@ struct BackupCommand: ParsableCommand {
     var direct = false
 
     @Option(
-        help: "Only this database, with its queue extents and partitions (repeatable; relative to the home).")
+        help: """
+            Back up this database only, with its queue extents and partitions (repeatable; relative to the home). \
+            Such a snapshot is marked PARTIAL: it is not 'latest' where there is a whole one, and 'varve status' \
+            does not count it.
+            """)
     var only: [String] = []
 
     @Flag(help: "Store every log file there is, also those that this snapshot's recovery does not need.")
@@ -53,6 +57,8 @@ struct BackupCommand: ParsableCommand {
         var snapshot: String
         var sequence: UInt64
         var tainted: Bool
+        /// Only some of the environment's databases are in it.
+        var partial: Bool
         var seconds: Double
         var recovery: Manifest.Recovery?
         var statistics: Manifest.Statistics
@@ -74,13 +80,15 @@ struct BackupCommand: ParsableCommand {
         line.finish()
         for warning in result.manifest.warnings { Terminal.say("warning: \(warning.message)") }
         say(result, seconds: line.seconds)
+        if let line = result.manifest.environment?.omitted?.othersLine { Terminal.say(line) }
         sayCopies(result.copies)
         let (parity, parityError) = sayParity(result)
         if options.json {
             try printJSON(
                 Output(
                     snapshot: result.snapshot.description, sequence: result.snapshot.sequence,
-                    tainted: result.manifest.tainted, seconds: line.seconds,
+                    tainted: result.manifest.tainted, partial: result.manifest.isPartial,
+                    seconds: line.seconds,
                     recovery: result.manifest.recovery,
                     statistics: result.manifest.statistics, warnings: result.manifest.warnings,
                     copies: result.copies.isEmpty ? nil : result.copies, parity: parity,
@@ -141,6 +149,9 @@ struct BackupCommand: ParsableCommand {
         }
         if let recovery = result.manifest.recovery {
             text += "; restores to \(recovery.recoverableTo.toSeconds)"
+        }
+        if let only = result.manifest.environment?.only {
+            text += "; PARTIAL, of the databases only \(only.joined(separator: ", "))"
         }
         Terminal.say(text + (result.manifest.tainted ? "; TAINTED" : ""))
     }

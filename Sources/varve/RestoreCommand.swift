@@ -64,6 +64,8 @@ struct RestoreCommand: ParsableCommand {
         Terminal.say(
             "snapshot \(plan.snapshot) restored to \(target): \(plan.files.count) files, "
                 + "\(ByteCount(plan.totalBytes)) in \(rate(plan.totalBytes, line.seconds))")
+        if let remark = plan.partialRemark { Terminal.say("note: " + remark) }
+        if let line = plan.environment?.omitted?.othersLine { Terminal.say("note: " + line) }
         for note in plan.notes { Terminal.say("note: \(note)") }
         for use in restorer.others?.uses ?? [] {
             Terminal.say(
@@ -106,6 +108,7 @@ struct RestoreCommand: ParsableCommand {
                 "then catastrophic recovery, logs \(recovery.firstLog) to \(recovery.lastLog), "
                     + "to \(recovery.endOfLog) (\(recovery.recoverableTo))")
         }
+        if let remark = plan.partialRemark { try Terminal.output("note: " + remark) }
         for note in plan.notes + plan.absoluteNames.map({ "absolute name: \($0)" }) {
             try Terminal.output("note: \(note)")
         }

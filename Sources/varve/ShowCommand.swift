@@ -19,6 +19,7 @@ struct ShowCommand: ParsableCommand {
         let manifest = try repository.manifests.read(reference)
         if options.json { return try printJSON(manifest) }
         try Terminal.output(table(rows(reference, manifest)))
+        if let omitted = manifest.environment?.omitted { try Terminal.output(Self.describe(omitted)) }
         for warning in manifest.warnings { try Terminal.output("warning: \(warning.message)") }
     }
 
@@ -54,8 +55,20 @@ struct ShowCommand: ParsableCommand {
                 + "\(statistics.deltaExtents) as deltas in \(ByteCount(statistics.deltaBytes)), "
                 + "\(ByteCount(statistics.metadataBytes)) of maps",
         ])
+        if let only = manifest.environment?.only {
+            rows.append(["PARTIAL", "of the databases, only \(only.joined(separator: ", "))"])
+        }
         if manifest.tainted { rows.append(["TAINTED", "the source was damaged; see the warnings"]) }
         return rows
+    }
+
+    /// What was there and is not in the snapshot, all that is known of it.
+    private static func describe(_ omitted: Manifest.Omissions) -> String {
+        var lines = ["not in the snapshot (\(omitted.count)):"]
+        lines += omitted.entries.map { "  " + $0.forPeople }
+        let rest = omitted.count - min(omitted.count, UInt64(omitted.entries.count))
+        if rest > 0 { lines.append("  and \(rest) more, whose names were not recorded") }
+        return lines.joined(separator: "\n")
     }
 
     private static func describe(_ directory: Manifest.Environment.Directory) -> String {

@@ -104,8 +104,6 @@ import VarveFormat
         try FileManager.default.copyItem(
             atPath: home + "/__db.001", toPath: home + "/.varve/logs/x.db")
         let listing = try EnvironmentLayout.find(.init(home: home)).list()
-        #expect(listing.otherCount == 1)
-        #expect(listing.others == [try Path.resolve(home) + "/notes.txt"])
         #expect(listing.configurations.map(\.restored).contains("format"))
         let names = listing.databases.map(\.restored)
         #expect(names.contains { $0.contains("/__dbq.") })
@@ -128,6 +126,17 @@ import VarveFormat
         try FileManager.default.moveItem(
             atPath: Path.join(environment.home, "log.db"), toPath: Path.join(environment.home, "__dbx"))
         #expect(try layout.list().databases.map(\.restored).contains("__dbx"))
+    }
+
+    /// As configuration it would be copied without libdb, and torn.
+    @Test(arguments: ["format", "fs-type", "DBVERSION", "DB_CONFIG.db"])
+    func aDatabaseMayBeCalledLikeConfiguration(_ name: String) throws {
+        let scratch = try Scratch()
+        let environment = try TestEnvironment(scratch)
+        try Directory.rename(
+            Path.join(environment.home, "btree1.db"), to: Path.join(environment.home, name))
+        let listing = try EnvironmentLayout.find(.init(home: environment.home)).list()
+        #expect(listing.databases.map(\.restored).contains(name) && listing.configurations.isEmpty)
     }
 
     @Test func anUnknownNameIsRefusedWithTheNearestOnes() throws {

@@ -11,7 +11,10 @@ extension ProcessTests {
                 .init("only", "btree,hash,recno", options: "--records 2000"))
             try environment.workload.advance(1000)
             let backup = try environment.goodBackup(["--only", "hash2.db"])
+            let whole = try environment.goodBackup()
+            let later = try environment.goodBackup(["--only", "hash2.db"])
             try environment.workload.stop()
+            try Self.requireMarks(environment.varve, partial: later.snapshot, whole: whole.snapshot)
             #expect(try Self.databases(environment.restore(backup.snapshot, recover: false)) == ["hash2.db"])
             let restored = try environment.restore(backup.snapshot)
             try run("db5.3_verify", ["-h", restored, "hash2.db"]).require(0)
@@ -57,6 +60,28 @@ extension ProcessTests {
             #expect(try environment.varve.snapshots().isEmpty)
             try environment.requireFlagsAsBefore()
             try environment.workload.stop()
+        }
+
+        /// Wherever it is shown, it is told from a whole one; `latest` is the whole one, although it is older.
+        private static func requireMarks(
+            _ varve: VarveCommand, partial: String, whole: String
+        ) throws {
+            for (arguments, marks) in [
+                (["snapshots"], 2), (["snapshots", "--json"], 2), (["ls", partial], 1),
+                (["show", partial], 1),
+                (["show", "--json", partial], 1), (["stats", partial], 1), (["ls"], 0), (["show"], 0),
+                (["restore", partial, "--target", "/absent/x", "--dry-run"], 1),
+                (["restore", partial, "--target", "/absent/x", "--dry-run", "--json"], 1),
+                (["restore", whole, "--target", "/absent/x", "--dry-run"], 0),
+            ] {
+                let text = try varve.run(arguments).require(0).output
+                let found = ["PARTIAL", "\"partial\" : true", "\"only\" : ["].map { mark in
+                    text.split(separator: "\n").count { $0.contains(mark) }
+                }
+                #expect(found.reduce(0, +) == marks, "\(arguments): \(text)")
+            }
+            let status = try varve.run(["status"]).output
+            #expect(status.contains("newest    \(whole)"), "\(status)")
         }
 
         private static func databases(_ home: String) throws -> [String] {

@@ -8,6 +8,14 @@ enum EnvironmentCheck {
     /// it.
     static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
+        let isHome = !logs.isEmpty || !listing.regions.isEmpty || layout.configuration != nil
+        if !isHome, let inner = listing.innerHomes.first {
+            let others = listing.innerHomes.count - 1
+            throw VarveError(
+                .noEnvironment, "there is no environment: it is in a directory beneath",
+                location: layout.home,
+                hint: "did you mean \(inner)?" + (others > 0 ? " There are \(others) others." : ""))
+        }
         if !logs.isEmpty || !listing.databases.isEmpty || !listing.regions.isEmpty { return }
         func refusal(_ what: String, hint: String) -> VarveError {
             VarveError(.noEnvironment, "there is no environment: \(what)", location: layout.home, hint: hint)
@@ -52,6 +60,12 @@ extension EnvironmentListing {
         for (path, stored) in aliases {
             warnings.add(
                 "alias", "\(path) is the same file as \(stored), under which it is stored", path: path)
+        }
+        for path in innerHomes {
+            warnings.add(
+                "inner-environment",
+                "\(path) is the home of another environment and is not stored: back it up by itself",
+                path: path)
         }
         for path in temporary {
             warnings.add(

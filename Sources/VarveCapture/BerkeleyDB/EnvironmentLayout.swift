@@ -9,7 +9,7 @@ import VarveFormat
 ///
 /// A directory that was given relative to the home, without leaving it, keeps its place. One that lies in the
 /// home or in another directory of the environment, however it was given, keeps its place there. Every other
-/// one gets a place of its own, `external/<n>-<its name>`.
+/// one gets a place of its own, `external/<n>-<its name>`, shortened to 255 bytes.
 public struct EnvironmentLayout: Sendable, Hashable {
     public struct Place: Sendable, Hashable {
         /// Absolute, without symbolic links.
@@ -151,12 +151,15 @@ public struct EnvironmentLayout: Sendable, Hashable {
 
     /// The manifest's part of it.
     public func manifest(
-        mode: Manifest.Environment.Mode, envid: UInt32?, encrypted: Bool, registered: Bool, only: [String]
+        mode: Manifest.Environment.Mode, envid: UInt32?, encrypted: Bool, registered: Bool, only: [String],
+        omitted: Manifest.Omissions?
     ) -> Manifest.Environment {
-        Manifest.Environment(
+        var environment = Manifest.Environment(
             home: home, mode: mode, envid: envid, dataDirectories: dataDirectories.map(\.directory),
             logDirectory: logDirectory.directory, encrypted: encrypted, registered: registered,
             only: only.isEmpty ? nil : only)
+        environment.omitted = omitted
+        return environment
     }
 }
 
@@ -186,10 +189,18 @@ struct Placer {
                 places[resolved] = place == "." ? inner : place + "/" + inner
             } else {
                 let name = Path.name(resolved)
-                places[resolved] = "\(externalName)/\(index)-\(name == "/" ? "root" : name)"
+                places[resolved] =
+                    "\(externalName)/" + Self.bounded("\(index)-\(name == "/" ? "root" : name)")
             }
         }
         return directories.map { places[$0.resolved] ?? "." }
+    }
+
+    /// No file system takes a longer name; the number in front tells two shortened ones apart.
+    static func bounded(_ name: String) -> String {
+        var name = name
+        while name.utf8.count > 255 { name.removeLast() }
+        return name
     }
 
     private mutating func avoidCollision(_ places: [String: String]) {

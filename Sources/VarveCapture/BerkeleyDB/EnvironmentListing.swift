@@ -58,8 +58,8 @@ public struct EnvironmentFile: Sendable, Hashable {
 ///
 /// Stored: databases, queue extents, partitions, placeholders of unfinished renames, and small configuration
 /// (`configurationNames`). Not stored: regions, logs (a source stores them after the databases), sockets,
-/// libdb's temporary files (`BDB…`, `__db_tmp_open`, `env_name.c:233`) and files that are no database, which
-/// are counted.
+/// libdb's temporary files (`BDB…`, `__db_tmp_open`, `env_name.c:233`), files that are no database, and homes of other
+/// environments: `passedOver`.
 public struct EnvironmentListing: Sendable {
     /// Databases, extents, placeholders; sorted by restored path, a queue's extents behind it.
     public internal(set) var databases: [EnvironmentFile] = []
@@ -70,16 +70,17 @@ public struct EnvironmentListing: Sendable {
     public internal(set) var temporary: [String] = []
     /// Absolute paths that lead to a file that is stored under another name: (this path, the other).
     public internal(set) var aliases: [(path: String, stored: String)] = []
-    public internal(set) var otherCount = 0
-    /// The first ones.
-    public internal(set) var others: [String] = []
+    /// Absolute paths of directories in the home that are homes of other environments: nothing of them is listed.
+    public internal(set) var innerHomes: [String] = []
+    /// What is not stored, sorted; see `Manifest.Omissions`.
+    var passedOver: [PassedOver.Entry] = []
+    var uncountedOthers = 0
     /// Databases of Java Edition (`*.jdb`).
     public internal(set) var javaLogs = 0
 
     /// Beside `DB_CONFIG`: what Subversion and 389 Directory Server keep beside their databases.
     public static let configurationNames: Set<String> = ["DB_CONFIG", "DBVERSION", "format", "fs-type"]
     static let configurationLimit: UInt64 = 64 << 10
-    static let otherLimit = 16
     /// So many directory entries are looked at: a symbolic link may lead anywhere.
     static let entryLimit = 1_000_000
 }
@@ -121,6 +122,7 @@ private struct FileSearch {
 
     private let layout: EnvironmentLayout
     private var listing = EnvironmentListing()
+    private var passedOver = PassedOver()
     private var directories: Set<Node> = []
     private var files: [Node: (index: Int, isLink: Bool)] = [:]
     private var found: [EnvironmentFile] = []
@@ -143,6 +145,14 @@ private struct FileSearch {
                 list = try Directory.list(directory.path)
             } catch let error as VarveError where error.isNoEntry && directory.path != root {
                 continue
+            }
+            if directory.path != root {
+                if EnvironmentListing.isHome(list), !isLogDirectory(directory.path) {
+                    listing.innerHomes.append(directory.path)
+                    passedOver.add(directory.path, directory.restored, .environment)
+                    continue
+                }
+                passedOver.enter(directory.path, directory.restored)
             }
             for name in list where name != EnvironmentLayout.ownDirectoryName {
                 entries += 1
@@ -178,19 +188,30 @@ private struct FileSearch {
         }
         if status.kind == .symbolicLink {
             entry.isLink = true
-            guard let target = try FileStatus.of(entry.path) else { return nil }
+            guard let target = try FileStatus.of(entry.path) else {
+                passedOver.add(entry.path, entry.restored, .link)
+                return nil
+            }
             status = target
         }
         switch status.kind {
         case .directory:
-            if entry.isLink, leadsUpwards(entry.path) { return nil }
+            if entry.isLink, leadsUpwards(entry.path) {
+                passedOver.add(entry.path, entry.restored, .link)
+                return nil
+            }
             return directories.insert(Node(status)).inserted ? entry : nil
         case .regular:
             try add(entry, name: name, status)
             return nil
         case .symbolicLink, .other:
+            passedOver.add(entry.path, entry.restored, entry.isLink ? .link : .special)
             return nil
         }
+    }
+
+    private func isLogDirectory(_ path: String) -> Bool {
+        (try? Path.resolve(path)) == layout.logDirectory.path
     }
 
     /// A link to a directory that the home lies in would bring in everything beside the environment.
@@ -206,6 +227,8 @@ private struct FileSearch {
             listing.regions.append(entry.path)
             return
         case .log:
+            // Of another environment, or of none.
+            if !isLogDirectory(Path.parent(entry.path)) { passedOver.add(entry.path, entry.restored, .file) }
             return
         case .queueExtent(let queue, let number):
             let directory = Path.parent(entry.restored)
@@ -218,16 +241,16 @@ private struct FileSearch {
         case .partition, .configuration, .other:
             break
         }
-        if EnvironmentListing.configurationNames.contains(name),
-            status.size <= EnvironmentListing.configurationLimit
-        {
-            listing.configurations.append(file(entry, .configuration, status))
-            return
-        }
+        // Before its name: a database may be called `format` too.
         guard let role = try EnvironmentListing.probe(entry.path) else {
+            if EnvironmentListing.configurationNames.contains(name),
+                status.size <= EnvironmentListing.configurationLimit
+            {
+                listing.configurations.append(file(entry, .configuration, status))
+                return
+            }
             if name.hasSuffix(".jdb") { listing.javaLogs += 1 }
-            listing.otherCount += 1
-            if listing.others.count < EnvironmentListing.otherLimit { listing.others.append(entry.path) }
+            passedOver.add(entry.path, entry.restored, entry.isLink ? .link : .file)
             return
         }
         if isTemporary(name) {
@@ -314,10 +337,7 @@ extension FileSearch {
         for part in extents {
             // An extent without its queue is left from a removed one: nothing reads it.
             guard let header = owners[part.queue], header.method == .queue else {
-                listing.otherCount += 1
-                if listing.others.count < EnvironmentListing.otherLimit {
-                    listing.others.append(part.file.path)
-                }
+                passedOver.add(part.file.path, part.file.restored, .file)
                 continue
             }
             var file = part.file
@@ -326,6 +346,10 @@ extension FileSearch {
             found.append(file)
         }
         listing.databases = found.sorted { Self.key($0) < Self.key($1) }
+        let stored = (listing.databases + listing.configurations).map(\.restored)
+        let places = (layout.dataDirectories + [layout.logDirectory]).map(\.directory.restored)
+        listing.passedOver = passedOver.settled(stored: stored + places)
+        listing.uncountedOthers = passedOver.uncounted
         try refuseCopies()
         try refuseEqualPaths()
         return listing
@@ -361,8 +385,9 @@ extension FileSearch {
                     "two database files have the same uid \(header.fileID): \(other.path) and \(file.path)",
                     location: file.path,
                     hint:
-                        "one is a copy of the other, and libdb mixes their pages up: move the copy out of the"
-                        + " environment, or give it a uid of its own with db_load -r fileid while it is closed"
+                        "one is a copy of the other, and libdb mixes their pages up. Move the copy out of the"
+                        + " environment. If it has to be there, give it a uid of its own first: run 'db5.3_load -r"
+                        + " fileid FILE' while it lies in an empty directory, and the environment is closed"
                 )
             }
         }

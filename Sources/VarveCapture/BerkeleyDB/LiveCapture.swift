@@ -30,6 +30,8 @@ final class LiveCapture {
     /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the
     /// same.
     private var deliveredIDs: Set<String> = []
+    /// What was not asked for, or is no database.
+    private var omitted: Manifest.Omissions?
 
     /// A database may be created while the last of them is read, and another while that one is.
     private static let listings = 8
@@ -125,7 +127,7 @@ final class LiveCapture {
         return CaptureSummary(
             environment: layout.manifest(
                 mode: mode, envid: before?.envid ?? checkpoint?.envid, encrypted: encrypted ?? false,
-                registered: registered, only: options.only),
+                registered: registered, only: options.only, omitted: omitted),
             recovery: recovery, warnings: warnings.all,
             directories: try layout.restoredDirectories(of: pages.delivered))
     }
@@ -145,6 +147,7 @@ final class LiveCapture {
     private func captureDatabases(_ keeper: LogKeeper) throws {
         let all = try layout.list()
         var listing = try all.selecting(options.only)
+        omitted = all.omissions(listing, home: layout.home)
         all.report(to: warnings)
         all.report(listing, logs: keeper, to: sink)
         switch reading {

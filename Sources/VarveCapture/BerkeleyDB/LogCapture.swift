@@ -87,8 +87,9 @@ struct LogCapture {
             .refused, "a page has the LSN \(need.largestPageLSN), which lies past the end of the log",
             location: need.largestPageFile,
             hint:
-                "either log files are missing, or the file comes from another environment: then reset its LSNs with"
-                + " db_load -r lsn while the environment is closed")
+                "either log files are missing, or the file comes from another environment. Then reset its LSNs: close the"
+                + " environment, move the file into an empty directory, run 'db5.3_load -r lsn FILE' there, and move"
+                + " it back")
     }
 
     /// The held numbers without a last file that was created and not yet written to.

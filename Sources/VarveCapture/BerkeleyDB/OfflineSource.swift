@@ -63,7 +63,7 @@ public final class OfflineSource: CaptureSource {
             environment: layout.manifest(
                 mode: .offline, envid: survey.checkpoint?.environmentID, encrypted: survey.isEncrypted,
                 registered: listing.regions.contains { Path.name($0) == EnvironmentRegister.name },
-                only: options.only),
+                only: options.only, omitted: listing.omissions(selected, home: layout.home)),
             recovery: recovery, warnings: warnings.all,
             directories: try layout.restoredDirectories(of: pages.delivered))
     }
