@@ -27,6 +27,33 @@ extension ProcessTests {
             #expect(seq == last)
         }
 
+        /// libdb may leave the extents of a queue that it removes. When the name is given to a queue without extents, they
+        /// are no part of it: not stored, and their pages, of another size, are no damage.
+        @Test func extentsThatNothingReads() throws {
+            let environment = try LiveEnvironment(
+                .init("no extents", "queue,btree", options: "--records 500 --page-size 4096"))
+            try environment.workload.stop()
+            let other = try LiveEnvironment(
+                .init(
+                    "extents", "queue,btree", options: "--records 500 --page-size 512 --queue-extent 4"))
+            try other.workload.stop()
+            for path in try Self.extents(in: other.home) {
+                try run("cp", [path, environment.home]).require(0)
+            }
+            #expect(try Self.extents(in: environment.home).count > 1)
+
+            let backup = try environment.goodBackup(["--offline"])
+            let restored = try environment.restore(backup.snapshot)
+            #expect(try Self.extents(in: restored).isEmpty)
+            // The control: those of a queue that has them are stored.
+            let whole = try other.restore(other.goodBackup(["--offline"]).snapshot)
+            #expect(try Self.extents(in: whole).map(Path.name) == Self.extents(in: other.home).map(Path.name))
+        }
+
+        private static func extents(in home: String) throws -> [String] {
+            try FileTree.files(in: home).filter { Path.name($0).hasPrefix("__dbq.") }.sorted()
+        }
+
         @Test func directReadsOfALiveEnvironmentAreRefusedElsewhere() throws {
             let environment = try LiveEnvironment(.init("direct", "btree,hash", options: "--records 500"))
             guard try FileSystemType.of(environment.home) != .xfs else {

@@ -335,8 +335,11 @@ extension FileSearch {
                 ? owner : owners.first { $0.value.partitions > 0 && Path.name($0.key) == database }?.key
         }
         for part in extents {
-            // An extent without its queue is left from a removed one: nothing reads it.
-            guard let header = owners[part.queue], header.method == .queue else {
+            // Left from a removed queue, beside no database, another one, or a queue without extents: nothing reads it.
+            // What layout an encrypted queue has is ciphertext.
+            guard let header = owners[part.queue], header.method == .queue,
+                header.queue?.pagesPerExtent != 0
+            else {
                 passedOver.add(part.file.path, part.file.restored, .file)
                 continue
             }
