@@ -25,6 +25,7 @@ struct DrillArguments: ParsableArguments {
 
     func carryOut(_ snapshot: String, _ repository: Repository) throws -> DrillEvidence {
         let reference = try repository.find(snapshot)
+        try repository.requireOutside(directory)
         let line = ProgressLine()
         let drill = Drill(
             repository: repository,

@@ -57,6 +57,7 @@ struct RestoreCommand: ParsableCommand {
             repository: repository, copies: try copies.open(repository),
             cancellation: Interruption.cancellation, progress: { line.show($0) })
         let plan = try restorer.plan(reference, target: target, options: .init(allowAbsolute: allowAbsolute))
+        try repository.requireOutside(target)
         if dryRun { return try printPlan(plan) }
         let secret = try password.read()
         try restorer.restore(plan)
