@@ -70,6 +70,33 @@ import VarveFormat
         #expect(try capture(.init(home: inner)).1.recovery != nil)
     }
 
+    /// Copies of an environment in a directory have the same uids: what is wrong is the directory.
+    @Test func severalEnvironmentsAreInTheDirectory() throws {
+        let scratch = try Scratch()
+        let first = try TestEnvironment(scratch, "all/first", ["--remove-regions"]).home
+        try FileManager.default.copyItem(atPath: first, toPath: Path.join(scratch.path, "all/second"))
+        let error = refusal { _ = try capture(.init(home: Path.join(scratch.path, "all"))) }
+        #expect(error?.code == .noEnvironment, "\(String(describing: error))")
+        for name in ["first", "second"] { #expect(error?.hint?.contains("/all/\(name)?") == true) }
+        // Control: in an environment they are refused for what they are.
+        let home = try TestEnvironment(scratch, "home").home
+        for name in ["a", "b"] {
+            let path = Path.join(home, name)
+            try FileManager.default.copyItem(atPath: Path.join(first, "btree1.db"), toPath: path)
+        }
+        #expect(refusal { _ = try capture(.init(home: home)) }?.message.contains("same uid") == true)
+    }
+
+    @Test func theLogsAreInADirectoryThatOnlyTheApplicationKnows() throws {
+        let scratch = try Scratch()
+        _ = try scratch.make("home/logs")
+        let options = ["--log-dir", "logs", "--dirs-in-code", "--remove-regions"]
+        let home = try TestEnvironment(scratch, "home", options).home
+        let error = refusal { _ = try capture(.init(home: home)) }
+        #expect(error?.hint?.hasSuffix("name that directory with --log-dir") == true)
+        #expect(try capture(.init(home: home, logDirectory: "logs")).1.recovery != nil)
+    }
+
     /// Its databases have other logs: with those of this one they could not be recovered.
     @Test func anotherEnvironmentInTheHomeIsNotTakenForAPartOfIt() throws {
         let scratch = try Scratch()

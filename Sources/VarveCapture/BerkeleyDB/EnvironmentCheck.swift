@@ -10,11 +10,16 @@ enum EnvironmentCheck {
         let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
         let isHome = !logs.isEmpty || !listing.regions.isEmpty || layout.configuration != nil
         if !isHome, let inner = listing.innerHomes.first {
-            let others = listing.innerHomes.count - 1
+            let others = listing.innerHomes.dropFirst()
+            var hint = "did you mean \(inner)?"
+            if !others.isEmpty { hint += " Or \(others.prefix(3).joined(separator: ", "))?" }
+            if !listing.databases.isEmpty {
+                hint += " If its logs are there, name that directory with --log-dir"
+            }
             throw VarveError(
-                .noEnvironment, "there is no environment: it is in a directory beneath",
-                location: layout.home,
-                hint: "did you mean \(inner)?" + (others > 0 ? " There are \(others) others." : ""))
+                .noEnvironment,
+                "there is no environment: no log and no region file is in the directory itself",
+                location: layout.home, hint: hint)
         }
         if !logs.isEmpty || !listing.databases.isEmpty || !listing.regions.isEmpty { return }
         func refusal(_ what: String, hint: String) -> VarveError {

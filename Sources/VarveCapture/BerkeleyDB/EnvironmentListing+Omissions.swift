@@ -69,7 +69,9 @@ extension EnvironmentListing {
 
     /// Whether a directory of these names is the home of an environment of its own: it has logs, and regions or
     /// `DB_CONFIG`. A log directory has logs alone.
-    static func isHome(_ names: [String]) -> Bool {
+    ///
+    /// - Parameter logsSuffice: the environment in question has none, so it can't do without these.
+    static func isHome(_ names: [String], logsSuffice: Bool) -> Bool {
         var hasLogs = false
         var hasMore = false
         for name in names {
@@ -79,6 +81,6 @@ extension EnvironmentListing {
             default: break
             }
         }
-        return hasLogs && hasMore
+        return hasLogs && (hasMore || logsSuffice)
     }
 }

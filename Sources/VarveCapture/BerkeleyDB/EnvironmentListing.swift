@@ -121,6 +121,7 @@ private struct FileSearch {
     }
 
     private let layout: EnvironmentLayout
+    private let hasLogs: Bool
     private var listing = EnvironmentListing()
     private var passedOver = PassedOver()
     private var directories: Set<Node> = []
@@ -132,6 +133,7 @@ private struct FileSearch {
 
     init(layout: EnvironmentLayout) throws {
         self.layout = layout
+        hasLogs = try !LogKeeper.numbers(in: layout.logDirectory.path).isEmpty
         for path in layout.dataDirectories.map(\.path) + [layout.home] {
             if let status = try FileStatus.of(path) { directories.insert(Node(status)) }
         }
@@ -147,7 +149,7 @@ private struct FileSearch {
                 continue
             }
             if directory.path != root {
-                if EnvironmentListing.isHome(list), !isLogDirectory(directory.path) {
+                if EnvironmentListing.isHome(list, logsSuffice: !hasLogs), !isLogDirectory(directory.path) {
                     listing.innerHomes.append(directory.path)
                     passedOver.add(directory.path, directory.restored, .environment)
                     continue
