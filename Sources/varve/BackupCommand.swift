@@ -13,21 +13,22 @@ struct BackupCommand: ParsableCommand {
             varve-capture-bdb, copies the pages atomically. Databases come first, then the logs from the first one \
             that recovery needs.
 
-            Exit code 3 means stored, but tainted: something was damaged already, at the source or in the repository, or \
-            what was added could not be brought under parity; the warnings say what.
+            Exit code 3: the snapshot is stored, and a person should look. It is tainted (something was damaged \
+            already, at the source or in the repository), or a copy failed meanwhile, or what was added could not be \
+            brought under parity. The warnings say which.
             """)
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var environment: EnvironmentArguments
     @OptionGroup var copies: CopyOptions
 
-    @Option(help: "So many copies must have the snapshot for it to count.")
+    @Option(help: "The number of copies that must store the snapshot; with fewer the backup fails.")
     var require = 1
 
-    @Flag(help: "Nobody has the environment open: read its files directly, without libdb.")
+    @Flag(help: "Read the files directly, without libdb: of an environment that nobody has open.")
     var offline = false
 
-    @Flag(help: "Live, with plain reads of the pages: only on XFS, where the file system makes them atomic.")
+    @Flag(help: "Read a live environment with plain reads: on XFS only, where these are atomic.")
     var direct = false
 
     @Option(
@@ -38,12 +39,12 @@ struct BackupCommand: ParsableCommand {
             """)
     var only: [String] = []
 
-    @Flag(help: "Store every log file there is, also those that this snapshot's recovery does not need.")
+    @Flag(help: "Store every log file, also those that the recovery of this snapshot does not need.")
     var allLogs = false
 
     @Flag(
         help:
-            "Read every file, also those that can't have changed since the snapshot before (--offline, --direct)."
+            "With --offline or --direct: read every file, also those that can't have changed since the snapshot before."
     )
     var force = false
 

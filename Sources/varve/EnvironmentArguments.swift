@@ -8,10 +8,11 @@ struct EnvironmentArguments: ParsableArguments {
     @Option(name: .customLong("bdb"), help: "The environment's home directory.", completion: .directory)
     var home: String
 
-    @Option(help: "A data directory that the application sets in code and DB_CONFIG does not (repeatable).")
+    @Option(
+        help: "A data directory that the application sets in its code and DB_CONFIG does not (repeatable).")
     var dataDir: [String] = []
 
-    @Option(help: "The log directory, if the application sets it in code and DB_CONFIG does not.")
+    @Option(help: "The log directory, if the application sets it in its code and DB_CONFIG does not.")
     var logDir: String?
 
     @OptionGroup var password: PasswordArguments
@@ -23,7 +24,7 @@ struct EnvironmentArguments: ParsableArguments {
 
 /// The password of an encrypted environment: never on the command line, where every user can read it.
 struct PasswordArguments: ParsableArguments {
-    @Option(help: "A file that holds the environment's password; one newline at its end is ignored.")
+    @Option(help: "A file that holds the environment's password. One newline at its end is ignored.")
     var passwordFile: String?
 
     @Option(help: "An open descriptor to read the password from.")

@@ -12,7 +12,7 @@ struct RepositoryOptions: ParsableArguments {
 
     @Option(
         help:
-            "Refuse any other repository than the one with this id (or VARVE_REPOSITORY_ID): another one's disk."
+            "Go on only if the repository has this id (or VARVE_REPOSITORY_ID): not on another one's disk."
     )
     var repositoryId: String?
 

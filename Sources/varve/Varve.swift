@@ -12,8 +12,9 @@ struct VarveCommand: ParsableCommand {
         discussion: """
             The repository is named by -r/--repository or by VARVE_REPOSITORY.
 
-            Exit codes: 0 done, 1 failed, 3 done, but something was damaged already, 10 no repository there, \
-            11 locked, 12 wrong or missing password of the environment, 64 usage, 130 interrupted.
+            Exit codes: 0 done; 1 failed, refused, or damage found; 3 done, but a person should look; 10 the \
+            repository is not there, or the disk is not the right one; 11 locked; 12 the environment's password is \
+            wrong or missing; 64 the command line is wrong; 130 interrupted. README.md has them in full.
             """,
         version: Tool.version,
         subcommands: [
