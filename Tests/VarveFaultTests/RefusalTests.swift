@@ -133,7 +133,7 @@ extension FaultTests {
             let writer = try writer([])
             let home = directory["home"]
             try run("cp", [Path.join(home, "btree1.db"), Path.join(home, "copy.db")]).require(0)
-            try refused([], "the same uid", hint: "move the copy out")
+            try refused([], "the same uid", hint: "Move the copy out")
             try writer.stop()
         }
 
