@@ -66,7 +66,7 @@ public struct LogFileSummary: Sendable, Hashable {
             commitCount &+= 1
             lastCommitTime = time
             add(environmentID: environmentID)
-        case .abort, .register, .file: break
+        case .abort, .register, .file, .childCommit, .prepare, .recycle: break
         }
         for name in event.names {
             if PathShape.isAbsolute(name) { absoluteNames.add(name) }

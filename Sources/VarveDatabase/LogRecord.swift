@@ -10,6 +10,8 @@ public struct LogRecord: Sendable, Hashable {
     public var type: UInt32?
     /// 0 outside a transaction.
     public var transaction: UInt32
+    /// The record before of the same transaction, `.zero` for its first.
+    public var previous: LSN = .zero
     /// What it says, where it is of a type that matters here.
     public var event: LogEvent?
 }
@@ -36,15 +38,85 @@ public enum LogEvent: Sendable, Hashable {
     case commit(time: Int32, environmentID: UInt32)
     /// A transaction aborted (opcode 3).
     case abort(time: Int32, environmentID: UInt32)
-    /// A database file was opened, closed or still open at a checkpoint (`__dbreg_register`, type 2). The
-    /// name is relative to a data directory or the home; empty for a database in memory.
-    case register(operation: UInt32, name: String, fileID: String)
-    /// A file was made, removed, written or renamed (`__fop_*`, types 143 to 146 and 150), or a removal was
-    /// finished (`__fop_file_remove`, 141). `directory` is the data directory it was made in, if it says.
-    case file(FileOperation, names: [String], directory: String)
+    /// A nested transaction committed into the one that the record is of (`__txn_child`, type 12).
+    case childCommit(transaction: UInt32)
+    /// The transaction is prepared and waits for a commit or an abort (`__txn_prepare`, type 13).
+    case prepare
+    /// Transaction ids are given out anew (`__txn_recycle`, type 14): no transaction with one of these is running.
+    case recycle(first: UInt32, last: UInt32)
+    /// A database file was opened, closed or still open at a checkpoint (`__dbreg_register`, type 2).
+    case register(LogRegistration)
+    /// A file was made, removed, written or renamed (`__fop_*`, types 141, 143 to 146 and 150).
+    case file(LogFileOperation)
+}
 
-    public enum FileOperation: String, Sendable, Hashable {
-        case create, remove, write, rename, finishedRemoval
+/// What a `__dbreg_register` record says.
+public struct LogRegistration: Sendable, Hashable {
+    /// `DBREG_*` of `log.h`; others are kept as they are.
+    public enum Operation: UInt32, Sendable, Hashable {
+        case checkpoint = 1
+        case close, open, preopen, closeAfterRecovery, reopenInMemory
+        case checkpointExclusive, openExclusive, reopenInMemoryExclusive
+    }
+
+    /// Nil for a number that libdb 5.3 does not write.
+    public var operation: Operation?
+    /// As the application gave it: absolute, or relative to a data directory or the home. Empty for a database in
+    /// memory or a temporary one.
+    public var name: String
+    /// The file's uid in hexadecimal, 40 digits.
+    public var fileID: String
+    /// The id under which the records that follow mean this database.
+    public var handle: Int32
+    /// The page with the database's meta data: not 0 for one of several in a file.
+    public var metaPage: UInt32
+    /// The nested transaction that made the file, 0 for a file that was there.
+    public var creator: UInt32
+
+    public init(
+        operation: Operation?, name: String, fileID: String, handle: Int32 = 0, metaPage: UInt32 = 0,
+        creator: UInt32 = 0
+    ) {
+        (self.operation, self.name, self.fileID) = (operation, name, fileID)
+        (self.handle, self.metaPage, self.creator) = (handle, metaPage, creator)
+    }
+
+    /// The file has this name when the record is written, because it is opened or open.
+    public var showsName: Bool {
+        switch operation {
+        case .checkpoint, .open, .checkpointExclusive, .openExclusive: !name.isEmpty
+        default: false
+        }
+    }
+
+    public var isOpen: Bool { operation == .open || operation == .openExclusive }
+
+    /// By the application; recovery closes what is not even there.
+    public var isClose: Bool { operation == .close }
+
+    public var endsHandle: Bool { operation == .close || operation == .closeAfterRecovery }
+}
+
+/// What a `__fop_*` record says. A name is relative to its directory; the directory is that of the data directory
+/// the file was made in, as the application gave it, and is empty for the home or where the record has none.
+public enum LogFileOperation: Sendable, Hashable {
+    case create(name: String, directory: String)
+    /// When the transaction commits, the file is gone.
+    case remove(name: String, fileID: String)
+    /// Bytes of a page were written past the cache.
+    case write(name: String, directory: String)
+    /// `undone`: recovery takes it back when the transaction did not commit (`__fop_rename`, not `_noundo`).
+    case rename(old: String, new: String, directory: String, fileID: String, undone: Bool)
+    /// The file `fileID` has left `name`, where only the file `placeholder` was left: both go when the transaction
+    /// commits (`__fop_file_remove`). `child` is the nested transaction that renamed it.
+    case leave(name: String, fileID: String, placeholder: String, child: UInt32)
+
+    var names: [String] {
+        switch self {
+        case .create(let name, let directory), .write(let name, let directory): [name, directory]
+        case .remove(let name, _), .leave(let name, _, _, _): [name]
+        case .rename(let old, let new, let directory, _, _): [old, new, directory]
+        }
     }
 }
 
@@ -71,40 +143,59 @@ extension LogEvent {
         case 11:
             self = .checkpoint(
                 LogCheckpoint(
-                    lsn: lsn, checkpointLSN: try reader.lsn(), previous: try reader.lsn(),
+                    lsn: lsn, checkpointLSN: try reader.lsnField(), previous: try reader.lsnField(),
                     time: try reader.integer(), environmentID: try reader.integer()))
-        case 141:
-            try reader.skipField()
-            try reader.skipField()
-            self = .file(.finishedRemoval, names: [try reader.name()], directory: "")
-        case 143:
-            self = .file(.create, names: [try reader.name()], directory: try reader.name())
-        case 144:
-            self = .file(.remove, names: [try reader.name()], directory: "")
-        case 145:
-            self = .file(.write, names: [try reader.name()], directory: try reader.name())
-        default:
-            let names = [try reader.name(), try reader.name()]
-            self = .file(.rename, names: names, directory: try reader.name())
+        case 12: self = .childCommit(transaction: try reader.integer())
+        case 13: self = .prepare
+        case 14: self = .recycle(first: try reader.integer(), last: try reader.integer())
+        default: self = .file(try LogFileOperation(type: type, &reader))
         }
     }
 
-    private static let types: Set<UInt32> = [2, 10, 11, 141, 143, 144, 145, 146, 150]
+    private static let types: Set<UInt32> = [2, 10, 11, 12, 13, 14, 141, 143, 144, 145, 146, 150]
 
     private static func registration(_ reader: inout ByteReader) throws -> LogEvent {
         let opcode = try reader.integer(UInt32.self)
         let name = try reader.name()
-        let uid = try reader.take(try reader.fieldLength())
+        let uid = try reader.fileID()
+        let handle = try reader.integer(Int32.self)
+        try reader.skip(4)
         // The upper bits say things of the database (`DBREG_OP_MASK`, `log.h:77`).
-        return .register(operation: opcode & 0xf, name: name, fileID: Hex.encode(uid))
+        return .register(
+            LogRegistration(
+                operation: .init(rawValue: opcode & 0xf), name: name, fileID: uid, handle: handle,
+                metaPage: try reader.integer(), creator: try reader.integer()))
     }
 
     /// The names of files that recovery may open because of this event.
     var names: [String] {
         switch self {
-        case .checkpoint, .commit, .abort: []
-        case .register(_, let name, _): [name]
-        case .file(_, let names, let directory): names + [directory]
+        case .register(let registration): [registration.name]
+        case .file(let operation): operation.names
+        default: []
+        }
+    }
+}
+
+extension LogFileOperation {
+    /// Layouts of libdb 4.8 and later (`fileops.src`), which are those of log version 19.
+    fileprivate init(type: UInt32, _ reader: inout ByteReader) throws {
+        switch type {
+        case 141:
+            let real = try reader.fileID()
+            let placeholder = try reader.fileID()
+            let name = try reader.name()
+            try reader.skip(4)
+            self = .leave(name: name, fileID: real, placeholder: placeholder, child: try reader.integer())
+        case 143: self = .create(name: try reader.name(), directory: try reader.name())
+        case 144: self = .remove(name: try reader.name(), fileID: try reader.fileID())
+        case 145: self = .write(name: try reader.name(), directory: try reader.name())
+        default:
+            let old = try reader.name()
+            let new = try reader.name()
+            let directory = try reader.name()
+            self = .rename(
+                old: old, new: new, directory: directory, fileID: try reader.fileID(), undone: type == 146)
         }
     }
 }
@@ -115,14 +206,17 @@ extension LogRecord {
 }
 
 extension ByteReader {
-    fileprivate mutating func lsn() throws -> LSN {
+    fileprivate mutating func lsnField() throws -> LSN {
         LSN(file: try integer(), offset: try integer())
     }
 
     /// A field of variable size is its length and its bytes, unpadded (`__log_put_record_int`, `log_put.c`).
     fileprivate mutating func fieldLength() throws -> Int { Int(try integer(UInt32.self)) }
 
-    fileprivate mutating func skipField() throws { try skip(try fieldLength()) }
+    /// A uid, 20 bytes in hexadecimal; empty where the record has none.
+    fileprivate mutating func fileID() throws -> String {
+        Hex.encode(UnsafeRawBufferPointer(rebasing: try take(try fieldLength()).prefix(20)))
+    }
 
     /// A file name, logged with its terminating NUL. Bytes that are not UTF-8 are replaced.
     fileprivate mutating func name() throws -> String {

@@ -112,9 +112,8 @@ private struct Walk: ~Copyable {
         }
         guard actual ^ previous ^ length == sum else { return nil }
         if let content = try parsed.get() {
-            (record.type, record.transaction, record.event) = (
-                content.type, content.transaction, content.event
-            )
+            (record.type, record.transaction) = (content.type, content.transaction)
+            (record.previous, record.event) = (content.previous, content.event)
         }
         return record
     }
@@ -140,13 +139,16 @@ private struct Walk: ~Copyable {
 }
 
 extension LogRecord {
-    fileprivate typealias Content = (type: UInt32, transaction: UInt32, event: LogEvent?)
+    fileprivate typealias Content = (type: UInt32, transaction: UInt32, previous: LSN, event: LogEvent?)
 
     /// Nil for a body without room for a type: an application may log what it likes.
     fileprivate static func parse(_ body: UnsafeRawBufferPointer, lsn: LSN) throws -> Content? {
         guard body.count >= commonSize else { return nil }
         let type = UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
         let transaction = UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-        return (type, transaction, try LogEvent(type: type, lsn: lsn, body: body))
+        let previous = LSN(
+            file: UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 8, as: UInt32.self)),
+            offset: UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+        return (type, transaction, previous, try LogEvent(type: type, lsn: lsn, body: body))
     }
 }

@@ -13,11 +13,11 @@ trap 'rm -rf "$work"' EXIT
 
 case $target in
     DatabasePage) modules="VarveFormat VarveDatabase" seeds="*.db __dbq.* __dbp.*" ;;
-    LogFile) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
+    LogFile | LoggedFiles) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
     Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
     PackFile) modules="VarveFormat VarveStorage/Storage VarveRepository/PackReader" seeds="" ;;
     BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames | Ledger | Parity) modules="VarveFormat" seeds="" ;;
-    *) echo "run.sh: no target $target; there are DatabasePage, LogFile, Configuration, PackFile, BlobHeader," \
+    *) echo "run.sh: no target $target; there are DatabasePage, LogFile, LoggedFiles, Configuration, PackFile, BlobHeader," \
         "Delta, ExtentMap, Index, Documents, CaptureFrames, Ledger, Parity" >&2; exit 64 ;;
 esac
 

@@ -45,7 +45,7 @@ import VarveFormat
             let bytes = try fixture.bytes(EnvironmentFileKind.logName(number))
             _ = try bytes.withUnsafeBytes { all in
                 try LogWalker.walk(number: number, bytes: all) { record in
-                    if case .register(_, let name, let uid) = record.event { found[name] = uid }
+                    if case .register(let file) = record.event { found[file.name] = file.fileID }
                 }
             }
         }
