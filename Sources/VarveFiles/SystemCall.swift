@@ -45,6 +45,7 @@ public struct SystemCallError: Error, Sendable, CustomStringConvertible {
         case EROFS: "the file system is mounted read-only: see the kernel log for errors before remounting it"
         case EACCES, EPERM: "run as the owner of these files"
         case EIO: "the disk reports an input/output error: see the kernel log, and suspect this disk"
+        case EFBIG: "a file may not grow so large: see 'ulimit -f', and what the file system allows"
         case EMFILE, ENFILE: "too many open files: raise the limit (ulimit -n)"
         default: nil
         }

@@ -25,6 +25,8 @@ struct VarveCommand: ParsableCommand {
         ])
 
     static func main() {
+        // A limit on file sizes is to be an error with a name, not the end without a word.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             try CommandLineCheck.check(Array(CommandLine.arguments.dropFirst()))
             var command = try parseAsRoot()
@@ -43,7 +45,7 @@ enum Tool {
     static let name = "varve \(version)"
 }
 
-/// The command's exit codes (`Documentation/architecture.md`).
+/// The command's exit codes (`README.md`).
 enum ExitStatus {
     static let tainted: Int32 = 3
 

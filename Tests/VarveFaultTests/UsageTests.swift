@@ -28,6 +28,28 @@ extension FaultTests {
             #expect(finished.code == 64 && finished.errors.contains("an argument is empty"), "\(finished)")
         }
 
+        /// SIGXFSZ ended it without a word.
+        @Test func aLimitOnFileSizesIsAnErrorWithAName() throws {
+            let directory = try TemporaryDirectory()
+            let command = try VarveCommand.initialized(directory["repository"])
+            try Workload(
+                home: directory["home"], layout: [], options: RefusalTests.small, notes: directory.path,
+                seconds: 60
+            ).stop()
+            func limited(_ arguments: String) throws -> Finished {
+                try run(
+                    "/bin/sh", ["-c", "ulimit -f 8; exec \"$0\" \(arguments)", Executable.varve],
+                    environment: ["VARVE_REPOSITORY": command.repository], directory: directory.path)
+            }
+            let backup = "backup --offline --bdb home"
+            #expect(try limited(backup).require(1).errors.contains("ulimit -f"))
+            #expect(try command.run(["snapshots", "--json"]).require(0).decode([String].self).isEmpty)
+            try command.run(["backup", "--offline", "--bdb", directory["home"]]).require(0)
+            #expect(try limited("restore latest --target out").require(1).errors.contains("ulimit -f"))
+            #expect(try FileStatus.of(directory["out"]) == nil)
+            try command.run(["restore", "latest", "--target", directory["out"]]).require(0)
+        }
+
         /// Those that may be repeated are, and a flag is no option.
         @Test func whatMayBeRepeatedIs() throws {
             let directory = try TemporaryDirectory()
