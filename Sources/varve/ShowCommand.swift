@@ -65,7 +65,8 @@ struct ShowCommand: ParsableCommand {
     /// What was there and is not in the snapshot, all that is known of it.
     private static func describe(_ omitted: Manifest.Omissions) -> String {
         var lines = ["not in the snapshot (\(omitted.count)):"]
-        lines += omitted.entries.map { "  " + $0.forPeople }
+        // A name may have a line break in it.
+        lines += omitted.entries.map { "  " + Text.printable($0.forPeople) }
         let rest = omitted.count - min(omitted.count, UInt64(omitted.entries.count))
         if rest > 0 { lines.append("  and \(rest) more, whose names were not recorded") }
         return lines.joined(separator: "\n")

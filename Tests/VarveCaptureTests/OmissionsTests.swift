@@ -78,6 +78,10 @@ import VarveFormat
         let error = refusal { _ = try capture(.init(home: Path.join(scratch.path, "all"))) }
         #expect(error?.code == .noEnvironment, "\(String(describing: error))")
         for name in ["first", "second"] { #expect(error?.hint?.contains("/all/\(name)?") == true) }
+        // Regions further down are not the directory's own.
+        _ = try scratch.make("all/third")
+        try scratch.write("all/third/__db.001", "regions")
+        #expect(refusal { _ = try capture(.init(home: Path.join(scratch.path, "all"))) }?.hint == error?.hint)
         // Control: in an environment they are refused for what they are.
         let home = try TestEnvironment(scratch, "home").home
         for name in ["a", "b"] {

@@ -8,7 +8,8 @@ enum EnvironmentCheck {
     /// it.
     static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
-        let isHome = !logs.isEmpty || !listing.regions.isEmpty || layout.configuration != nil
+        let hasRegions = listing.regions.contains { Path.parent($0) == layout.home }
+        let isHome = !logs.isEmpty || hasRegions || layout.configuration != nil
         if !isHome, let inner = listing.innerHomes.first {
             let others = listing.innerHomes.dropFirst()
             var hint = "did you mean \(inner)?"
