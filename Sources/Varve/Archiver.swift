@@ -57,7 +57,7 @@ public final class Archiver {
         let late = ManifestCheck.boundTimes(&files, &directories).map { [$0] } ?? []
         let previous = try writer.latest()
         let manifest = Manifest(
-            repository: repository.id.description, sequence: (previous?.sequence ?? 0) + 1,
+            repository: repository.id.description, sequence: try writer.nextSequence(),
             previous: previous?.name,
             tool: tool, host: Host.name, started: started, finished: Clock.now(),
             environment: summary.environment,

@@ -40,6 +40,34 @@ public enum Directory {
         }
     }
 
+    /// Opens one to ask for its status, and to open and make what lies in it.
+    static func open(_ path: String, followLinks: Bool = true) throws -> File {
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followLinks ? 0 : O_NOFOLLOW)
+        return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags) }, path: path)
+    }
+
+    /// The same as `create`, for whoever owns the directory that it is made in, also where root makes it.
+    public static func create(forOwner path: String, mode: mode_t = 0o700) throws {
+        guard Host.isRoot else { return try create(path, mode: mode) }
+        let parent = try open(Path.parent(path))
+        let name = Path.name(path)
+        do {
+            try systemCall("mkdirat", path) { mkdirat(parent.descriptor, name, mode) }
+        } catch let error as VarveError where error.errno == EEXIST {
+            guard try FileStatus.of(path)?.kind == .directory else { throw error }
+            return
+        }
+        let owner = try parent.status()
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
+        let descriptor = try systemCall("openat", path) { openat(parent.descriptor, name, flags) }
+        let made = File(descriptor: descriptor, path: path)
+        let status = try made.status()
+        // Empty, and root's own: not one that was put there meanwhile.
+        guard status.user == 0, status.links <= 2, (owner.user, owner.group) != (status.user, status.group)
+        else { return }
+        fchown(made.descriptor, owner.user, owner.group)
+    }
+
     /// Creates what is missing of the path, each directory's name durably.
     public static func createAll(_ path: String, mode: mode_t = 0o700) throws {
         if try FileStatus.of(path)?.kind == .directory { return }
@@ -51,16 +79,14 @@ public enum Directory {
 
     /// Makes the names in the directory durable.
     public static func sync(_ path: String) throws {
-        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-        let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
+        let file = try open(path)
         try file.sync()
         try file.close()
     }
 
     /// All that was written to the file system of the directory, to the medium.
     public static func syncFileSystem(_ path: String) throws {
-        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-        let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
+        let file = try open(path)
         try systemCall("syncfs", path) { varve_syncfs(file.descriptor) }
         try file.close()
     }

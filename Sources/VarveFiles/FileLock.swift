@@ -12,7 +12,7 @@ public struct FileLock: ~Copyable, Sendable {
 
     /// Nil if another holder has it. The file is created if it is missing.
     public static func acquire(_ path: String, _ mode: Mode) throws -> FileLock? {
-        let file = try File.open(updating: path)
+        let file = try File.open(updatingFor: path)
         do {
             let operation = (mode == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB
             try systemCall("flock", path) { flock(file.descriptor, operation) }

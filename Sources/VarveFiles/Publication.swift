@@ -64,7 +64,7 @@ public enum Publication {
     private static func putAside(_ path: String, _ aside: String) throws -> Bool {
         guard try FileStatus.of(path, followLinks: false) != nil else { return false }
         // Whoever empties the quarantine may remove it.
-        try Directory.createAll(Path.parent(aside))
+        try Directory.create(forOwner: Path.parent(aside))
         do {
             try systemCall("link", aside) { link(path, aside) }
         } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {

@@ -15,7 +15,7 @@ public final class StagedFile {
 
     init(at path: String, mode: mode_t) throws {
         self.path = path
-        file = try File.create(path, mode: mode)
+        file = try File.create(forOwner: path, mode: mode)
     }
 
     deinit { if !isNamed { unlink(path) } }

@@ -11,6 +11,7 @@ public struct LedgerRow: Hashable, Sendable {
         case summary = 5
         case drill = 6
         case parity = 7
+        case event = 8
     }
 
     /// How the bytes came past the page cache.

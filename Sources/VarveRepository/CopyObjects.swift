@@ -45,7 +45,7 @@ struct CopyObjects {
     /// - Parameter done: hears of each; what was copied is durable then.
     /// - Throws: what the target throws; of the objects that were under way nothing is there then.
     func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Outcome) -> Void) throws {
-        let threads = objects.contains { $0.kind == .manifest } ? 1 : ObjectWorkers.defaultThreads
+        let threads = objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
         try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, isCancelled) {
             group in
             var open = group
@@ -160,7 +160,7 @@ private struct Transfer {
     }
 
     private static func limit(_ kind: ObjectKind) -> Int {
-        kind == .manifest ? ManifestStore.maximumLength : Pack.maximumLength
+        kind == .pack ? Pack.maximumLength : ManifestStore.maximumLength
     }
 }
 

@@ -33,7 +33,7 @@ struct CopyRecords: Sendable {
         }
         let directory = Self.directory(root)
         if try FileStatus.of(directory) == nil {
-            try Directory.create(directory)
+            try Directory.create(forOwner: directory)
             try Directory.sync(root)
         }
         try SealedDocument.write(record, to: Path.join(directory, record.copy + ".json"))

@@ -10,10 +10,12 @@ public struct SyncPlan: Codable, Sendable {
     public var path: String
     /// Sorted names.
     public var packs: [String]
+    public var events: [String]
     public var manifests: [String]
     public var bytes: UInt64
 
-    public var isEmpty: Bool { packs.isEmpty && manifests.isEmpty }
+    public var count: Int { packs.count + events.count + manifests.count }
+    public var isEmpty: Bool { count == 0 }
 }
 
 public struct SyncReport: Codable, Sendable {
@@ -53,20 +55,20 @@ public final class CopySynchronizer: Sendable {
             let names = try sources.reduce(into: Set<String>()) {
                 $0.formUnion(try RepositoryCopies.names($1, kind))
             }
-            return names.subtracting(try RepositoryCopies.names(repository, kind)).filter {
-                kind == .pack ? ContentID(hex: $0) != nil : SnapshotReference(name: $0) != nil
-            }.sorted()
+            return names.subtracting(try RepositoryCopies.names(repository, kind)).sorted()
         }
         // Manifests first: a backup may be at work, and what one needs is there before it.
         let manifests = try missing(.manifest)
+        let events = try missing(.event)
         let packs = try missing(.pack)
-        let objects = packs.map { ObjectName(.pack, $0) } + manifests.map { ObjectName(.manifest, $0) }
+        let objects =
+            packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) } + manifests.map { ObjectName(.manifest, $0) }
         let bytes = objects.reduce(UInt64(0)) { sum, object in
             sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)
         }
         return SyncPlan(
             copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
-            manifests: manifests, bytes: bytes)
+            events: events, manifests: manifests, bytes: bytes)
     }
 
     private func sources(but target: Repository) -> [Repository] {
@@ -93,6 +95,7 @@ public final class CopySynchronizer: Sendable {
             try index.confirmUnlisted()
             try index.flush()
         }
+        try copy(plan.events.map { ObjectName(.event, $0) }, to: target, done, &report)
         try copy(plan.manifests.map { ObjectName(.manifest, $0) }, to: target, done, &report)
         if let newest = try repository.manifests.list().last, !plan.manifests.isEmpty {
             repository.manifests.summarize(newest, try repository.manifests.read(newest))
@@ -100,7 +103,7 @@ public final class CopySynchronizer: Sendable {
         if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) {
             report.findings.append(Finding(of: ObjectName(.parity, ""), in: repository, error))
         }
-        report.isComplete = report.objects == plan.packs.count + plan.manifests.count
+        report.isComplete = report.objects == plan.count
         try sign(target, repository, report)
         return report
     }

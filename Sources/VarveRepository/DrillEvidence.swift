@@ -91,7 +91,7 @@ extension Repository {
     public func drills() throws -> [DrillEvidence] {
         try storage.list(.drill).compactMap { name in
             let object = ObjectName(.drill, name)
-            guard object.isDrill,
+            guard
                 let bytes = try? storage.readAll(object, limit: DrillEvidence.maximumLength),
                 bytes.withUnsafeBytes({ Hasher.name(of: $0) }) == object.contentHash,
                 let evidence = try? JSON.decode(DrillEvidence.self, from: bytes, what: "\(object)"),

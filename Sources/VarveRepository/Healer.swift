@@ -84,6 +84,7 @@ public final class Healer: Sendable {
             },
             missing: Set(
                 missing.packs.map { "\(ObjectName(.pack, $0))" }
+                    + missing.events.map { "\(ObjectName(.event, $0))" }
                     + missing.manifests.map { "\(ObjectName(.manifest, $0))" } + gone
             ).sorted())
     }
@@ -122,7 +123,9 @@ public final class Healer: Sendable {
         let index = try repository.openIndex(isWriter: true)
         try index.confirmUnlisted()
         try index.flush()
-        let manifests = Set(damaged + missing).filter { $0.kind == .manifest }.sorted { $0.name < $1.name }
+        let manifests = Set(damaged + missing).filter { $0.kind == .event || $0.kind == .manifest }.sorted {
+            ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name)
+        }
         let lostManifests = try repair(try replace(manifests, bad, in: target, &report), by: parity, &report)
         for manifest in lostManifests {
             report.lost.append(Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))

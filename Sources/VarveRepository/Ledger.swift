@@ -188,6 +188,7 @@ extension ObjectName {
         switch self.kind {
         case .pack: kind = .pack
         case .manifest: kind = .manifest
+        case .event: kind = .event
         case .index: kind = .index
         case .filter: kind = .filter
         case .summary: kind = .summary

@@ -55,6 +55,8 @@ extension ManifestStore {
                 result.tables.append((name, summaries))
             } catch let error as VarveError where error.code == .missing {
                 result.isMissingOne = true
+            } catch let error as VarveError where error.isAccess {
+                // Somebody else's: the manifests are read instead, and it stays where it is.
             } catch {
                 result.damaged.append(name)
             }

@@ -2,54 +2,6 @@ import VarveCodec
 import VarveFormat
 import VarveStorage
 
-/// A snapshot by its manifest's name: `0000000012-<hash of the stored bytes>`.
-public struct SnapshotReference: Hashable, Comparable, Sendable, CustomStringConvertible {
-    public var sequence: UInt64
-    public var hash: ContentID
-
-    public init(sequence: UInt64, hash: ContentID) {
-        self.sequence = sequence
-        self.hash = hash
-    }
-
-    /// Nil unless the name is spelled exactly as `name` spells it, and another number can follow.
-    public init?(name: String) {
-        var name = name
-        let parsed = name.withUTF8 { name -> SnapshotReference? in
-            let digits = name.prefix { $0 != UInt8(ascii: "-") }
-            // Ten digits at least, and not one zero more than that takes.
-            guard digits.count >= 10, digits.count == 10 || digits.first != UInt8(ascii: "0"),
-                digits.count < name.count
-            else { return nil }
-            var sequence: UInt64 = 0
-            for digit in digits {
-                guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
-                let (tens, isLarge) = sequence.multipliedReportingOverflow(by: 10)
-                let (sum, isLarger) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
-                if isLarge || isLarger { return nil }
-                sequence = sum
-            }
-            let hash = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[(digits.count + 1)...])
-            guard sequence < .max, let hash = ContentID(hexDigits: hash) else { return nil }
-            return SnapshotReference(sequence: sequence, hash: hash)
-        }
-        guard let parsed else { return nil }
-        self = parsed
-    }
-
-    public var name: String {
-        let digits = String(sequence)
-        return String(repeating: "0", count: max(0, 10 - digits.count)) + digits + "-" + hash.hex
-    }
-
-    /// What people type: the number and the first digits of the hash.
-    public var description: String { "\(sequence)-\(hash.hex.prefix(8))" }
-
-    public static func < (a: SnapshotReference, b: SnapshotReference) -> Bool {
-        (a.sequence, a.hash) < (b.sequence, b.hash)
-    }
-}
-
 /// The manifests of a storage. Publishing one is the commit of a snapshot.
 public struct ManifestStore: Sendable {
     /// A manifest of a million files is below this.

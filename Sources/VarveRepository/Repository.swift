@@ -75,7 +75,7 @@ public final class Repository: Sendable {
                 throw VarveError(
                     .invalid, "\(path) is not a directory", hint: "choose a path that does not exist yet")
             }
-            let names = try Directory.list(path).filter { $0 != "lost+found" }
+            let names = try Directory.list(path).filter { !SystemLeftovers.contains($0) }
             if names.contains(RepositoryDescription.fileName) {
                 throw VarveError(
                     .invalid, "\(path) is a repository already",
@@ -153,7 +153,7 @@ public final class Repository: Sendable {
         guard status.kind == .directory else {
             return VarveError(.noRepository, "there is no repository at \(path): it is not a directory")
         }
-        let names = try Directory.list(path).filter { $0 != "lost+found" }
+        let names = try Directory.list(path).filter { !SystemLeftovers.contains($0) }
         return names.isEmpty
             ? VarveError(
                 .noRepository, "there is no repository at \(path): the directory is empty",

@@ -191,19 +191,25 @@ public final class RepositoryCopies: Sendable {
         guard copies.count(where: \.isThere) > 1, let lead = copies[0].repository else {
             return copies.map(\.lacking)
         }
-        let packs = try names(lead, .pack)
-        let manifests = try names(lead, .manifest)
+        let ours = try common(lead)
         return [0]
             + copies.dropFirst().map { copy in
-                guard let repository = copy.repository, let theirs = try? names(repository, .pack),
-                    let snapshots = try? names(repository, .manifest)
-                else { return nil }
-                return packs.subtracting(theirs).count + manifests.subtracting(snapshots).count
+                guard let repository = copy.repository, let theirs = try? common(repository) else {
+                    return nil
+                }
+                return ours.subtracting(theirs).count
             }
     }
 
     static func names(_ repository: Repository, _ kind: ObjectKind) throws -> Set<String> {
         Set(try repository.storage.list(kind))
+    }
+
+    /// What should be the same everywhere.
+    private static func common(_ repository: Repository) throws -> Set<ObjectName> {
+        try ObjectKind.common.reduce(into: []) { all, kind in
+            all.formUnion(try repository.storage.list(kind).lazy.map { ObjectName(kind, $0) })
+        }
     }
 }
 

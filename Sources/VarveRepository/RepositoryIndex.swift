@@ -77,6 +77,9 @@ public final class RepositoryIndex: Sendable {
                 state.tables.append(table)
             } catch let error as VarveError where error.code == .missing && refusingMissing {
                 return nil
+            } catch let error as VarveError where error.isAccess {
+                // Not damaged, and not to be made anew beside it either.
+                throw error
             } catch {
                 // A damaged index object costs time, never data: its packs are read instead.
                 state.damaged.append(name)

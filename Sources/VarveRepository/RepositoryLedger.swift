@@ -14,12 +14,3 @@ extension Repository {
         try Ledger(of: storage, repository: id, copy: copyID, device: Device.describe(path))
     }
 }
-
-extension ObjectName {
-    /// `drills/<when, 14 digits>-<hash>`
-    var isDrill: Bool {
-        let parts = name.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
-        return kind == .drill && parts.count == 2 && parts[0].count == 14
-            && parts[0].allSatisfy { $0 >= 48 && $0 <= 57 } && contentHash != nil
-    }
-}

@@ -39,6 +39,7 @@ public final class RepositoryWriter {
         manifests = ManifestStore(storage: storage, repository: repository.id)
         index = try RepositoryIndex(storage: storage, repository: repository.id, isWriter: true)
         try index.confirmUnlisted()
+        _ = try Self.nextSequence(in: storage)
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
         packs = PackWriter(
@@ -78,6 +79,23 @@ public final class RepositoryWriter {
 
     /// The snapshot that comes before the one this writer commits, nil for the first.
     public func latest() throws -> SnapshotReference? { try manifests.list().last }
+
+    /// The number of the snapshot that this writer commits: one more than any that a manifest or an event has.
+    ///
+    /// - Throws: if there is none left. Only a name that nobody was given by Varve takes the last one.
+    public func nextSequence() throws -> UInt64 { try Self.nextSequence(in: storage) }
+
+    static func nextSequence(in storage: any Storage) throws -> UInt64 {
+        let names = try storage.list(.manifest) + storage.list(.event)
+        guard let last = names.compactMap({ SnapshotReference(name: $0) }).max() else { return 1 }
+        guard last.sequence < SnapshotReference.maximumSequence else {
+            throw VarveError(
+                .corrupt, "\(last.name) has the last number that there is, so no snapshot can follow it",
+                location: storage.location,
+                hint: "Varve did not give that number: find out who wrote the file, and move it out of the repository")
+        }
+        return last.sequence + 1
+    }
 
     /// Packs, then index, then the manifest: in this order, each durable before the next.
     ///

@@ -127,7 +127,7 @@ extension Verifier {
             case .index: _ = try IndexTable(try repository.storage.open(object))
             case .filter: _ = try IndexFilter(try repository.storage.open(object))
             case .parity: _ = try ParityGroup(object.name, in: repository.storage, of: repository.id)
-            case .pack, .manifest, .summary, .ledger, .drill: break
+            case .pack, .manifest, .event, .summary, .ledger, .drill: break
             }
         } catch let error as VarveError where error.code == .missing {
             // A backup that is at work has merged it into another.

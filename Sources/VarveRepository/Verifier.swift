@@ -80,7 +80,7 @@ public final class Verifier: Sendable {
         report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
     }
 
-    /// Every object, and every file that is where none should be. Manifests before packs: a backup may be at work,
+    /// Every object; what has no object's name is none (`ObjectKind.names`). Manifests before packs: a backup may be at work,
     /// and what a snapshot needs is there before its manifest.
     func listObjects() throws -> [ListedObject] {
         for directory in try repository.storage.missingDirectories() {
@@ -89,22 +89,12 @@ public final class Verifier: Sendable {
         for finding in repository.identityDamage { note(finding.object, finding.problem) }
         do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
         var objects: [ListedObject] = []
-        for kind in [ObjectKind.manifest, .summary, .index, .filter, .parity, .drill, .pack] {
+        for kind in [ObjectKind.manifest, .event, .summary, .index, .filter, .parity, .drill, .pack] {
             for name in try repository.storage.list(kind) {
                 let object = ObjectName(kind, name)
-                let isNamed =
-                    switch kind {
-                    case .manifest: SnapshotReference(name: name) != nil
-                    case .filter: StoredTable.table(ofFilter: name) != nil && object.contentHash != nil
-                    case .drill: object.isDrill
-                    case .pack, .index, .summary, .parity, .ledger: ContentID(hex: name) != nil
-                    }
-                if isNamed, let status = try FileStatus.of(repository.storage.path(of: object)) {
-                    objects.append(
-                        ListedObject(object: object, size: status.size, changed: status.changed))
-                } else {
-                    note("\(object)", "a file that no object is called like")
-                }
+                // One that went meanwhile was a cache: a writer has merged it into another.
+                guard let status = try FileStatus.of(repository.storage.path(of: object)) else { continue }
+                objects.append(ListedObject(object: object, size: status.size, changed: status.changed))
             }
         }
         return objects

@@ -49,7 +49,12 @@ final class WrittenCopies {
                 if number > 0 {
                     guard let lock = try within(seconds: patience, { try Self.prepare(repository) }),
                         let brought = try within(
-                            seconds: 3 * patience, { Self.catchUp(copy, repository, known) })
+                            seconds: 3 * patience,
+                            {
+                                // Nobody waits for it any more, and it writes still: the lock stays with it.
+                                defer { withExtendedLifetime(lock) {} }
+                                return Self.catchUp(copy, repository, known)
+                            })
                     else { throw VarveError(.hung, "the disk does not answer", location: repository.path) }
                     locks.append(lock)
                     if brought > 0 {
@@ -103,7 +108,7 @@ final class WrittenCopies {
         guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
         let synchronizer = CopySynchronizer(known)
         guard let plan = try? synchronizer.plan(copy),
-            plan.packs.count + plan.manifests.count <= catchUpLimit,
+            plan.count <= catchUpLimit,
             let report = try? synchronizer.run(plan, copy, repository), report.isComplete
         else { return 0 }
         return report.objects

@@ -212,6 +212,8 @@ public final class CopySet: Storage {
 
     public func list(_ kind: ObjectKind) throws -> [String] { try reading { try $0.list(kind) } }
 
+    public func strangers(_ kind: ObjectKind) throws -> [String] { try reading { try $0.strangers(kind) } }
+
     public func missingDirectories() throws -> [String] { try reading { try $0.missingDirectories() } }
 
     public func forEachPack(_ body: (ContentID) throws -> Void) throws {

@@ -6,7 +6,7 @@ import VarveFormat
 /// A copy in a directory of a local or mounted file system.
 ///
 /// ```
-/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ parity/ ledger/ drills/ quarantine/ tmp/
+/// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ events/ parity/ ledger/ drills/ quarantine/ tmp/
 /// ```
 public final class DirectoryStorage: Storage {
     public let location: String
@@ -24,11 +24,11 @@ public final class DirectoryStorage: Storage {
 
     /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
     public static func create(at path: String) throws {
-        for kind in ObjectKind.allCases { try Directory.create(Path.join(path, kind.rawValue)) }
+        for kind in ObjectKind.allCases { try Directory.create(forOwner: Path.join(path, kind.rawValue)) }
         let packs = Path.join(path, ObjectKind.pack.rawValue)
-        for shard in 0..<256 { try Directory.create(Path.join(packs, Hex.encode([UInt8(shard)]))) }
-        try Directory.create(Path.join(path, "quarantine"))
-        try Directory.create(Path.join(path, "tmp"))
+        for shard in 0..<256 { try Directory.create(forOwner: Path.join(packs, Hex.encode([UInt8(shard)]))) }
+        try Directory.create(forOwner: Path.join(path, "quarantine"))
+        try Directory.create(forOwner: Path.join(path, "tmp"))
         try Directory.sync(packs)
         try Directory.sync(path)
     }
@@ -82,7 +82,7 @@ public final class DirectoryStorage: Storage {
 
     private func makeDirectory(_ path: String) throws {
         guard try FileStatus.of(path) == nil else { return }
-        try Directory.create(path)
+        try Directory.create(forOwner: path)
         try Directory.sync(Path.parent(path))
     }
 
@@ -157,7 +157,7 @@ public final class DirectoryStorage: Storage {
     private func setAside(_ path: String, to aside: String) throws {
         guard try FileStatus.of(path, followLinks: false) != nil else { return }
         // Whoever empties the quarantine may remove it.
-        try Directory.createAll(Path.parent(aside))
+        try Directory.create(forOwner: Path.parent(aside))
         do {
             try Directory.rename(path, to: aside)
         } catch let error as VarveError where error.isNoEntry {
@@ -223,8 +223,16 @@ public final class DirectoryStorage: Storage {
 
     public func list(_ kind: ObjectKind) throws -> [String] {
         var names: [String] = []
-        try forEachName(kind) { names.append(String(decoding: $0, as: UTF8.self)) }
+        try forEachName(kind) { if kind.names($0) { names.append(String(decoding: $0, as: UTF8.self)) } }
         // Shards are visited in order; strings that are all ASCII compare as their bytes do.
+        return names.sorted()
+    }
+
+    public func strangers(_ kind: ObjectKind) throws -> [String] {
+        var names: [String] = []
+        try forEachName(kind) { name in
+            if !kind.names(name) { names.append("\(kind.rawValue)/\(String(decoding: name, as: UTF8.self))") }
+        }
         return names.sorted()
     }
 
@@ -292,7 +300,9 @@ public final class DirectoryStorage: Storage {
     /// What killed runs left. Only under the writer's lock: another writer's files look the same.
     public func removeTemporaryFiles() throws {
         let directory = Path.join(location, "tmp")
-        for name in try Directory.list(directory) { try Directory.removeFile(Path.join(directory, name)) }
+        for name in try Directory.list(directory) where !SystemLeftovers.contains(name) {
+            try Directory.removeFile(Path.join(directory, name))
+        }
     }
 }
 

@@ -42,7 +42,7 @@ public final class MemoryStorage: Storage {
     }
 
     public func list(_ kind: ObjectKind) throws -> [String] {
-        objects.withLock { $0.keys.filter { $0.kind == kind }.map(\.name).sorted() }
+        objects.withLock { $0.keys.filter { $0.kind == kind && kind.names($0.name) }.map(\.name).sorted() }
     }
 
     public func forEachPack(_ body: (ContentID) throws -> Void) throws {

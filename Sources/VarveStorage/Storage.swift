@@ -1,49 +1,6 @@
 import VarveFiles
 import VarveFormat
 
-/// What a repository keeps, all of it immutable. Packs and manifests are the truth; caches and parity are made from
-/// them, as long as they are whole: parity is what makes damaged ones whole again. Records tell what was done with this
-/// copy.
-public enum ObjectKind: String, Sendable, CaseIterable {
-    case pack = "packs"
-    case index = "indexes"
-    case filter = "filters"
-    case manifest = "manifests"
-    case summary = "summaries"
-    case parity = "parity"
-    case ledger = "ledger"
-    case drill = "drills"
-
-    /// Nothing is lost with an object of this kind but time: it is made anew from packs and manifests.
-    public var isCache: Bool { self == .index || self == .filter || self == .summary || self == .parity }
-    /// Evidence about this copy: it goes to no other, and no snapshot needs it.
-    public var isRecord: Bool { self == .ledger || self == .drill }
-    /// Earlier versions made no directory for it, and a copy without one is whole.
-    public var mayBeAbsent: Bool { isCache || isRecord }
-}
-
-/// An object's kind and name. Names are lowercase hexadecimal, digits and "-": safe on every file system.
-public struct ObjectName: Hashable, Sendable, CustomStringConvertible {
-    public var kind: ObjectKind
-    public var name: String
-
-    public init(_ kind: ObjectKind, _ name: String) {
-        self.kind = kind
-        self.name = name
-    }
-
-    public init(_ kind: ObjectKind, _ id: ContentID) { self.init(kind, id.hex) }
-
-    public var description: String { "\(kind.rawValue)/\(name)" }
-
-    /// The hash of the stored bytes that the name promises: all of it, or what follows the sequence number of a
-    /// manifest, and the table's name of a filter.
-    public var contentHash: ContentID? {
-        let digits = name.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false).last
-        return digits.flatMap { ContentID(hex: Substring($0)) }
-    }
-}
-
 /// One copy of a repository, as named immutable objects. Every method may be called from any thread.
 ///
 /// Names promise content; a storage does not check the promise when it reads. A missing object throws `.missing`.
@@ -87,8 +44,12 @@ public protocol Storage: Sendable {
     /// Nil if there is no such object.
     func size(of object: ObjectName) throws -> UInt64?
 
-    /// All names of a kind, sorted.
+    /// All names of a kind, sorted. Only names that an object can have (`ObjectKind.names`): what systems leave in
+    /// directories is no object, and no reason to do anything.
     func list(_ kind: ObjectKind) throws -> [String]
+
+    /// What else lies where objects of the kind are: `packs/98/Thumbs.db`. To be mentioned, at most.
+    func strangers(_ kind: ObjectKind) throws -> [String]
 
     /// Places for objects that are not there any more, by their names for messages: what was in them is lost, too.
     func missingDirectories() throws -> [String]
@@ -108,6 +69,8 @@ public protocol Storage: Sendable {
 
 extension Storage {
     public func missingDirectories() throws -> [String] { [] }
+
+    public func strangers(_ kind: ObjectKind) throws -> [String] { [] }
 
     /// A small object's bytes; refuses more than `limit`.
     public func readAll(_ object: ObjectName, limit: Int) throws -> [UInt8] {

@@ -65,8 +65,12 @@ struct SizeArgument: ExpressibleByArgument {
 /// A span of time as people write it: `90s`, `10m`, `2h`, `30d`, `4w`.
 struct DurationArgument: ExpressibleByArgument {
     var seconds: Double
+    /// As it was written.
+    private let text: String
+    var defaultValueDescription: String { text }
 
     init?(argument: String) {
+        text = argument
         let factors: [(String, Double)] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400), ("w", 604800)]
         guard let value = Quantity.parse(argument, factors), value < 1e11 else { return nil }
         seconds = value

@@ -38,7 +38,13 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
     init() throws { directory = try TemporaryDirectory() }
 
     private func object(_ kind: ObjectKind, _ first: String) -> ObjectName {
-        ObjectName(kind, first + String(repeating: "0", count: 64 - first.utf8.count))
+        let hash = first + String(repeating: "0", count: 64 - first.utf8.count)
+        return switch kind {
+        case .pack, .index, .summary, .parity, .ledger: ObjectName(kind, hash)
+        case .manifest, .event: ObjectName(kind, "0000000001-" + hash)
+        case .filter: ObjectName(kind, String(repeating: "a", count: 64) + "-" + hash)
+        case .drill: ObjectName(kind, "20260101000000-" + hash)
+        }
     }
 
     private func publish(_ storage: any Storage, _ object: ObjectName, _ parts: [UInt8]...) throws {
