@@ -164,7 +164,7 @@ def check_ledger(data, repository, copy):
             "<BBBBHHqIqI32sQQQII", row
         )
         assert crc == crc32c(own + row[:92]) and (r1, r2, r3) == (0, 0, 0) and ns < 10**9 and rns < 10**9
-        assert kind <= 7 and method in (1, 2) and 1 <= result <= 5 and (device < devices or device == 65535)
+        assert kind <= 9 and method in (1, 2) and 1 <= result <= 5 and (device < devices or device == 65535)
         assert (kind == 0) == (hash == ZERO) and bad + length < 2**64
     table = at
     for _ in range(devices):

@@ -162,7 +162,7 @@ private final class ArchiveSession: CaptureSink {
         guard warnings.isEmpty else { return }
         warnings.append(
             Manifest.Warning(
-                code: "repository-damaged",
+                code: Manifest.Warning.repositoryDamaged,
                 message:
                     "\(path) of snapshot \(snapshot) can't be read (\(error)), and this snapshot may share"
                     + " what is damaged: run 'varve verify'", path: path, taints: true))

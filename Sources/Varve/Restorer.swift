@@ -30,7 +30,7 @@ public final class Restorer {
     public func plan(
         _ reference: SnapshotReference, target: String, options: RestorePlan.Options = .init()
     ) throws -> RestorePlan {
-        let manifest = try readManifest(reference)
+        let manifest = try repository.withoutOutlivedTaint(try readManifest(reference), reference)
         return try RestorePlan(
             manifest, reference: reference, target: target, configuration: try foreignNames(in: manifest),
             options: options)

@@ -16,6 +16,8 @@ public enum Clock {
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
+
+    public static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1000) }
 }
 
 /// Facts of this host and process.

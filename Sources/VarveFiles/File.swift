@@ -33,38 +33,6 @@ public struct File: ~Copyable, Sendable {
         return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
     }
 
-    /// The same for a file of whoever owns the directory: one that root makes there belongs to that user.
-    static func open(updatingFor path: String) throws -> File {
-        guard Host.isRoot, try FileStatus.of(path, followLinks: false) == nil else {
-            return try open(updating: path)
-        }
-        do {
-            return try create(forOwner: path, mode: 0o600)
-        } catch let error as VarveError where error.errno == EEXIST {
-            return try open(updating: path)
-        }
-    }
-
-    /// Creates a file that must not be there, and that belongs to whoever owns the directory, also where root makes it:
-    /// what root adds to a user's repository that user must be able to read. Where the file system knows no owners, or
-    /// lets root give nothing away, it stays as it is.
-    static func create(forOwner path: String, mode: mode_t) throws -> File {
-        guard Host.isRoot else { return try create(path, mode: mode) }
-        // The directory that is asked for its owner is the one that gets the file, whatever the path leads to by then.
-        let parent = try Directory.open(Path.parent(path))
-        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-        let name = Path.name(path)
-        let descriptor = try systemCall("openat", path) {
-            openat(parent.descriptor, name, flags, mode)
-        }
-        let file = File(descriptor: descriptor, path: path)
-        let (owner, made) = (try parent.status(), try file.status())
-        if (owner.user, owner.group) != (made.user, made.group) {
-            fchown(file.descriptor, owner.user, owner.group)
-        }
-        return file
-    }
-
     /// Creates a file that must not be there.
     public static func create(_ path: String, mode: mode_t = 0o600) throws -> File {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
@@ -73,9 +41,7 @@ public struct File: ~Copyable, Sendable {
 
     /// A new file for what is too large for memory; its name goes at once, and its bytes with the last descriptor.
     public static func scratch(in directory: String) throws -> File {
-        let file = try create(Path.join(directory, Path.randomName()))
-        try Directory.removeFile(file.path)
-        return file
+        try RootDirectory(Path.parent(directory)).scratch(in: Path.name(directory))
     }
 
     /// Reads up to `buffer.count` bytes at `offset`, short only at the end of the file.

@@ -12,7 +12,17 @@ public struct FileLock: ~Copyable, Sendable {
 
     /// Nil if another holder has it. The file is created if it is missing.
     public static func acquire(_ path: String, _ mode: Mode) throws -> FileLock? {
-        let file = try File.open(updatingFor: path)
+        try acquire(try File.open(updating: path), path, mode)
+    }
+
+    /// The same beneath an open directory: never through a link, and never of what is no file.
+    public static func acquire(_ name: String, in root: RootDirectory, _ mode: Mode) throws -> FileLock? {
+        try acquire(try root.open(updatingForOwner: name), Path.join(root.path, name), mode)
+    }
+
+    private static func acquire(
+        _ file: consuming File, _ path: String, _ mode: Mode
+    ) throws -> FileLock? {
         do {
             let operation = (mode == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB
             try systemCall("flock", path) { flock(file.descriptor, operation) }
@@ -24,15 +34,20 @@ public struct FileLock: ~Copyable, Sendable {
 
     /// Writes who holds it, for the error that another process gives.
     public borrowing func describeHolder(_ text: String) throws {
+        // With another name it may be somebody's file that was linked here for us to overwrite.
+        guard try file.status().links <= 1 else { return }
         try file.truncate(to: 0)
         try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
     }
 
     /// What the holder wrote, for a message; nil if it can't be told.
     public static func holder(_ path: String) -> String? {
-        guard let file = try? File.open(reading: path), let bytes = try? file.readAll(limit: 4096) else {
-            return nil
-        }
+        guard let root = try? RootDirectory(Path.parent(path)) else { return nil }
+        return holder(Path.name(path), in: root)
+    }
+
+    public static func holder(_ name: String, in root: RootDirectory) -> String? {
+        guard let bytes = try? root.open(reading: name).readAll(limit: 4096) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         return text.isEmpty ? nil : text
     }

@@ -1,8 +1,8 @@
-import CLinux
 import Glibc
 import VarveFormat
 
-/// Makes immutable files appear under their final names all at once, durably, or not at all.
+/// Makes immutable files appear under their final names all at once, durably, or not at all. All names are beneath an
+/// open directory (`RootDirectory`): none leads out of it.
 public enum Publication {
     /// Writes an object to `directory` by way of a new file in `temporary`, on the same file system: write, `fsync`,
     /// `rename` without replacing, `fsync` of the directory. Returns only when all four are done; on any error the
@@ -12,22 +12,22 @@ public enum Publication {
     ///   was written.
     /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     public static func publish(
-        in directory: String, temporary: String, write: (StagedFile) throws -> String
+        in root: RootDirectory, _ directory: String, temporary: String, write: (StagedFile) throws -> String
     ) throws -> (name: String, isNew: Bool) {
-        let (file, name) = try stage(in: temporary, write)
-        return (name, try place([Placement(file, at: Path.join(directory, name))])[0])
+        let (file, name) = try stage(in: root, temporary, write)
+        return (name, try place([Placement(file, at: join(directory, name))], in: root)[0])
     }
 
-    /// A durable file and the name that it gets.
+    /// A durable file and the name that it gets, beneath the root.
     public struct Placement {
         public var file: StagedFile
-        public var path: String
+        public var name: String
         /// Where a damaged file that has the name goes, on the same file system; nil: it is left as it is.
         public var aside: String?
 
-        public init(_ file: StagedFile, at path: String, aside: String? = nil) {
+        public init(_ file: StagedFile, at name: String, aside: String? = nil) {
             self.file = file
-            self.path = path
+            self.name = name
             self.aside = aside
         }
     }
@@ -38,38 +38,41 @@ public enum Publication {
     ///
     /// - Precondition: `finish()` of each file has returned.
     /// - Returns: false for each whose name was taken.
-    public static func place(_ placements: [Placement]) throws -> [Bool] {
+    public static func place(_ placements: [Placement], in root: RootDirectory) throws -> [Bool] {
         var quarantines: Set<String> = []
         for placement in placements {
             guard let aside = placement.aside else { continue }
-            if try putAside(placement.path, aside) { quarantines.insert(Path.parent(aside)) }
+            if try putAside(placement.name, aside, in: root) { quarantines.insert(parent(aside)) }
         }
-        for directory in quarantines.sorted() { try Directory.sync(directory) }
+        for directory in quarantines.sorted() { try sync(directory, in: root) }
         var areNew: [Bool] = []
         for placement in placements {
             if placement.aside == nil {
-                areNew.append(try placement.file.name(placement.path))
+                areNew.append(try placement.file.take(placement.name))
             } else {
-                try placement.file.takeOver(placement.path)
+                try placement.file.takeOver(placement.name)
                 areNew.append(true)
             }
         }
-        for directory in Set(placements.map { Path.parent($0.path) }).sorted() {
-            try Directory.sync(directory)
-        }
+        for directory in Set(placements.map { parent($0.name) }).sorted() { try sync(directory, in: root) }
         return areNew
     }
 
     /// - Returns: false if there is none.
-    private static func putAside(_ path: String, _ aside: String) throws -> Bool {
-        guard try FileStatus.of(path, followLinks: false) != nil else { return false }
+    private static func putAside(_ name: String, _ aside: String, in root: RootDirectory) throws -> Bool {
+        guard let status = try root.status(of: name) else { return false }
         // Whoever empties the quarantine may remove it.
-        try Directory.create(forOwner: Path.parent(aside))
+        try root.makeDirectory(forOwner: parent(aside))
         do {
-            try systemCall("link", aside) { link(path, aside) }
+            // What is no file has no second name worth having, and a directory can't be replaced by one.
+            guard status.kind == .regular else {
+                try root.rename(name, to: aside)
+                return true
+            }
+            try root.link(name, to: aside)
         } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
             // A file system without hard links.
-            try Directory.rename(path, to: aside)
+            try root.rename(name, to: aside)
         }
         return true
     }
@@ -80,10 +83,11 @@ public enum Publication {
     ///   - modified: the time that it gets; nil: now.
     ///   - write: writes the content; called again, for a new file, if the disk lost what was written.
     public static func stage<R>(
-        in temporary: String, modified: Timestamp? = nil, _ write: (StagedFile) throws -> R
+        in root: RootDirectory, _ temporary: String, modified: Timestamp? = nil,
+        _ write: (StagedFile) throws -> R
     ) throws -> (file: StagedFile, result: R) {
         func attempt() throws -> (StagedFile, R) {
-            let file = try StagedFile(in: temporary)
+            let file = try StagedFile(in: root, temporary)
             let result = try write(file)
             try file.finish(modified: modified)
             return (file, result)
@@ -96,42 +100,38 @@ public enum Publication {
         }
     }
 
-    /// `renameat2(RENAME_NOREPLACE)`; where the file system has no such thing, link and unlink; where it has no links
-    /// either (exFAT), a look and `rename`: one writer at a time holds the lock, so nobody comes in between.
-    static func renameWithoutReplacing(_ from: String, to: String) throws -> Bool {
-        do {
-            try systemCall("renameat2", to) {
-                varve_renameat2(AT_FDCWD, from, AT_FDCWD, to, UInt32(VARVE_RENAME_NOREPLACE))
-            }
-            return true
-        } catch let error as VarveError where error.errno == EEXIST {
-            return false
-        } catch let error as VarveError where error.errno == EINVAL || error.errno == ENOSYS {
-            do {
-                try systemCall("link", to) { link(from, to) }
-            } catch let error as VarveError where error.errno == EEXIST {
-                return false
-            } catch let error as VarveError where [EPERM, EOPNOTSUPP, ENOSYS].contains(error.errno) {
-                if try FileStatus.of(to, followLinks: false) != nil { return false }
-                try Directory.rename(from, to: to)
-                return true
-            }
-            try Directory.removeFile(from)
-            return true
-        }
-    }
-
     /// Whether a file of this name is what a killed `replace` of `path` left beside it.
     public static func isStaged(_ name: String, for path: String) -> Bool {
         name.hasPrefix(Path.name(path) + ".") && name.hasSuffix(".tmp")
     }
 
     /// Replaces a small mutable file (a state file, never an object): new content or old content, never a mix.
-    public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
-        let file = try StagedFile(at: path + ".\(Path.randomName()).tmp", mode: mode)
+    public static func replace(
+        _ name: String, in root: RootDirectory, with bytes: [UInt8], mode: mode_t = 0o600
+    ) throws {
+        let file = try StagedFile(in: root, at: name + ".\(Path.randomName()).tmp", mode: mode)
         try bytes.withUnsafeBytes { try file.append($0) }
         try file.finish()
-        try file.takeOver(path)
-        try Directory.sync(Path.parent(path))
+        try file.takeOver(name)
+        try sync(parent(name), in: root)
+    }
+
+    /// The same in a directory that the user named.
+    public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
+        try replace(Path.name(path), in: RootDirectory(Path.parent(path)), with: bytes, mode: mode)
+    }
+
+    /// Makes the names in a directory durable.
+    public static func sync(_ directory: String, in root: RootDirectory) throws {
+        directory == "." ? try root.sync() : try root.directory(directory).sync()
+    }
+
+    /// Of names beneath a root, whose own name is ".".
+    public static func join(_ directory: String, _ name: String) -> String {
+        directory == "." ? name : directory + "/" + name
+    }
+
+    public static func parent(_ name: String) -> String {
+        name.lastIndex(of: "/").map { String(name[..<$0]) } ?? "."
     }
 }

@@ -2,23 +2,31 @@ import Glibc
 import VarveFormat
 
 /// A new file on the way to its name (`Publication.place`). Let go of before, it is removed.
+///
+/// It lies beneath an open directory, and is named from there only: whoever can exchange directories on the way can
+/// lead it nowhere else.
 public final class StagedFile {
-    public let path: String
+    let root: RootDirectory
+    /// Beneath the root.
+    let name: String
     private var file: File?
     private var count = 0
     private var isNamed = false
 
-    /// In a directory on the file system where it will get its name.
-    public convenience init(in temporary: String) throws {
-        try self.init(at: Path.join(temporary, Path.randomName()), mode: 0o400)
+    public var path: String { Path.join(root.path, name) }
+
+    /// In a directory beneath the root, on the file system where it will get its name.
+    public convenience init(in root: RootDirectory, _ temporary: String) throws {
+        try self.init(in: root, at: Publication.join(temporary, Path.randomName()), mode: 0o400)
     }
 
-    init(at path: String, mode: mode_t) throws {
-        self.path = path
-        file = try File.create(forOwner: path, mode: mode)
+    init(in root: RootDirectory, at name: String, mode: mode_t) throws {
+        self.root = root
+        self.name = name
+        file = try root.create(forOwner: name, mode: mode)
     }
 
-    deinit { if !isNamed { unlink(path) } }
+    deinit { if !isNamed { try? root.unlink(name) } }
 
     public func append(_ bytes: UnsafeRawBufferPointer) throws {
         try file?.write(bytes)
@@ -48,15 +56,15 @@ public final class StagedFile {
     }
 
     /// Under its name, which was free; false if it was not, and the file is gone.
-    func name(_ name: String) throws -> Bool {
-        guard try Publication.renameWithoutReplacing(path, to: name) else { return false }
+    func take(_ name: String) throws -> Bool {
+        guard try root.renameWithoutReplacing(self.name, to: name) else { return false }
         isNamed = true
         return true
     }
 
     /// Under its name, in place of what has it.
     func takeOver(_ name: String) throws {
-        try Directory.rename(path, to: name)
+        try root.rename(self.name, to: name)
         isNamed = true
     }
 }

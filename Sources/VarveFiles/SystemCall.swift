@@ -62,6 +62,14 @@ extension VarveError {
     /// A reading failed because of the disk or its file system: what it was to give may be lost. Every other failed call
     /// tells of this process, its rights or this moment, and nothing about the bytes.
     public var isOfMedium: Bool { [EIO, ENODATA, EILSEQ, EBADMSG, EUCLEAN, EREMOTEIO].contains(errno) }
+    /// Something else than a file has the name: a link, a directory, a pipe.
+    public var isOfAnotherKind: Bool {
+        code == .refused || [ELOOP, EXDEV, EISDIR, ENXIO, ENODEV].contains(errno)
+    }
+    /// A call failed, or a reading, and that says nothing about what is stored.
+    public var isOfTheMoment: Bool {
+        code == .unreadable || errno != 0 && !isOfMedium && !isOfAnotherKind && !isNoEntry
+    }
     /// The same as an object that can't be read now and is not known to be damaged.
     public func unreadable(_ what: String) -> VarveError {
         VarveError(

@@ -12,6 +12,9 @@ public struct LedgerRow: Hashable, Sendable {
         case drill = 6
         case parity = 7
         case event = 8
+        /// Of a manifest: all that the snapshot needs was there and decoded to what its id promises. Of a pack that was
+        /// missing then: that held for all snapshots, so none needs it. Good rows only.
+        case content = 9
     }
 
     /// How the bytes came past the page cache.

@@ -1,5 +1,5 @@
-import Glibc
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -132,9 +132,9 @@ public final class BlobReader {
         }
     }
 
-    /// `EIO`: what a disk can't read any more is as good as lost.
+    /// `EIO`: what a disk can't read any more is as good as lost. And so is what is no file at all.
     private static func isDamage(_ error: VarveError) -> Bool {
-        error.code == .corrupt || error.code == .missing || error.errno == EIO
+        error.code == .corrupt || error.code == .missing || error.isOfMedium || error.isOfAnotherKind
     }
 
     /// Finds the version on the way to a blob that is not what its id promises, or whose base is nowhere, and distrusts

@@ -45,7 +45,8 @@ struct CopyObjects {
     /// - Parameter done: hears of each; what was copied is durable then.
     /// - Throws: what the target throws; of the objects that were under way nothing is there then.
     func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Outcome) -> Void) throws {
-        let threads = objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
+        let threads =
+            objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
         try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, isCancelled) {
             group in
             var open = group
@@ -139,7 +140,7 @@ private struct Transfer {
                     .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
         }
         self.source = opened
-        written = try? FileStatus.of(source.storage.path(of: object))?.modified
+        written = try? source.storage.status(of: object)?.modified
         file = try target.storage.stage()
     }
 

@@ -9,14 +9,24 @@ struct CopyRecords: Sendable {
     /// Of the copy whose directory it is.
     let root: String
     private(set) var records: [String: CopyRecord] = [:]
+    private let place: RootDirectory
 
     init(_ root: String, repository: RepositoryID) throws {
-        self.root = root
-        let directory = Self.directory(root)
-        guard try FileStatus.of(directory) != nil else { return }
-        for name in try Directory.list(directory) where name.hasSuffix(".json") {
-            let path = Path.join(directory, name)
-            guard let record = try? SealedDocument.read(CopyRecord.self, from: path),
+        try self.init(RootDirectory(root), repository: repository)
+    }
+
+    /// Of the directory that was opened: what has its path by now may be another one.
+    init(_ repository: Repository) throws {
+        try self.init(repository.storage.root(), repository: repository.id)
+    }
+
+    private init(_ place: RootDirectory, repository: RepositoryID) throws {
+        root = place.path
+        self.place = place
+        guard try place.status(of: CopyRecord.directory) != nil else { return }
+        for name in try place.names(in: CopyRecord.directory) where name.hasSuffix(".json") {
+            let path = "\(CopyRecord.directory)/\(name)"
+            guard let record = try? SealedDocument.read(CopyRecord.self, from: path, in: place),
                 record.format == RepositoryDescription.currentFormat, record.copy + ".json" == name,
                 record.repository == repository.description
             else { continue }
@@ -24,19 +34,13 @@ struct CopyRecords: Sendable {
         }
     }
 
-    private static func directory(_ root: String) -> String { Path.join(root, CopyRecord.directory) }
-
     /// Durable when it returns. An older record than the one that is there is not written.
     mutating func write(_ record: CopyRecord) throws {
         if let known = records[record.copy], known.generation > record.generation || known == record {
             return
         }
-        let directory = Self.directory(root)
-        if try FileStatus.of(directory) == nil {
-            try Directory.create(forOwner: directory)
-            try Directory.sync(root)
-        }
-        try SealedDocument.write(record, to: Path.join(directory, record.copy + ".json"))
+        if try place.makeDirectory(forOwner: CopyRecord.directory) { try place.sync() }
+        try SealedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: place)
         records[record.copy] = record
     }
 }

@@ -62,7 +62,8 @@ public final class CopySynchronizer: Sendable {
         let events = try missing(.event)
         let packs = try missing(.pack)
         let objects =
-            packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) } + manifests.map { ObjectName(.manifest, $0) }
+            packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) }
+            + manifests.map { ObjectName(.manifest, $0) }
         let bytes = objects.reduce(UInt64(0)) { sum, object in
             sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)
         }

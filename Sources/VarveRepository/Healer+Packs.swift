@@ -1,4 +1,5 @@
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -29,8 +30,8 @@ extension Healer {
         }
     }
 
-    /// Puts each together from what is good in several copies; else saves its readable blobs in new packs and sets it
-    /// aside.
+    /// Puts each together from what is good in several copies; else saves its readable blobs in new packs, and sets it
+    /// aside if it is proved that nothing more can be had of it.
     func heal(
         packs: [ObjectName], in target: RepositoryCopies.Copy, _ report: inout HealReport
     ) throws {
@@ -44,6 +45,13 @@ extension Healer {
         var unhealed: [ObjectName] = []
         for object in packs {
             if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+            if report.unreadElsewhere.contains("\(object)") {
+                report.unreadable.append(
+                    Finding(
+                        object: "\(object)", problem: "another copy may have it whole, and can't be read now",
+                        kind: .unreadable))
+                continue
+            }
             guard let bytes = try PackAssembler(object, all.map(\.storage)).assemble() else {
                 unhealed.append(object)
                 continue
@@ -67,9 +75,10 @@ extension Healer {
         let encoder = BlobEncoder(level: parameters.compressionLevel)
         var buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(largest))
         var saved: Set<ContentID> = []
-        for object in packs {
-            for (id, type) in blobs(of: object, in: all) where !saved.contains(id) {
-                guard let bytes = readers.lazy.compactMap({ try? $0.read(id, type) }).first else { continue }
+        let standings = try packs.map { try Standing($0, in: repository.storage) }
+        for (object, standing) in zip(packs, standings) where standing.mayBeSetAside {
+            for (id, type) in try blobs(of: object, in: all) where !saved.contains(id) {
+                guard let bytes = try read(id, type, readers) else { continue }
                 saved.insert(id)
                 try bytes.withUnsafeBytes { bytes in
                     try buffer.withUnsafeMutableBytes { buffer in
@@ -85,27 +94,137 @@ extension Healer {
         // Durable before what they come from is out of the way.
         _ = try writer.finish()
         report.salvagedBlobs += saved.count
-        for object in packs {
-            try repository.storage.setAside(object)
-            report.lost.append(
-                Finding(
-                    object: "\(object)",
-                    problem: "it is whole in no copy that is there; what can be read of it was saved"))
+        // Each may come back when another of its group is whole again.
+        let entangled = Set(report.beyondParity.count > 1 ? report.beyondParity.map(\.object) : [])
+        for (object, standing) in zip(packs, standings) {
+            switch standing {
+            case .whole: break
+            case .unread(let error):
+                report.unreadable.append(
+                    Finding(object: "\(object)", problem: error.message, kind: .unreadable))
+            case .bad where entangled.contains("\(object)"):
+                report.lost.append(
+                    Finding(
+                        object: "\(object)",
+                        problem:
+                            "it is whole in no copy that is there; it was left, as parity may still give it back "
+                            + "when what is damaged with it is whole again"))
+            case .absent, .bad:
+                try repository.storage.setAside(object)
+                report.lost.append(
+                    Finding(
+                        object: "\(object)",
+                        problem: "it is whole in no copy that is there; what can be read of it was saved"))
+            }
         }
     }
 
+    /// From the first that can give it. A reader that fails for another reason than damage fails the whole: what is not
+    /// saved now would be set aside with the pack.
+    private func read(_ id: ContentID, _ type: BlobType, _ readers: [BlobReader]) throws -> [UInt8]? {
+        for reader in readers {
+            for _ in 0..<2 {
+                do {
+                    return try reader.read(id, type)
+                } catch let error as VarveError where error.isOfMedium {
+                    continue
+                } catch let error as VarveError where error.isOfTheMoment {
+                    throw error
+                } catch {
+                    break
+                }
+            }
+        }
+        return nil
+    }
+
     /// Every blob that any copy of the pack still tells of.
-    private func blobs(of object: ObjectName, in all: [Repository]) -> [(ContentID, BlobType)] {
+    private func blobs(of object: ObjectName, in all: [Repository]) throws -> [(ContentID, BlobType)] {
         guard let pack = ContentID(hex: object.name) else { return [] }
         var seen: Set<ContentID> = []
         var found: [(ContentID, BlobType)] = []
         for repository in all {
-            guard let contents = try? PackReader.contents(of: pack, in: repository.storage) else { continue }
+            let contents: PackContents
+            do {
+                contents = try PackReader.contents(of: pack, in: repository.storage)
+            } catch let error as VarveError where error.isOfTheMoment {
+                throw error
+            } catch {
+                continue
+            }
             for entry in contents.entries where seen.insert(entry.header.id).inserted {
                 found.append((entry.header.id, entry.header.type))
             }
         }
         return found
+    }
+}
+
+/// What is known of a pack that was found bad and that nothing good can take the place of, after a further look.
+private enum Standing {
+    case absent
+    case whole
+    /// Its bytes are not what its name promises, or the disk can't read some of them, time and again.
+    case bad
+    /// Whether it is bad is not known: nothing of it can be read, or not for the disk's fault.
+    case unread(VarveError)
+
+    private static let attempts = 3
+    private static let block = 4096
+
+    /// Nothing more can be had of it.
+    var mayBeSetAside: Bool {
+        switch self {
+        case .absent, .bad: true
+        case .whole, .unread: false
+        }
+    }
+
+    init(_ object: ObjectName, in storage: DirectoryStorage) throws {
+        guard let size = try storage.size(of: object) else {
+            self = .absent
+            return
+        }
+        guard size <= UInt64(Pack.maximumLength) else {
+            self = .bad
+            return
+        }
+        var standing = Standing.bad
+        for attempt in 0..<Self.attempts {
+            // A disk that comes to itself again, or a limit that another process had used up.
+            if attempt > 0 { Clock.sleep(milliseconds: 100) }
+            standing = Self.look(object, Int(size), storage)
+            guard case .bad = standing else { break }
+        }
+        self = standing
+    }
+
+    private static func look(
+        _ object: ObjectName, _ size: Int, _ storage: DirectoryStorage
+    ) -> Standing {
+        var hasher = Hasher()
+        var unreadable = 0
+        var failure: VarveError?
+        var other: VarveError?
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: block, alignment: 4096)
+        defer { piece.deallocate() }
+        for start in stride(from: 0, to: size, by: block) {
+            let room = UnsafeMutableRawBufferPointer(rebasing: piece[..<min(block, size - start)])
+            do {
+                let count = try storage.read(object, at: UInt64(start), into: room)
+                hasher.update(UnsafeRawBufferPointer(rebasing: room[..<count]))
+            } catch let error as VarveError {
+                if error.isOfTheMoment { other = error } else { failure = error }
+                unreadable += 1
+            } catch {
+                unreadable += 1
+            }
+        }
+        if let other { return .unread(other) }
+        if let failure, unreadable == (size + block - 1) / block, !failure.isOfAnotherKind {
+            return .unread(failure)
+        }
+        return unreadable == 0 && hasher.finish() == object.contentHash ? .whole : .bad
     }
 }
 

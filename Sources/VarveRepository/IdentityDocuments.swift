@@ -10,14 +10,17 @@ struct IdentityDocuments {
     let damage: [Finding]
 
     /// - Throws: `.corrupt` if one is damaged and there is no second copy of it.
-    init(_ path: String) throws {
+    init(_ path: String) throws { try self.init(RootDirectory(path)) }
+
+    init(_ root: RootDirectory) throws {
+        let path = root.path
         func read<Value: Codable>(_ type: Value.Type, _ name: String) -> Result<Value, any Error> {
-            Result { try SealedDocument.read(type, from: Path.join(path, name)) }
+            Result { try SealedDocument.read(type, from: name, in: root) }
         }
         let description = read(RepositoryDescription.self, RepositoryDescription.fileName)
         let copy = read(CopyDescription.self, CopyDescription.fileName)
         // Earlier versions made none.
-        let hasBoth = try FileStatus.of(Path.join(path, RepositoryIdentity.fileName)) != nil
+        let hasBoth = try root.status(of: RepositoryIdentity.fileName) != nil
         let both = hasBoth ? read(RepositoryIdentity.self, RepositoryIdentity.fileName) : nil
         let second = try? both?.get()
         var damage: [Finding] = []
@@ -55,10 +58,12 @@ struct IdentityDocuments {
     }
 
     /// A directory that lost its `varve.json` is still a repository.
-    static func holdsSnapshots(_ path: String) throws -> Bool {
-        let manifests = Path.join(path, ObjectKind.manifest.rawValue)
-        guard try FileStatus.of(manifests)?.kind == .directory else { return false }
-        return try Directory.list(manifests).contains { SnapshotReference(name: $0) != nil }
+    static func holdsSnapshots(_ path: String) throws -> Bool { try holdsSnapshots(RootDirectory(path)) }
+
+    static func holdsSnapshots(_ root: RootDirectory) throws -> Bool {
+        let manifests = ObjectKind.manifest.rawValue
+        guard try root.status(of: manifests)?.kind == .directory else { return false }
+        return try root.names(in: manifests).contains { SnapshotReference(name: $0) != nil }
     }
 }
 
@@ -67,9 +72,11 @@ extension Repository {
     ///
     /// - Precondition: the caller has the lock.
     func keepIdentityTwice() throws {
-        let path = Path.join(path, RepositoryIdentity.fileName)
-        guard try FileStatus.of(path) == nil else { return }
-        try SealedDocument.write(RepositoryIdentity(description: description, copy: copy), to: path)
+        let root = try storage.root()
+        guard try root.status(of: RepositoryIdentity.fileName) == nil else { return }
+        try SealedDocument.write(
+            RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
+            in: root)
     }
 
     /// Writes anew which of the three documents are damaged; those go to `quarantine/`.
@@ -80,12 +87,13 @@ extension Repository {
         let names = identityDamage.map(\.object)
         for name in names {
             try storage.setAside(file: name)
-            let path = Path.join(path, name)
+            let root = try storage.root()
             switch name {
-            case RepositoryDescription.fileName: try SealedDocument.write(description, to: path)
-            case CopyDescription.fileName: try SealedDocument.write(copy, to: path)
+            case RepositoryDescription.fileName: try SealedDocument.write(description, to: name, in: root)
+            case CopyDescription.fileName: try SealedDocument.write(copy, to: name, in: root)
             default:
-                try SealedDocument.write(RepositoryIdentity(description: description, copy: copy), to: path)
+                try SealedDocument.write(
+                    RepositoryIdentity(description: description, copy: copy), to: name, in: root)
             }
         }
         return names

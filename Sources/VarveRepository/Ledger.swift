@@ -63,6 +63,18 @@ public struct Ledger: Sendable {
         newestRound.flatMap { $0.hasEnded ? nil : $0.started }
     }
 
+    /// The pack was missed when every snapshot was found whole, and was not seen since. That is recorded by two rows of
+    /// one time: no clock is trusted for it.
+    func isUnneeded(_ pack: ObjectName) -> Bool {
+        guard let row = rows(of: pack).first, row.result == .missing else { return false }
+        return last[LedgerRow.Subject(kind: .content, hash: row.hash)]?.first?.time == row.time
+    }
+
+    /// Everything that the snapshot needs was decoded and found whole.
+    public func isProven(_ snapshot: SnapshotReference) -> Bool {
+        last[LedgerRow.Subject(kind: .content, hash: snapshot.hash)] != nil
+    }
+
     /// The last reading of an object, all its rows; empty if it was never read.
     public func rows(of object: ObjectName) -> [LedgerRow] {
         object.subject.flatMap { last[$0] } ?? []
@@ -70,12 +82,12 @@ public struct Ledger: Sendable {
 
     public func lastReading(of object: ObjectName) -> Timestamp? { rows(of: object).first?.time }
 
-    /// The same for a file that is known: a good reading of one that was there before under this name proves nothing.
-    /// What was bad before stays suspect.
+    /// The same for a file that is known: that one that was there before under this name was good, or was missed, says
+    /// nothing of it. What was bad before stays suspect.
     func rows(of listed: ListedObject) -> [LedgerRow] {
         let rows = rows(of: listed.object)
         let isOfAnother = rows.first.map { $0.time < listed.changed } ?? false
-        return isOfAnother && rows.allSatisfy { $0.result == .good } ? [] : rows
+        return isOfAnother && rows.allSatisfy { $0.result == .good || $0.result == .missing } ? [] : rows
     }
 
     func lastReading(of listed: ListedObject) -> Timestamp? { rows(of: listed).first?.time }
@@ -155,7 +167,7 @@ extension Ledger {
         let inputs = try segments(of: storage, repository: repository, copy: copy)
         let rows = Ledger(segments: inputs).last.values.filter { rows in
             guard let first = rows.first, first.result == .good, first.kind != .roundEnd else { return true }
-            return isThere(first.subject)
+            return first.kind == .content || isThere(first.subject)
         }.joined().sorted {
             ($0.time, $0.hash, $0.bad?.lowerBound ?? 0) < ($1.time, $1.hash, $1.bad?.lowerBound ?? 0)
         }

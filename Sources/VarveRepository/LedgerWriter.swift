@@ -1,4 +1,3 @@
-import Synchronization
 import VarveFiles
 import VarveFormat
 import VarveStorage
@@ -20,12 +19,21 @@ final class LedgerWriter: Sendable {
         var interval: UInt64 = 1_000_000_000
         var isWriting = false
         var failure: VarveError?
+
+        /// Takes what there is, to be written; nothing is begun with nothing.
+        mutating func begin() -> [LedgerRow] {
+            let rows = self.rows
+            isWriting = !rows.isEmpty
+            self.rows = []
+            bytes = 0
+            return rows
+        }
     }
 
     private let storage: any Storage
     private let repository: RepositoryID
     private let copy: RepositoryID
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     init(_ storage: any Storage, repository: RepositoryID, copy: RepositoryID) {
         self.storage = storage
@@ -34,37 +42,34 @@ final class LedgerWriter: Sendable {
     }
 
     /// Why the last attempt to write failed; nil if it did not.
-    var failure: VarveError? { state.withLock { $0.failure } }
+    var failure: VarveError? { state.change { $0.failure } }
 
     func add(_ rows: [LedgerRow], bytes: UInt64) {
-        state.withLock {
+        state.change {
             $0.rows += rows
             $0.bytes += bytes
         }
     }
 
+    /// One thread at a time; the others go on meanwhile.
     func writeIfDue() {
-        let now = Clock.monotonic()
-        let isDue = state.withLock { state in
-            !state.rows.isEmpty && !state.isWriting
-                && (now - state.lastWrite >= state.interval || state.bytes >= Self.byteLimit)
+        let rows = state.change { state -> [LedgerRow] in
+            // Not before: another thread may have written meanwhile, and time does not go back.
+            let now = Clock.monotonic()
+            let isDue = now - state.lastWrite >= state.interval || state.bytes >= Self.byteLimit
+            return isDue && !state.isWriting ? state.begin() : []
         }
-        if isDue { write() }
+        write(rows)
     }
 
-    /// Everything that was added; what can't be written is kept for the next time.
-    func write() {
-        let rows = state.withLock { state -> [LedgerRow] in
-            if state.isWriting { return [] }
-            state.isWriting = true
-            let rows = state.rows
-            state.rows = []
-            state.bytes = 0
-            return rows
-        }
-        guard !rows.isEmpty else { return state.withLock { $0.isWriting = false } }
+    /// Everything that was added, when it returns; what can't be written is kept for the next time. Waits for a thread
+    /// that is writing: what was added since is not in what that one writes.
+    func write() { write(state.wait { state in state.isWriting ? nil : state.begin() }) }
+
+    private func write(_ rows: [LedgerRow]) {
+        guard !rows.isEmpty else { return }
         let failure = attempt { try Ledger.publish(rows, in: storage, repository: repository, copy: copy) }
-        state.withLock { state in
+        state.change { state in
             if failure != nil { state.rows = rows + state.rows }
             state.failure = failure
             state.isWriting = false

@@ -81,10 +81,8 @@ extension ManifestStore {
             for summary in table.summaries { gathered[summary.reference] = summary }
             merged.append(table.name)
         }
-        let there = Set(references)
-        let summaries = gathered.values.filter { there.contains($0.reference) }.sorted {
-            $0.reference < $1.reference
-        }
+        // Those of manifests that are gone stay: they are what tells that one is gone.
+        let summaries = gathered.values.sorted { $0.reference < $1.reference }
         try? replace(merged, damaged: stored.damaged, with: summaries)
     }
 

@@ -4,8 +4,21 @@ import VarveStorage
 
 /// The manifests of a storage. Publishing one is the commit of a snapshot.
 public struct ManifestStore: Sendable {
-    /// A manifest of a million files is below this.
-    static let maximumLength = 1 << 30
+    /// Decoded; of some 200,000 files. Reading one takes some ten times its size in memory.
+    static let maximumLength = 128 << 20
+    /// A stored byte of a manifest gives at most so many: of each file there is at least its map's id, which does not
+    /// compress. More is made to use up memory.
+    static let maximumExpansion = 128
+    /// Values in a stored byte, likewise.
+    static let maximumValues = 8
+
+    /// What a manifest of so many stored bytes may be decoded: small ones of equal files may expand more.
+    static func limits(stored: Int) -> (length: Int, values: Int) {
+        (
+            min(maximumLength, (1 << 20) + stored * maximumExpansion),
+            min(maximumLength / 16, JSON.valueLimit + stored * maximumValues)
+        )
+    }
 
     let storage: any Storage
     let repository: RepositoryID
@@ -31,8 +44,7 @@ public struct ManifestStore: Sendable {
                     "the snapshot is lost unless another copy of the repository has this file: use another snapshot"
             )
         }
-        let json = try stored.withUnsafeBytes { try Decompressor().decompress($0, limit: Self.maximumLength) }
-        let manifest = try JSON.decode(Manifest.self, from: json, what: "manifest \(reference)")
+        let manifest = try decode(stored, "manifest \(reference)")
         guard manifest.format == Manifest.currentFormat else {
             throw VarveError(
                 .unsupported,
@@ -43,6 +55,13 @@ public struct ManifestStore: Sendable {
             throw VarveError(.corrupt, "the manifest belongs to another repository or place", location: place)
         }
         return manifest
+    }
+
+    /// In memory that what is stored pays for.
+    private func decode(_ stored: [UInt8], _ what: String) throws -> Manifest {
+        let limits = Self.limits(stored: stored.count)
+        let json = try stored.withUnsafeBytes { try Decompressor().decompress($0, limit: limits.length) }
+        return try JSON.decode(Manifest.self, from: json, what: what, valueLimit: limits.values)
     }
 
     /// The commit: when this returns, the snapshot exists. The caller holds the repository's lock.
@@ -56,12 +75,13 @@ public struct ManifestStore: Sendable {
         }
         stored.removeLast(stored.count - (length ?? 0))
         let decoded = try stored.withUnsafeBytes {
-            try Decompressor().decompress($0, limit: Self.maximumLength)
+            try Decompressor().decompress($0, limit: max(json.count, 1))
         }
         guard decoded == json else {
             throw VarveError(.corrupt, "the manifest does not decompress to what was compressed")
         }
-        guard try JSON.decode(Manifest.self, from: decoded, what: "the manifest") == manifest else {
+        // Nothing is committed that no reader takes.
+        guard try decode(stored, "the new manifest") == manifest else {
             throw VarveError(.corrupt, "the manifest does not read back as what was written")
         }
         let hash = stored.withUnsafeBytes { Hasher.name(of: $0) }

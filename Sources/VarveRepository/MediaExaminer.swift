@@ -29,29 +29,75 @@ final class MediaExaminer: Sendable {
         self.throttle = throttle
     }
 
-    /// After an unreadable sector: reads piece by piece, and what fails block by block. Nil if interrupted.
-    func unreadable(_ object: ObjectName, _ size: UInt64, _ error: any Error) -> Examination? {
-        let problem = (error as? VarveError)?.message ?? "\(error)"
-        return turn.withLock { _ in
-            guard let source = try? storage.openMedia(object) else {
-                return Examination(problem: problem, ranges: [])
+    /// Of an object whose reading failed.
+    enum SecondReading {
+        case good
+        case bad(Examination)
+        /// Nothing is known of it: what failed is not the disk's fault.
+        case unread(any Error)
+        case interrupted
+    }
+
+    /// Reads piece by piece, and what fails block by block.
+    func readAgain(_ object: ObjectName, _ size: UInt64, _ error: any Error) -> SecondReading {
+        turn.withLock { _ in
+            do {
+                return try readOnce(object, size, error)
+            } catch let error as VarveError where error.isOfMedium {
+                return .bad(Examination(problem: error.message, ranges: []))
+            } catch {
+                return .unread(error)
             }
-            var ranges: [Range<UInt64>] = []
-            var failures = 0
-            let isDone = forEachPiece(source, size) { offset, piece, count in
-                guard count == nil else { return }
-                let end = min(offset + UInt64(piece.count), size)
-                for start in stride(from: offset, to: end, by: Self.block) {
-                    let block = UnsafeMutableRawBufferPointer(rebasing: piece[..<Self.block])
-                    let isGood = failures < Self.patience && (try? source.read(at: start, into: block)) != nil
-                    if !isGood {
-                        failures += 1
-                        Self.add(start..<min(start + UInt64(Self.block), end), to: &ranges)
-                    }
+        }
+    }
+
+    /// - Throws: what is not the disk's fault, and that nothing of the object can be had.
+    private func readOnce(_ object: ObjectName, _ size: UInt64, _ error: any Error) throws -> SecondReading {
+        let source = try storage.openMedia(object)
+        var ranges: [Range<UInt64>] = []
+        var failures = 0
+        var hasher = Hasher()
+        var problem = (error as? VarveError)?.message ?? "\(error)"
+        var other: (any Error)?
+        func attempt(_ offset: UInt64, _ room: UnsafeMutableRawBufferPointer) -> Int? {
+            do {
+                return try source.read(at: offset, into: room)
+            } catch {
+                if let error = error as? VarveError, error.isOfMedium {
+                    problem = error.message
+                } else {
+                    other = other ?? error
+                }
+                return nil
+            }
+        }
+        let isDone = forEachPiece(source, size) { offset, piece, count in
+            if let count {
+                return hasher.update(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+            }
+            let end = min(offset + UInt64(piece.count), size)
+            for start in stride(from: offset, to: end, by: Self.block) {
+                let block = UnsafeMutableRawBufferPointer(rebasing: piece[..<Self.block])
+                let wanted = Int(min(UInt64(Self.block), end - start))
+                let count = failures < Self.patience ? attempt(start, block) : nil
+                if let count, count >= wanted {
+                    hasher.update(UnsafeRawBufferPointer(rebasing: block[..<wanted]))
+                } else {
+                    failures += 1
+                    Self.add(start..<min(start + UInt64(Self.block), end), to: &ranges)
                 }
             }
-            return isDone ? Examination(problem: problem, ranges: ranges) : nil
         }
+        guard isDone else { return .interrupted }
+        if let other { throw other }
+        if ranges.isEmpty {
+            if hasher.finish() == object.contentHash { return .good }
+            return .bad(
+                Examination(
+                    problem: "its bytes are not what its name promises",
+                    ranges: object.kind == .pack ? badBlobs(of: object) : []))
+        }
+        return .bad(Examination(problem: problem, ranges: ranges))
     }
 
     /// After a wrong hash: compares with what the page cache holds, if that is good; else asks a pack's own blobs.

@@ -22,8 +22,12 @@ public struct MediaHealth: Codable, Sendable {
     public var oldestReading: Timestamp?
     /// What the last reading of objects that are still there found bad.
     public var damage: [Damage] = []
-    /// Objects that are gone, as an index or parity tells: `packs/<name>`.
+    /// Objects that are gone, as something that is there tells: `packs/<name>`.
     public var missing: [String] = []
+    /// Directories for objects that are gone, with whatever was in them.
+    public var missingDirectories: [String] = []
+    /// How many packs and manifests are under no parity, though this copy keeps it.
+    public var uncovered = 0
     /// Packs and manifests that were set aside as damaged, and that nothing has taken the place of.
     public var lost: [String] = []
     /// The newest drill whose evidence can be read.
@@ -43,10 +47,11 @@ extension Repository {
         -> MediaHealth
     {
         let ledger = try ledger()
+        let inventory = try Inventory(self, ledger: ledger)
         var health = MediaHealth()
         health.losses = ledger.losses
         let limit = Timestamp(seconds: now.seconds - seconds, nanoseconds: now.nanoseconds)
-        for listed in try Verifier(self).listObjects() {
+        for listed in inventory.objects {
             let size = listed.size
             health.bytes += size
             let rows = ledger.rows(of: listed)
@@ -62,16 +67,11 @@ extension Repository {
                     device: $0.device)
             }
         }
-        health.lost = try [ObjectKind.pack, .manifest].flatMap { try storage.lost($0) }.map { "\($0.object)" }
-            .sorted()
-        health.missing = try missingObjects().map { "\($0)" }.filter { !health.lost.contains($0) }.sorted()
+        health.lost = inventory.missing.filter(\.isSetAside).map(\.path)
+        health.missing = inventory.missing.filter { !$0.isSetAside }.map(\.path)
+        health.missingDirectories = inventory.missingDirectories
+        health.uncovered = inventory.uncovered.count
         health.lastDrill = try drills().last
         return health
-    }
-
-    /// What an index table lists or parity covers, and is not there.
-    func missingObjects() throws -> Set<ObjectName> {
-        let packs = try openIndex().packsGone().map { ObjectName(.pack, $0) }
-        return try ParityRepairer(self).missing().union(packs)
     }
 }

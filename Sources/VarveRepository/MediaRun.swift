@@ -116,11 +116,7 @@ final class MediaRun: Sendable {
         do {
             let isGood = try name.get() == object.contentHash
             guard isGood else { return condemn(listed, .mismatch, method, examiner.mismatch(object, size)) }
-            record(listed, .good, method, [])
-            verifier.report.withLock {
-                $0.objects += 1
-                $0.bytes += size
-            }
+            accept(listed, method)
         } catch let error as VarveError where error.code == .interrupted {
             // Not read to its end: as if it had not been begun.
         } catch let error as VarveError where error.code == .missing {
@@ -129,8 +125,28 @@ final class MediaRun: Sendable {
             condemn(listed, .missing, method, .init(problem: error.message, ranges: []))
         } catch let error as VarveError where error.code == ShortRead.code {
             condemn(listed, .short, method, .init(problem: error.message, ranges: []))
+        } catch let error as VarveError where error.isOfAnotherKind || error.code == .corrupt {
+            condemn(listed, .unreadable, method, .init(problem: error.message, ranges: []))
         } catch {
-            condemn(listed, .unreadable, method, examiner.unreadable(object, size, error))
+            readAgain(listed, method, error)
+        }
+    }
+
+    private func accept(_ listed: ListedObject, _ method: LedgerRow.Method) {
+        record(listed, .good, method, [])
+        verifier.report.withLock {
+            $0.objects += 1
+            $0.bytes += listed.size
+        }
+    }
+
+    /// What failed once may have been the moment's fault: only what fails again, and because of the disk, is damage.
+    private func readAgain(_ listed: ListedObject, _ method: LedgerRow.Method, _ error: any Error) {
+        switch examiner.readAgain(listed.object, listed.size, error) {
+        case .good: accept(listed, method)
+        case .bad(let examination): condemn(listed, .unreadable, method, examination)
+        case .unread(let error): verifier.note("\(listed.object)", error)
+        case .interrupted: break
         }
     }
 
@@ -144,6 +160,17 @@ final class MediaRun: Sendable {
         if ranges.isEmpty { verifier.note("\(listed.object)", problem) }
         for range in ranges { verifier.note("\(listed.object)", problem, range: range) }
         record(listed, result, method, ranges)
+    }
+
+    /// That an object is not there, once: until it is read, or nobody needs it.
+    func recordMissing(_ object: ObjectName, _ ledger: Ledger) {
+        guard !options.isCached, object.kind == .pack, let subject = object.subject,
+            ledger.rows(of: object).first?.result != .missing
+        else { return }
+        let row = LedgerRow(
+            kind: subject.kind, hash: subject.hash, method: .direct, result: .missing, time: Clock.now(),
+            round: nil, size: 0)
+        writer.add([row], bytes: 0)
     }
 
     private func record(

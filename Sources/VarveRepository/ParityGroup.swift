@@ -1,4 +1,3 @@
-import Glibc
 import VarveCodec
 import VarveFormat
 import VarveStorage
@@ -47,22 +46,57 @@ struct ParityGroup: Sendable {
     var members: [ParityMember] { file.members }
     var shape: ParityShape { file.shape }
 
-    /// All that can be read, and the names of those that can't.
-    static func load(
-        _ storage: any Storage, of repository: RepositoryID
-    ) throws -> (groups: [ParityGroup], damaged: [String]) {
+    /// What became of opening all parity objects.
+    struct Loaded {
         var groups: [ParityGroup] = []
+        /// Names of those whose bytes were read, and are of no use.
         var damaged: [String] = []
-        for name in try storage.list(.parity) {
-            do {
-                groups.append(try ParityGroup(name, in: storage, of: repository))
-            } catch let error as VarveError where error.code == .missing {
-                // A backup that is at work has merged it into another.
-            } catch {
-                damaged.append(name)
+        /// Of these nothing is known: they could not be read now. Whatever they cover may come back from them later.
+        var unreadable: [(name: String, error: VarveError)] = []
+    }
+
+    static func load(_ storage: any Storage, of repository: RepositoryID) throws -> Loaded {
+        var loaded = Loaded()
+        for name in try storage.list(.parity) where ContentID(hex: name) != nil {
+            switch try open(name, in: storage, of: repository) {
+            case .group(let group): loaded.groups.append(group)
+            case .damaged: loaded.damaged.append(name)
+            case .unreadable(let error): loaded.unreadable.append((name, error))
+            // A backup that is at work has merged it into another.
+            case .gone: break
             }
         }
-        return (groups, damaged)
+        return loaded
+    }
+
+    enum Opened {
+        case group(ParityGroup)
+        case damaged
+        case unreadable(VarveError)
+        case gone
+    }
+
+    /// To `ParityFile` what can't be read is as good as damaged. Only what was read from end to end, twice, is called
+    /// damaged here.
+    static func open(_ name: String, in storage: any Storage, of repository: RepositoryID) throws -> Opened {
+        for _ in 0..<2 {
+            do {
+                return .group(try ParityGroup(name, in: storage, of: repository))
+            } catch let error as VarveError where error.code == .missing {
+                return .gone
+            } catch let error as VarveError where error.code == .unsupported {
+                return .damaged
+            } catch let error as VarveError where error.code == .corrupt {
+                do {
+                    try storage.open(ObjectName(.parity, name)).forEachPiece { _ in }
+                } catch let error as VarveError where error.isOfTheMoment || error.isOfMedium {
+                    return .unreadable(error)
+                }
+            } catch let error as VarveError {
+                return .unreadable(error)
+            }
+        }
+        return .damaged
     }
 }
 
@@ -147,17 +181,13 @@ struct ParityGroupReader {
         }
     }
 
-    /// Nil if the object is not there, or the disk or its file system is to blame.
+    /// Nil if the object is not there, or the disk or its file system is to blame: what another run, or another user,
+    /// would not meet, throws.
     static func tolerantly<R>(_ body: () throws -> R) throws -> R? {
         do {
             return try body()
-        } catch let error as VarveError where !isOurs(error.errno) {
+        } catch let error as VarveError where !error.isOfTheMoment {
             return nil
         }
-    }
-
-    /// What another run, or another user, would not meet.
-    private static func isOurs(_ code: Int32) -> Bool {
-        [EACCES, EPERM, EMFILE, ENFILE, ENOMEM].contains(code)
     }
 }

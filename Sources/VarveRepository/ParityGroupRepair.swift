@@ -21,7 +21,13 @@ final class ParityGroupRepair {
     /// Neighbouring stripes often lack the same blocks.
     private var lastDecoder: (missing: [Int], parity: [Int], decoder: ErasureCode.Decoder)?
 
-    init(_ group: ParityGroup, _ storage: any Storage, scratchDirectory: String) throws {
+    private let isCancelled: () -> Bool
+
+    init(
+        _ group: ParityGroup, _ storage: any Storage, scratchDirectory: String,
+        isCancelled: @escaping () -> Bool
+    ) throws {
+        self.isCancelled = isCancelled
         self.group = group
         self.storage = storage
         shape = group.shape
@@ -104,6 +110,8 @@ final class ParityGroupRepair {
     }
 
     private func readData(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> [State] {
+        // A group may say that it has millions of blocks.
+        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
         let count = buffer.count / ParityShape.blockSize
         var states = [State](repeating: .good, count: count)
         try reader.read(from: first, into: buffer) { states[$0 - first] = .bad }

@@ -46,16 +46,22 @@ public final class ParityRepairer {
     let repository: RepositoryID
     let scratchDirectory: String
 
-    public convenience init(_ repository: Repository) {
+    private let isCancelled: () -> Bool
+
+    public convenience init(_ repository: Repository, isCancelled: @escaping () -> Bool = { false }) {
         self.init(
             storage: repository.storage, repository: repository.id,
-            scratchDirectory: repository.scratchDirectory)
+            scratchDirectory: repository.scratchDirectory, isCancelled: isCancelled)
     }
 
     /// - Parameters:
     ///   - storage: what is repaired.
     ///   - scratchDirectory: has room for what is repaired of a group.
-    public init(storage: any Storage, repository: RepositoryID, scratchDirectory: String) {
+    public init(
+        storage: any Storage, repository: RepositoryID, scratchDirectory: String,
+        isCancelled: @escaping () -> Bool = { false }
+    ) {
+        self.isCancelled = isCancelled
         self.storage = storage
         self.repository = repository
         self.scratchDirectory = scratchDirectory
@@ -88,7 +94,8 @@ public final class ParityRepairer {
                 return outcomes[object].map { $0.result == .beyond } ?? true
             }
             if wanted.isEmpty { continue }
-            let repair = try ParityGroupRepair(group, storage, scratchDirectory: scratchDirectory)
+            let repair = try ParityGroupRepair(
+                group, storage, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
             for (member, outcome) in try repair.run(wanted, isTrial: isTrial) {
                 outcomes[group.members[member].object] = outcome
             }
@@ -106,6 +113,8 @@ extension ParityRepairer {
             case whole
             /// It was damaged, and was made anew from what it covers.
             case regenerated
+            /// The disk can't read what it covers: it stays, as that may be the moment's fault.
+            case unreadable
             /// It is damaged, and so is something that it covers: it stays, as it may still be of use.
             case left
             /// Neither of its two lists can be read: it was set aside, and what it covered is not covered any more
@@ -122,14 +131,20 @@ extension ParityRepairer {
 
     /// Compares every parity object with its name and makes damaged ones anew. To be called after `repair`.
     public func repairParity() throws -> [ParityOutcome] {
-        try storage.list(.parity).compactMap { name in
+        try storage.list(.parity).filter { ContentID(hex: $0) != nil }.compactMap { name in
             let object = ObjectName(.parity, name)
             do {
                 if try isWhole(object) { return ParityOutcome(object: "\(object)", result: .whole) }
-                return try regenerate(try ParityGroup(name, in: storage, of: repository))
             } catch let error as VarveError where error.code == .missing {
                 return nil
-            } catch let error as VarveError where error.code == .corrupt || error.code == .unsupported {
+            }
+            switch try ParityGroup.open(name, in: storage, of: repository) {
+            case .gone: return nil
+            case .group(let group): return try regenerate(group)
+            case .unreadable(let error) where error.isOfMedium:
+                return ParityOutcome(object: "\(object)", result: .unreadable)
+            case .unreadable(let error): throw error.unreadable("\(object)")
+            case .damaged:
                 try storage.setAside(object)
                 return ParityOutcome(object: "\(object)", result: .setAside)
             }
@@ -137,7 +152,8 @@ extension ParityRepairer {
     }
 
     private func regenerate(_ group: ParityGroup) throws -> ParityOutcome {
-        let encoder = ParityEncoder(storage, repository, scratchDirectory: scratchDirectory)
+        let encoder = ParityEncoder(
+            storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
         let hashed = try encoder.hash(group.members)
         var checksums: [UInt32] = []
         var outcome = ParityOutcome(object: "\(group.object)", result: .left)

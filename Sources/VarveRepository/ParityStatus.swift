@@ -21,10 +21,11 @@ public struct ParityStatus: Codable, Sendable {
     public init(_ repository: Repository) throws {
         let storage = repository.storage
         percent = try repository.parity()
-        let (groups, damaged) = try ParityGroup.load(storage, of: repository.id)
+        let loaded = try ParityGroup.load(storage, of: repository.id)
+        let groups = loaded.groups
         self.groups = groups.count
-        damagedGroups = damaged.count
-        for name in groups.map(\.name) + damaged {
+        damagedGroups = loaded.damaged.count + loaded.unreadable.count
+        for name in groups.map(\.name) + loaded.damaged + loaded.unreadable.map(\.name) {
             parityBytes += try storage.size(of: ObjectName(.parity, name)) ?? 0
         }
         let stored = try Self.stored(in: storage)

@@ -71,9 +71,14 @@ public final class ParityWriter {
     /// - Parameter renewing: and makes groups of another percentage anew.
     public func cover(renewing: Bool = false) throws -> ParityReport {
         var report = ParityReport(percent: percent)
-        let (groups, damaged) = try ParityGroup.load(storage, of: repository)
-        // Of no use to anybody; what they covered is covered anew.
-        for name in damaged { try storage.setAside(ObjectName(.parity, name)) }
+        let loaded = try ParityGroup.load(storage, of: repository)
+        let groups = loaded.groups
+        // What they cover can't be told now: another run may be able to.
+        if let (name, error) = loaded.unreadable.first(where: { !$0.error.isOfMedium }) {
+            throw error.unreadable("\(ObjectName(.parity, name))")
+        }
+        // Of no use to anybody; what they covered is covered anew. What the disk can't read is left where it is.
+        for name in loaded.damaged { try storage.setAside(ObjectName(.parity, name)) }
         let plan = ParityPlan(
             covering: try ParityStatus.stored(
                 in: storage, except: Set(groups.lazy.flatMap(\.members).map(\.identity))),
@@ -108,8 +113,7 @@ public final class ParityWriter {
                 whole.append(member)
                 checksums += sums
             case .failure(let error):
-                let problem = (error as? VarveError)?.message ?? "\(error)"
-                report.skipped.append(Finding(object: "\(member.object)", problem: problem))
+                report.skipped.append(Finding(of: "\(member.object)", error))
             case nil: preconditionFailure("every member is hashed")
             }
         }

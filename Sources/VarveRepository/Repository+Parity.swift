@@ -27,9 +27,11 @@ extension Repository {
     /// In percent; nil if this copy keeps none.
     public func parity() throws -> Int? {
         let file = Path.join(path, ParityDescription.fileName)
-        guard try FileStatus.of(file) != nil else { return nil }
+        let root = try storage.root()
+        guard try root.status(of: ParityDescription.fileName) != nil else { return nil }
         do {
-            let description = try SealedDocument.read(ParityDescription.self, from: file)
+            let description = try SealedDocument.read(
+                ParityDescription.self, from: ParityDescription.fileName, in: root)
             guard description.format == RepositoryDescription.currentFormat,
                 description.repository == id.description,
                 ParityShape.percents.contains(description.percent)
@@ -52,8 +54,8 @@ extension Repository {
         defer { withExtendedLifetime(lock) {} }
         try storage.removeTemporaryFiles()
         try SealedDocument.write(
-            ParityDescription(repository: id, percent: percent),
-            to: Path.join(path, ParityDescription.fileName))
+            ParityDescription(repository: id, percent: percent), to: ParityDescription.fileName,
+            in: storage.root())
         let writer = ParityWriter(self, percent: percent, isCancelled: isCancelled, progress: progress)
         return try writer.cover(renewing: true)
     }

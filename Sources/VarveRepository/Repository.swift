@@ -13,7 +13,8 @@ public final class Repository: Sendable {
     /// What is wrong with the documents that say who this is, and was outlived: `varve heal` mends it.
     public let identityDamage: [Finding]
 
-    private init(path: String, _ documents: IdentityDocuments) throws {
+    private init(_ root: RootDirectory, _ documents: IdentityDocuments) throws {
+        let path = root.path
         description = documents.identity.description
         copy = documents.identity.copy
         identityDamage = documents.damage
@@ -22,8 +23,14 @@ public final class Repository: Sendable {
         }
         self.path = path
         self.id = id
-        storage = DirectoryStorage(path)
+        storage = DirectoryStorage(root)
         manifests = ManifestStore(storage: storage, repository: id)
+    }
+
+    /// The same directory, with its documents as they are now.
+    func reopened() throws -> Repository {
+        let root = try storage.root()
+        return try Repository(root, IdentityDocuments(root))
     }
 
     /// Makes a new repository in a directory that is empty or absent.
@@ -55,17 +62,17 @@ public final class Repository: Sendable {
         let copy = CopyDescription(
             repository: id, copy: RepositoryID(Host.randomBytes(RepositoryID.byteCount)), label: label,
             role: role)
-        try SealedDocument.write(copy, to: Path.join(path, CopyDescription.fileName))
+        let root = try RootDirectory(path)
+        try SealedDocument.write(copy, to: CopyDescription.fileName, in: root)
         try SealedDocument.write(
-            RepositoryIdentity(description: description, copy: copy),
-            to: Path.join(path, RepositoryIdentity.fileName))
+            RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
+            in: root)
         if let parity {
             try SealedDocument.write(
-                ParityDescription(repository: id, percent: parity),
-                to: Path.join(path, ParityDescription.fileName))
+                ParityDescription(repository: id, percent: parity), to: ParityDescription.fileName, in: root)
         }
         // Last: with it the directory is a repository.
-        try SealedDocument.write(description, to: Path.join(path, RepositoryDescription.fileName))
+        try SealedDocument.write(description, to: RepositoryDescription.fileName, in: root)
         return try open(path)
     }
 
@@ -116,11 +123,17 @@ public final class Repository: Sendable {
     }
 
     public static func open(_ path: String) throws -> Repository {
-        let file = Path.join(path, RepositoryDescription.fileName)
-        guard try FileStatus.of(file) != nil || IdentityDocuments.holdsSnapshots(path) else {
+        let root: RootDirectory
+        do {
+            root = try RootDirectory(path)
+        } catch let error as VarveError where error.isNoEntry {
             throw try notThere(path)
         }
-        let documents = try IdentityDocuments(path)
+        let name = RepositoryDescription.fileName
+        guard try root.status(of: name) != nil || IdentityDocuments.holdsSnapshots(root) else {
+            throw try notThere(path)
+        }
+        let documents = try IdentityDocuments(root)
         let description = documents.identity.description
         guard description.format == RepositoryDescription.currentFormat else {
             throw VarveError(
@@ -128,8 +141,8 @@ public final class Repository: Sendable {
                 "\(path) is a repository of format \(description.format); this varve knows "
                     + "\(RepositoryDescription.currentFormat)", hint: "use a newer varve")
         }
-        try checkStored(description.parameters, file)
-        return try Repository(path: path, documents)
+        try checkStored(description.parameters, Path.join(path, name))
+        return try Repository(root, documents)
     }
 
     /// Wider than what `create` offers, and narrow enough that no writer divides by zero or runs out of memory.

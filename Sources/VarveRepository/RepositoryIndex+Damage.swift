@@ -62,15 +62,14 @@ extension RepositoryIndex {
         return true
     }
 
-    /// Packs that a table lists and that are not there.
-    func packsGone() throws -> Set<ContentID> {
-        var gone: Set<ContentID> = []
+    /// Packs that a table lists, there or not.
+    func packsListed() -> Set<ContentID> {
+        var packs: Set<ContentID> = []
         for table in state.withLock({ $0.tables }) {
             // A table that can't be read is no evidence.
-            try? table.table.forEachPack { gone.insert($0) }
+            try? table.table.forEachPack { packs.insert($0) }
         }
-        try storage.forEachPack { gone.remove($0) }
-        return gone
+        return packs
     }
 
     /// After `lookElsewhere`.

@@ -91,6 +91,10 @@ public struct RepositoryStatus: Codable, Sendable {
         var names: Set<SnapshotReference>?
         var newest: SnapshotReference?
         var verified: SnapshotReference?
+        private var ledger: Ledger?
+
+        /// It was decoded there, and found whole.
+        func proves(_ snapshot: SnapshotReference) -> Bool { ledger?.isProven(snapshot) ?? false }
 
         init(_ known: RepositoryCopies.Copy, _ policy: Policy, _ now: Timestamp) throws {
             let record = known.record
@@ -108,6 +112,7 @@ public struct RepositoryStatus: Codable, Sendable {
             if let repository = known.repository {
                 let list = try repository.manifests.list()
                 (names, newest) = (Set(list), list.last)
+                ledger = try repository.ledger()
                 verified = try repository.newestVerified(since: limit, list)
                 copy.snapshots = UInt64(list.count)
                 copy.newestSnapshot = newest?.description
@@ -150,7 +155,8 @@ public struct RepositoryStatus: Codable, Sendable {
                     age: now.seconds - moment.seconds,
                     copies: holdings.filter { $0.has(summary.reference) }.map(\.copy.label),
                     verifiedCopies: holdings.filter { $0.hasVerified(summary.reference) }.map(\.copy.label),
-                    tainted: summary.isTainted, partial: summary.isPartial)
+                    tainted: summary.isTainted && !holdings.contains { $0.proves(summary.reference) },
+                    partial: summary.isPartial)
             }
             return Source(
                 host: key.host, home: key.home, newest: facts.first!,
@@ -176,6 +182,13 @@ public struct RepositoryStatus: Codable, Sendable {
             if let missing = copy.health?.missing, !missing.isEmpty {
                 problems.append(
                     "'\(copy.label)' misses \(objects(missing.count)) that it had: run 'varve heal'")
+            }
+            for directory in copy.health?.missingDirectories ?? [] {
+                problems.append("\(directory) of '\(copy.label)' is missing: run 'varve heal'")
+            }
+            if let uncovered = copy.health?.uncovered, uncovered > 0 {
+                problems.append(
+                    "'\(copy.label)' has \(objects(uncovered)) under no parity: run 'varve heal'")
             }
             if let lost = copy.health?.lost, !lost.isEmpty {
                 problems.append(
@@ -231,22 +244,22 @@ extension Repository {
             guard let time = rows.first?.time else { return false }
             return time.seconds >= seconds && rows.allSatisfy { $0.result == .good }
         }
-        let lost = try storage.lost(.pack)
+        let inventory = try Inventory(self, ledger: ledger)
+        let names = Set(inventory.missing.filter(\.isSetAside).compactMap(\.object))
+        let lost = try storage.lost(.pack).filter { names.contains($0.object) }
         // When it was written, and so which snapshots need it, nobody knows.
-        guard try missingObjects().subtracting(lost.map(\.object)).allSatisfy({ $0.kind != .pack }) else {
-            return nil
-        }
+        guard inventory.missing.allSatisfy({ $0.isSetAside || $0.object?.kind != .pack }) else { return nil }
         var limit: Timestamp?
         try storage.forEachPack { pack in
             let object = ObjectName(.pack, pack)
-            guard let status = try FileStatus.of(storage.path(of: object)), !isVerified(object, status) else {
+            guard let status = try storage.status(of: object), !isVerified(object, status) else {
                 return
             }
             limit = min(limit ?? status.modified, status.modified)
         }
         return try snapshots.last { snapshot in
             let object = ObjectName(.manifest, snapshot.name)
-            guard let status = try FileStatus.of(storage.path(of: object)), isVerified(object, status)
+            guard let status = try storage.status(of: object), isVerified(object, status)
             else { return false }
             let written = status.modified
             if let limit, written >= limit { return false }

@@ -92,7 +92,9 @@ public final class RepositoryWriter {
             throw VarveError(
                 .corrupt, "\(last.name) has the last number that there is, so no snapshot can follow it",
                 location: storage.location,
-                hint: "Varve did not give that number: find out who wrote the file, and move it out of the repository")
+                hint:
+                    "Varve did not give that number: find out who wrote the file, and move it out of the repository"
+            )
         }
         return last.sequence + 1
     }

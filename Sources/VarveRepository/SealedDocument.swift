@@ -5,27 +5,37 @@ import VarveFormat
 /// A small JSON file that people read in place and in which every flipped bit shows: its bytes must be exactly what
 /// encoding its value gives, and `seal` is the BLAKE2b-256 of the document without it.
 enum SealedDocument {
-    private struct Sealed<Value: Codable>: Codable {
+    private struct Sealed<Value: Codable>: Codable, CheckedDocument {
         var document: Value
         var seal: String
+
+        func check() throws { try (document as? any CheckedDocument)?.check() }
     }
 
     private static let hint = "'varve heal', with -r for a copy that is good, writes it anew"
 
-    static func write(_ value: some Codable, to path: String) throws {
-        try Publication.replace(path, with: try encode(value), mode: 0o400)
+    static func write(_ value: some Codable, to name: String, in root: RootDirectory) throws {
+        try Publication.replace(name, in: root, with: try encode(value), mode: 0o400)
     }
 
-    static func read<Value: Codable>(_ type: Value.Type, from path: String) throws -> Value {
-        let file: File
+    /// - Throws: `.corrupt` if it is missing or damaged, or no file; `.unreadable` if this process may not read it.
+    static func read<Value: Codable>(
+        _ type: Value.Type, from name: String, in root: RootDirectory
+    ) throws -> Value {
+        let path = Path.join(root.path, name)
+        let bytes: [UInt8]
         do {
-            file = try File.open(reading: path)
+            bytes = try root.open(reading: name).readAll(limit: 1 << 20)
         } catch let error as VarveError where error.isNoEntry {
             throw VarveError(
                 .corrupt, "\(Path.name(path)) is missing", location: path,
                 hint: hint)
+        } catch let error as VarveError where error.isOfAnotherKind {
+            throw VarveError(
+                .corrupt, "\(Path.name(path)) is no file: \(error.message)", location: path, hint: hint)
+        } catch let error as VarveError where error.isAccess {
+            throw error.unreadable(Path.name(path))
         }
-        let bytes = try file.readAll(limit: 1 << 20)
         let sealed = try JSON.decode(Sealed<Value>.self, from: bytes, what: path)
         guard try encode(sealed.document) == bytes else {
             throw VarveError(
@@ -34,6 +44,15 @@ enum SealedDocument {
                 hint: hint)
         }
         return sealed.document
+    }
+
+    /// In a directory that the user named.
+    static func write(_ value: some Codable, to path: String) throws {
+        try write(value, to: Path.name(path), in: RootDirectory(Path.parent(path)))
+    }
+
+    static func read<Value: Codable>(_ type: Value.Type, from path: String) throws -> Value {
+        try read(type, from: Path.name(path), in: RootDirectory(Path.parent(path)))
     }
 
     private static func encode(_ value: some Codable) throws -> [UInt8] {

@@ -7,7 +7,9 @@ import VarveStorage
 extension Verifier {
     /// Decodes every blob and checks its id, then follows every manifest to every extent it needs.
     public func verifyContent() throws -> VerificationReport {
-        let objects = try listObjects()
+        let ledger = (try? repository.ledger()) ?? Ledger()
+        let inventory = try begin(ledger)
+        let objects = inventory.objects
         let index = try repository.openIndex()
         // What the packs themselves say, not the tables: those are a cache, and may be the thing that is damaged.
         _ = try index.rebuild()
@@ -18,10 +20,66 @@ extension Verifier {
         blobs.forgiveWhatIsWholeElsewhere()
         try verifyDeltas(packs, blobs)
         for object in objects where object.object.kind.isCache { verifyCache(object.object) }
-        try verifyManifests(objects.map(\.object), blobs)
+        try follow(objects.snapshots, walk(blobs))
         judgeBaseless(blobs)
-        report.withLock { $0.objects = objects.count }
+        let isAnythingUnread = report.withLock { report in
+            report.objects = objects.count
+            return report.findings.contains { $0.kind == .unreadable }
+        }
+        if !isAnythingUnread { conclude(inventory, ledger) }
         return result()
+    }
+
+    /// Whether all that snapshots need is there, without decoding anything but maps.
+    func verifyCompleteness() throws -> VerificationReport {
+        let inventory = try begin((try? repository.ledger()) ?? Ledger())
+        let index = try repository.openIndex()
+        try follow(
+            inventory.objects.snapshots, SnapshotWalk(index, repository, isCancelled: isCancelled))
+        return result()
+    }
+
+    /// An extent is as long as the map says, and decodes.
+    private func walk(_ blobs: BlobVerification) -> SnapshotWalk {
+        let ordinary = repository.description.parameters.extentSize
+        let reader = BlobReader(index: blobs.index, storage: repository.storage)
+        return SnapshotWalk(reader, isCancelled: isCancelled) { id, length in
+            blobs.index.find(id) != nil && !blobs.isBad(id)
+                && blobs.isData(id, length: length, ordinary: ordinary)
+        }
+    }
+
+    /// When no snapshot lacks anything, a pack that is gone is nobody's loss; that goes on record, as does which
+    /// snapshots are whole though their backups met damage.
+    private func conclude(_ inventory: Inventory, _ ledger: Ledger) {
+        let gone = inventory.missing.compactMap { $0.object }.filter { $0.kind == .pack }
+        // Not before what is known of them: of two rows the later one counts.
+        let now = gone.compactMap { ledger.rows(of: $0).first?.time }.reduce(Clock.now(), max)
+        func row(_ kind: LedgerRow.Kind, _ hash: ContentID, _ result: LedgerRow.Result) -> LedgerRow {
+            LedgerRow(
+                kind: kind, hash: hash, method: .dropBehind, result: result, time: now, round: nil, size: 0)
+        }
+        var rows = wholeAgain.withLock { $0 }.filter { !ledger.isProven($0) }.map {
+            row(.content, $0.hash, .good)
+        }
+        let packs = Set(gone.map { "\($0)" })
+        report.withLock { report in
+            guard report.losses.isEmpty,
+                !report.findings.contains(where: { $0.object.hasPrefix("manifests/") })
+            else { return }
+            let unneeded = report.findings.filter { $0.kind == .missing && packs.contains($0.object) }
+            guard !unneeded.isEmpty else { return }
+            report.findings.removeAll { $0.kind == .missing && packs.contains($0.object) }
+            report.unneeded = unneeded.map(\.object)
+            for hash in gone.compactMap(\.contentHash) {
+                rows += [row(.pack, hash, .missing), row(.content, hash, .good)]
+            }
+        }
+        guard !rows.isEmpty else { return }
+        let writer = LedgerWriter(repository.storage, repository: repository.id, copy: repository.copyID)
+        writer.add(rows, bytes: 0)
+        // Where the ledger can't be written, the next verification finds the same.
+        writer.write()
     }
 
     private func verifyPack(_ object: ObjectName, _ size: UInt64, _ blobs: BlobVerification) {
@@ -55,7 +113,9 @@ extension Verifier {
         }
         let decoder = BlobDecoder()
         let checker = IdentityChecker()
-        for entry in contents.entries { verifyBlob(object, entry, bytes, decoder, checker, blobs) }
+        for entry in contents.entries where !isCancelled() {
+            verifyBlob(object, entry, bytes, decoder, checker, blobs)
+        }
         checker.flush()
         report.withLock { $0.blobs += contents.entries.count }
     }
@@ -152,67 +212,11 @@ extension Verifier {
         }
         return offset
     }
+}
 
-    private func verifyManifests(_ objects: [ObjectName], _ blobs: BlobVerification) throws {
-        let reader = BlobReader(index: blobs.index, storage: repository.storage)
-        var goodFiles: Set<ContentID> = []
-        let references = objects.filter { $0.kind == .manifest }.compactMap {
-            SnapshotReference(name: $0.name)
-        }.sorted()
-        let names = Set(references.map(\.name))
-        for reference in references {
-            report.withLock { $0.snapshots += 1 }
-            do {
-                let manifest = try repository.manifests.read(reference)
-                if let previous = manifest.previous, !names.contains(previous) {
-                    note(
-                        "\(ObjectName(.manifest, previous))",
-                        "it is missing: snapshot \(reference) says that it comes after it")
-                }
-                for file in manifest.files { verifyFile(file, reference, reader, blobs, &goodFiles) }
-            } catch {
-                note("\(ObjectName(.manifest, reference.name))", error)
-            }
-        }
-    }
-
-    private func verifyFile(
-        _ file: Manifest.File, _ reference: SnapshotReference, _ reader: BlobReader,
-        _ blobs: BlobVerification, _ goodFiles: inout Set<ContentID>
-    ) {
-        // The same root was followed for an earlier snapshot and everything beneath it was there.
-        if let map = file.map.flatMap({ ContentID(hex: $0) }), goodFiles.contains(map) { return }
-        var isWhole = true
-        do {
-            var map = try ExtentMapReader(file, reader: reader)
-            while let extent = try map.next() {
-                if blobs.index.find(extent.id) != nil, !blobs.isBad(extent.id),
-                    blobs.isData(
-                        extent.id, length: extent.length,
-                        ordinary: repository.description.parameters.extentSize)
-                {
-                    continue
-                }
-                isWhole = false
-                lose(reference, file, extent.offset..<extent.offset + UInt64(extent.length))
-            }
-        } catch {
-            isWhole = false
-            lose(reference, file, nil)
-        }
-        if isWhole, let map = file.map.flatMap({ ContentID(hex: $0) }) { goodFiles.insert(map) }
-    }
-
-    private func lose(_ reference: SnapshotReference, _ file: Manifest.File, _ range: Range<UInt64>?) {
-        report.withLock { report in
-            if let last = report.losses.last, let range, last.snapshot == reference.description,
-                last.path == file.path, last.range?.upperBound == range.lowerBound,
-                let start = last.range?.lowerBound
-            {
-                report.losses[report.losses.count - 1].range = start..<range.upperBound
-            } else {
-                report.losses.append(Loss(snapshot: reference.description, path: file.path, range: range))
-            }
-        }
+extension [ListedObject] {
+    /// Oldest first.
+    var snapshots: [SnapshotReference] {
+        filter { $0.object.kind == .manifest }.compactMap { SnapshotReference(name: $0.object.name) }.sorted()
     }
 }

@@ -95,10 +95,13 @@ extension Verifier {
         for entry in contents.entries where entry.header.base != nil && isDue(entry.header.id) {
             let (id, type) = (entry.header.id, entry.header.type)
             guard blobs.isWaiting(id) else { continue }
+            if isCancelled() { return }
             var isRoot = true
             var versions: [ContentID] = []
             do {
                 try reader.readVersions(of: id, type) { version, bytes in
+                    // A chain may be long, and each version of it large.
+                    if isCancelled() { throw VarveError(.interrupted, "interrupted") }
                     versions.append(version)
                     defer { isRoot = false }
                     // What stands alone was checked with its pack.
@@ -122,7 +125,7 @@ extension Verifier {
     ) {
         let chain = (try? reader.chain(of: id, type)) ?? [id]
         var isBroken = false
-        for version in chain.reversed() {
+        for version in chain.reversed() where !isCancelled() {
             if blobs.isBad(version) {
                 isBroken = true
                 continue
@@ -143,13 +146,20 @@ extension Verifier {
     }
 
     /// A delta whose base is not there is damage if something is lost. A copy whose `copy sync` was cut short may have
-    /// some, for snapshots that it has not got yet, and a backup does not build on them (`RepositoryIndex`).
+    /// some, for snapshots that it has not got yet, and a backup does not build on them (`RepositoryIndex`). The packs
+    /// with the deltas are whole: what is told is the pack that is missing, or where none is known, one base.
     func judgeBaseless(_ blobs: BlobVerification) {
-        let isLoss = report.withLock { report in
-            if report.losses.isEmpty { report.baseless = blobs.baseless.count }
-            return !report.losses.isEmpty
+        let baseless = blobs.baseless
+        guard let (id, first) = baseless.min(by: { $0.key < $1.key }) else { return }
+        let isExplained = report.withLock { report in
+            if report.losses.isEmpty { report.baseless = baseless.count }
+            return report.losses.isEmpty
+                || report.findings.contains { $0.kind == .missing && $0.object.hasPrefix("packs/") }
         }
-        if isLoss { for (id, error) in blobs.baseless { noteDamage(of: id, error, blobs) } }
+        if isExplained { return }
+        var error = first
+        if baseless.count > 1 { error.message += ", and \(baseless.count) blobs are built on such" }
+        noteDamage(of: id, error, blobs)
     }
 
     private func noteDamage(of version: ContentID, _ error: any Error, _ blobs: BlobVerification) {

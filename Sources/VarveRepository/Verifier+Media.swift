@@ -45,22 +45,29 @@ extension Verifier {
         reading.isCached = options.isCached
         reading.device = options.isCached ? nil : Device.describe(repository.path)
         let now = Clock.now()
-        var objects = try listObjects()
         let ledger = loadLedger(options, &reading)
-        var plan = MediaPlan(objects, ledger: ledger, options: options, now: now)
+        let inventory = try begin(ledger)
+        var objects = inventory.objects
+        // What a cache gave is no reading.
+        var plan = MediaPlan(
+            objects, ledger: options.isCached ? Ledger() : ledger, options: options, now: now)
         reading.round = plan.round.map {
             MediaReading.Round(
                 started: $0, objectsBefore: plan.before.count,
                 bytesBefore: plan.before.reduce(0) { $0 + $1.size })
         }
         let run = MediaRun(self, options, round: plan.round, device: reading.device)
+        // On record: the index forgets a pack that is gone.
+        for missing in inventory.missing where !missing.isSetAside {
+            if let object = missing.object { run.recordMissing(object, ledger) }
+        }
         var left = plan.left
         var known = Set(objects.map(\.object))
         // What a backup adds meanwhile belongs to the round; one that never ends does not keep it from ending.
         for _ in 0..<16 where !plan.objects.isEmpty {
             left += run.read(plan.objects)
             guard plan.round != nil, left.isEmpty, !isCancelled() else { break }
-            objects = try relist()
+            objects = try Inventory(repository, ledger: ledger).objects
             plan.objects = objects.filter { known.insert($0.object).inserted }
         }
         let hasEnded = plan.round != nil && left.isEmpty && !isCancelled()
@@ -83,22 +90,14 @@ extension Verifier {
     }
 
     private func loadLedger(_ options: MediaOptions, _ reading: inout MediaReading) -> Ledger {
-        guard !options.isCached else { return Ledger() }
         do {
             let ledger = try repository.ledger()
-            reading.notes += ledger.losses
+            if !options.isCached { reading.notes += ledger.losses }
             return ledger
         } catch {
             reading.notes.append("the ledger can't be read, so everything counts as never read: \(error)")
             return Ledger()
         }
-    }
-
-    /// Without the findings, which the first listing has noted.
-    private func relist() throws -> [ListedObject] {
-        let before = report.withLock { $0.findings }
-        defer { report.withLock { $0.findings = before } }
-        return try listObjects()
     }
 
     private func summarize(

@@ -10,11 +10,40 @@ public struct Finding: Codable, Hashable, Sendable {
     public var problem: String
     /// Byte offsets in the object, where they are known.
     public var range: Range<UInt64>?
+    public var kind: Kind
 
-    public init(object: String, problem: String, range: Range<UInt64>? = nil) {
+    public enum Kind: String, Codable, Sendable {
+        /// Something there names it, and it is not there.
+        case missing
+        case damaged
+        /// It can't be read now, and nothing is known against it: rights, memory, descriptors.
+        case unreadable
+    }
+
+    public init(object: String, problem: String, range: Range<UInt64>? = nil, kind: Kind = .damaged) {
         self.object = object
         self.problem = problem
         self.range = range
+        self.kind = kind
+    }
+
+    init(of object: String, _ error: any Error, range: Range<UInt64>? = nil) {
+        let known = error as? VarveError
+        let isUnreadable = known.map { $0.isOfTheMoment } ?? false
+        self.init(
+            object: object, problem: known?.message ?? "\(error)", range: range,
+            kind: isUnreadable ? .unreadable : .damaged)
+    }
+
+    /// What is missing comes first, objects before directories: that is what the rest follows from.
+    var order: (Int, String, UInt64) {
+        let rank =
+            switch kind {
+            case .missing: object.utf8.count < ContentID.byteCount ? 1 : 0
+            case .damaged: 2
+            case .unreadable: 3
+            }
+        return (rank, object, range?.lowerBound ?? 0)
     }
 }
 
@@ -39,10 +68,20 @@ public struct VerificationReport: Codable, Sendable {
     public var losses: [Loss] = []
     /// Blobs that are built on ones that are not there, and that no snapshot needs: no damage.
     public var baseless = 0
+    /// Files that no object is called like: nobody's loss.
+    public var strangers: [String] = []
+    /// Packs that are gone, and that no snapshot needs.
+    public var unneeded: [String] = []
+    /// Packs and manifests under no parity, though this copy keeps it: they are whole, and not yet protected.
+    public var uncovered: [String] = []
     /// Of the media alone.
     public var reading: MediaReading?
 
     public var isGood: Bool { findings.isEmpty && losses.isEmpty }
+    /// Nothing is wrong but that something can't be read now.
+    public var isUnreadable: Bool {
+        !isGood && losses.isEmpty && findings.allSatisfy { $0.kind == .unreadable }
+    }
 }
 
 struct ListedObject: Sendable {
@@ -60,6 +99,9 @@ public final class Verifier: Sendable {
     let isCancelled: @Sendable () -> Bool
     let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
     let report = Mutex(VerificationReport())
+    private let noted = Mutex<Set<Finding>>([])
+    /// Snapshots whose backups met damage in the repository, and that are whole.
+    let wholeAgain = Mutex<[SnapshotReference]>([])
 
     public init(
         _ repository: Repository, isCancelled: @escaping @Sendable () -> Bool = { false },
@@ -72,32 +114,29 @@ public final class Verifier: Sendable {
     }
 
     func note(_ object: String, _ error: any Error, range: Range<UInt64>? = nil) {
-        let problem = (error as? VarveError)?.message ?? "\(error)"
-        report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
+        note(Finding(of: object, error, range: range))
     }
 
     func note(_ object: String, _ problem: String, range: Range<UInt64>? = nil) {
-        report.withLock { $0.findings.append(Finding(object: object, problem: problem, range: range)) }
+        note(Finding(object: object, problem: problem, range: range))
     }
 
-    /// Every object; what has no object's name is none (`ObjectKind.names`). Manifests before packs: a backup may be at work,
-    /// and what a snapshot needs is there before its manifest.
-    func listObjects() throws -> [ListedObject] {
-        for directory in try repository.storage.missingDirectories() {
-            note(directory, "the directory is missing, and with it whatever was in it")
+    /// Once, however often it is come upon.
+    func note(_ finding: Finding) {
+        report.withLock { if noted.withLock({ $0.insert(finding).inserted }) { $0.findings.append(finding) } }
+    }
+
+    /// What is there, for a new report.
+    func begin(_ ledger: Ledger) throws -> Inventory {
+        let inventory = try Inventory(repository, ledger: ledger)
+        noted.withLock { $0 = [] }
+        report.withLock { report in
+            report = VerificationReport()
+            report.strangers = inventory.strangers
+            report.uncovered = inventory.uncovered.map { "\($0)" }
         }
-        for finding in repository.identityDamage { note(finding.object, finding.problem) }
-        do { _ = try repository.parity() } catch { note(ParityDescription.fileName, error) }
-        var objects: [ListedObject] = []
-        for kind in [ObjectKind.manifest, .event, .summary, .index, .filter, .parity, .drill, .pack] {
-            for name in try repository.storage.list(kind) {
-                let object = ObjectName(kind, name)
-                // One that went meanwhile was a cache: a writer has merged it into another.
-                guard let status = try FileStatus.of(repository.storage.path(of: object)) else { continue }
-                objects.append(ListedObject(object: object, size: status.size, changed: status.changed))
-            }
-        }
-        return objects
+        for finding in inventory.findings { note(finding) }
+        return inventory
     }
 
     /// Runs `body` for each object on several processors; reports progress in bytes.
@@ -124,9 +163,7 @@ public final class Verifier: Sendable {
 
     func result() -> VerificationReport {
         var report = report.withLock { $0 }
-        report.findings.sort {
-            ($0.object, $0.range?.lowerBound ?? 0) < ($1.object, $1.range?.lowerBound ?? 0)
-        }
+        report.findings.sort { $0.order < $1.order }
         report.losses.sort()
         return report
     }

@@ -5,13 +5,26 @@ import VarveFormat
 final class WriterLock: Sendable {
     private let lock: FileLock
 
+    /// Somebody writes to the copy now.
+    static func isHeld(_ repository: Repository) -> Bool {
+        do {
+            guard let lock = try FileLock.acquire("lock", in: repository.storage.root(), .shared) else {
+                return true
+            }
+            _ = consume lock
+            return false
+        } catch {
+            return false
+        }
+    }
+
     /// - Throws: `.locked` if somebody else has it.
     init(_ repository: Repository) throws {
-        let path = Path.join(repository.path, "lock")
-        guard let lock = try FileLock.acquire(path, .exclusive) else {
+        let root = try repository.storage.root()
+        guard let lock = try FileLock.acquire("lock", in: root, .exclusive) else {
             throw VarveError(
                 .locked, "another varve is writing to \(repository.path)",
-                location: FileLock.holder(path), hint: "wait until it is done and try again")
+                location: FileLock.holder("lock", in: root), hint: "wait until it is done and try again")
         }
         try lock.describeHolder("process \(Host.processID) on \(Host.name) since \(Clock.now())")
         self.lock = lock

@@ -73,12 +73,14 @@ final class WrittenCopies {
         set = CopySet(
             members.compactMap { number in
                 let copy = copies[number]
-                guard let repository = copy.repository, let identity = copy.identity else { return nil }
+                guard let repository = copy.repository, let identity = copy.identity,
+                    let root = try? repository.storage.root()
+                else { return nil }
                 // The first is what the next backup compares with.
                 return CopySet.Copy(
                     label: copy.record.label,
                     storage: number == 0
-                        ? repository.storage : DirectoryStorage(repository.path, isPassingCache: true),
+                        ? repository.storage : DirectoryStorage(root, isPassingCache: true),
                     isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)
@@ -185,7 +187,7 @@ final class WrittenCopies {
 extension Repository {
     /// Writes this copy's own record anew. Everything that it counts must be durable.
     func sign(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws -> CopyRecord {
-        var records = try CopyRecords(path, repository: id)
+        var records = try CopyRecords(self)
         let here = (try? Path.resolve(path)) ?? path
         let next = (records.records[copy.copy] ?? known).next {
             $0.path = here
@@ -197,7 +199,7 @@ extension Repository {
 
     /// Takes down what others say of themselves.
     func hear(_ others: [CopyRecord]) throws {
-        var records = try CopyRecords(path, repository: id)
+        var records = try CopyRecords(self)
         for record in others where record.copy != copy.copy { try records.write(record) }
     }
 }

@@ -10,6 +10,8 @@ import VarveFormat
 /// ```
 public final class DirectoryStorage: Storage {
     public let location: String
+    /// Whoever can write the disk can exchange what is on it at any moment: everything is named from here.
+    private let opened: Mutex<RootDirectory?>
     private let openPacks = Mutex(OpenFiles())
     private let isPassingCache: Bool
 
@@ -17,27 +19,51 @@ public final class DirectoryStorage: Storage {
     ///
     /// - Parameter isPassingCache: packs are written past the page cache, where that can be: nobody will read them soon,
     ///   and a processor copies nothing. The buffer must begin at a multiple of 4096.
-    public init(_ path: String, isPassingCache: Bool = false) {
+    public convenience init(_ path: String, isPassingCache: Bool = false) {
+        self.init(path, nil, isPassingCache)
+    }
+
+    /// Of a directory that is open.
+    public convenience init(_ root: RootDirectory, isPassingCache: Bool = false) {
+        self.init(root.path, root, isPassingCache)
+    }
+
+    private init(_ path: String, _ root: RootDirectory?, _ isPassingCache: Bool) {
         location = path
+        opened = Mutex(root)
         self.isPassingCache = isPassingCache
+    }
+
+    /// The copy's own directory.
+    public func root() throws -> RootDirectory {
+        try opened.withLock { opened in
+            if let opened { return opened }
+            let root = try RootDirectory(location)
+            opened = root
+            return root
+        }
     }
 
     /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
     public static func create(at path: String) throws {
-        for kind in ObjectKind.allCases { try Directory.create(forOwner: Path.join(path, kind.rawValue)) }
-        let packs = Path.join(path, ObjectKind.pack.rawValue)
-        for shard in 0..<256 { try Directory.create(forOwner: Path.join(packs, Hex.encode([UInt8(shard)]))) }
-        try Directory.create(forOwner: Path.join(path, "quarantine"))
-        try Directory.create(forOwner: Path.join(path, "tmp"))
-        try Directory.sync(packs)
-        try Directory.sync(path)
+        let root = try RootDirectory(path)
+        for kind in ObjectKind.allCases { try root.makeDirectory(forOwner: kind.rawValue) }
+        let packs = ObjectKind.pack.rawValue
+        for shard in 0..<256 { try root.makeDirectory(forOwner: "\(packs)/\(Hex.encode([UInt8(shard)]))") }
+        try root.makeDirectory(forOwner: quarantine)
+        try root.makeDirectory(forOwner: temporary)
+        try root.directory(packs).sync()
+        try root.sync()
     }
+
+    private static let quarantine = "quarantine"
+    private static let temporary = "tmp"
 
     public func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
         if try publishNew(object, parts) { return }
         if try sameBytes(object, parts) {
             // It may have come from a run that was killed between rename and fsync.
-            try Directory.sync(directory(of: object))
+            try Publication.sync(directory(of: object), in: root())
             return
         }
         try setAside(object)
@@ -48,12 +74,12 @@ public final class DirectoryStorage: Storage {
 
     /// Their bytes were durable before they got their names (`Publication.publish`), so their directories are left.
     public func confirm(_ objects: [ObjectName]) throws {
-        for path in Set(objects.map(directory(of:))).sorted() { try Directory.sync(path) }
+        for name in Set(objects.map(directory(of:))).sorted() { try Publication.sync(name, in: root()) }
     }
 
     private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
         func publish() throws -> Bool {
-            try Publication.publish(in: directory(of: object), temporary: temporary) { file in
+            try Publication.publish(in: root(), directory(of: object), temporary: Self.temporary) { file in
                 for part in parts {
                     if isPassingCache && object.kind == .pack {
                         try file.appendDirect(part)
@@ -69,41 +95,38 @@ public final class DirectoryStorage: Storage {
 
     /// A pack's shard may have been lost: what was in it is missing, and what comes now need not be. And an earlier
     /// version made no directories for what it did not know. Others are missed for a reason.
-    private func makingDirectory<R>(_ path: String, of kind: ObjectKind, _ publish: () throws -> R) throws
+    private func makingDirectory<R>(_ name: String, of kind: ObjectKind, _ publish: () throws -> R) throws
         -> R
     {
         do {
             return try publish()
         } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.mayBeAbsent) {
-            try makeDirectory(path)
+            try makeDirectory(name)
             return try publish()
         }
     }
 
-    private func makeDirectory(_ path: String) throws {
-        guard try FileStatus.of(path) == nil else { return }
-        try Directory.create(forOwner: path)
-        try Directory.sync(Path.parent(path))
+    private func makeDirectory(_ name: String) throws {
+        let root = try root()
+        guard try root.makeDirectory(forOwner: name) else { return }
+        try Publication.sync(Publication.parent(name), in: root)
     }
-
-    private var temporary: String { Path.join(location, "tmp") }
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
     public func publish(
         _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
     ) throws -> ObjectName {
         precondition(kind != .pack)
-        let directory = Path.join(location, kind.rawValue)
-        return try makingDirectory(directory, of: kind) {
-            let (name, _) = try Publication.publish(in: directory, temporary: temporary) { file in
-                try write { try file.append($0) }
-            }
+        return try makingDirectory(kind.rawValue, of: kind) {
+            let (name, _) = try Publication.publish(
+                in: root(), kind.rawValue, temporary: Self.temporary
+            ) { file in try write { try file.append($0) } }
             return ObjectName(kind, name)
         }
     }
 
     /// A new file for an object that is copied; `publish` gives it its name.
-    public func stage() throws -> StagedFile { try StagedFile(in: temporary) }
+    public func stage() throws -> StagedFile { try StagedFile(in: root(), Self.temporary) }
 
     /// Publishes objects that were staged, together: each directory is made durable once.
     ///
@@ -120,8 +143,8 @@ public final class DirectoryStorage: Storage {
         return try Publication.place(
             staged.map { object, file in
                 Publication.Placement(
-                    file, at: path(of: object), aside: replacing.contains(object) ? quarantine(object) : nil)
-            })
+                    file, at: name(of: object), aside: replacing.contains(object) ? quarantine(object) : nil)
+            }, in: root())
     }
 
     private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
@@ -130,7 +153,7 @@ public final class DirectoryStorage: Storage {
         let stored: [UInt8]
         do {
             stored = try readAll(object, limit: length)
-        } catch let error as VarveError where error.errno == EIO {
+        } catch let error as VarveError where error.errno == EIO || error.isOfAnotherKind {
             // What the disk can't read any more is damaged, and its content is at hand.
             return false
         }
@@ -141,46 +164,50 @@ public final class DirectoryStorage: Storage {
         }
         return true
     }
+}
 
+// MARK: What is set aside
+
+extension DirectoryStorage {
     /// A damaged object is evidence, and parts of it may be good: it is moved to `quarantine/`.
     public func setAside(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
-        try setAside(path(of: object), to: quarantine(object))
+        try setAside(name(of: object), to: quarantine(object))
     }
 
     /// The same for a document in the copy's own directory.
     public func setAside(file name: String) throws {
-        try setAside(
-            Path.join(location, name), to: Path.join(location, "quarantine/\(name)-\(Path.randomName())"))
+        try setAside(name, to: "\(Self.quarantine)/\(name)-\(Path.randomName())")
     }
 
-    private func setAside(_ path: String, to aside: String) throws {
-        guard try FileStatus.of(path, followLinks: false) != nil else { return }
+    private func setAside(_ name: String, to aside: String) throws {
+        let root = try root()
+        guard try root.status(of: name) != nil else { return }
         // Whoever empties the quarantine may remove it.
-        try Directory.create(forOwner: Path.parent(aside))
+        try root.makeDirectory(forOwner: Self.quarantine)
         do {
-            try Directory.rename(path, to: aside)
+            try root.rename(name, to: aside)
         } catch let error as VarveError where error.isNoEntry {
             // Somebody else did so meanwhile.
             return
         }
-        try Directory.sync(Path.parent(path))
-        try Directory.sync(Path.parent(aside))
+        try Publication.sync(Publication.parent(name), in: root)
+        try Publication.sync(Self.quarantine, in: root)
     }
 
     /// Objects that were set aside, and that nothing has taken the place of: their times of writing and of going.
     public func lost(_ kind: ObjectKind) throws -> [(
         object: ObjectName, written: Timestamp, setAside: Timestamp
     )] {
-        let quarantine = Path.join(location, "quarantine")
-        guard try FileStatus.of(quarantine) != nil else { return [] }
-        let names = try Directory.list(quarantine).filter { $0.hasPrefix("\(kind.rawValue)-") }
+        let root = try root()
+        guard try root.status(of: Self.quarantine) != nil else { return [] }
+        let names = try root.names(in: Self.quarantine).filter { $0.hasPrefix("\(kind.rawValue)-") }
         return try names.compactMap { name in
             // What follows the last dash is a random number.
             guard let end = name.lastIndex(of: "-"), name.count > kind.rawValue.count + 1 else { return nil }
             let object = ObjectName(kind, String(name[..<end].dropFirst(kind.rawValue.count + 1)))
             guard object.contentHash != nil, try size(of: object) == nil,
-                let status = try FileStatus.of(Path.join(quarantine, name))
+                let status = try root.status(of: "\(Self.quarantine)/\(name)")
             else { return nil }
             return (object, status.modified, status.changed)
         }
@@ -188,20 +215,44 @@ public final class DirectoryStorage: Storage {
 
     /// Where a damaged object goes: a new name each time.
     private func quarantine(_ object: ObjectName) -> String {
-        Path.join(location, "quarantine/\(object.kind.rawValue)-\(object.name)-\(Path.randomName())")
+        "\(Self.quarantine)/\(object.kind.rawValue)-\(object.name)-\(Path.randomName())"
     }
 
     public func replace(
         _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
         // It is as old as what it replaces; where that is gone, older than any snapshot that may need it.
-        let modified = try FileStatus.of(path(of: object))?.modified ?? Timestamp(seconds: 0)
-        let (file, _) = try Publication.stage(in: temporary, modified: modified) { file in
+        let modified = try status(of: object)?.modified ?? Timestamp(seconds: 0)
+        let (file, _) = try Publication.stage(in: root(), Self.temporary, modified: modified) { file in
             try write { try file.append($0) }
         }
         _ = try publish([(object, file)], replacing: [object])
     }
 
+    /// What killed runs left. Only under the writer's lock: another writer's files look the same.
+    public func removeTemporaryFiles() throws {
+        let root = try root()
+        for name in try root.names(in: Self.temporary) where !SystemLeftovers.contains(name) {
+            let name = "\(Self.temporary)/\(name)"
+            // No writer makes directories here.
+            guard let status = try root.status(of: name), status.kind != .directory else { continue }
+            try root.unlink(name)
+        }
+    }
+
+    /// Makes anew, and empty, what `missingDirectories` names.
+    ///
+    /// - Returns: their names.
+    public func makeMissingDirectories() throws -> [String] {
+        let missing = try missingDirectories()
+        for name in missing { try makeDirectory(name) }
+        return missing
+    }
+}
+
+// MARK: Reading
+
+extension DirectoryStorage {
     public func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {
@@ -212,13 +263,16 @@ public final class DirectoryStorage: Storage {
 
     private func file(_ object: ObjectName) throws -> OpenFile {
         if let open = openPacks.withLock({ $0.find(object) }) { return open }
-        let opened = try reportingMissing(object) { OpenFile(try File.open(reading: path(of: object))) }
+        let opened = try judging(object) { OpenFile(try root().open(reading: name(of: object))) }
         openPacks.withLock { $0.keep(opened, for: object) }
         return opened
     }
 
-    public func size(of object: ObjectName) throws -> UInt64? {
-        try FileStatus.of(path(of: object))?.size
+    public func size(of object: ObjectName) throws -> UInt64? { try status(of: object)?.size }
+
+    /// Of the file itself: a link is told as one. Nil if there is no such object.
+    public func status(of object: ObjectName) throws -> FileStatus? {
+        try root().status(of: name(of: object))
     }
 
     public func list(_ kind: ObjectKind) throws -> [String] {
@@ -243,17 +297,17 @@ public final class DirectoryStorage: Storage {
     }
 
     private func forEachName(_ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let root = Path.join(location, kind.rawValue)
+        let root = try root()
         guard kind == .pack else {
             do {
-                return try Directory.forEachName(root, body)
+                return try root.forEachName(in: kind.rawValue, body)
             } catch let error as VarveError where error.isNoEntry && kind.mayBeAbsent {
                 return
             }
         }
         for shard in 0..<256 {
             do {
-                try Directory.forEachName(Path.join(root, Hex.encode([UInt8(shard)])), body)
+                try root.forEachName(in: "\(kind.rawValue)/\(Hex.encode([UInt8(shard)]))", body)
             } catch let error as VarveError where error.isNoEntry {
                 // Lost, with the packs in it: the others are still good, and verification names what is missing.
             }
@@ -261,91 +315,45 @@ public final class DirectoryStorage: Storage {
     }
 
     public func missingDirectories() throws -> [String] {
-        try (0..<256).map { Path.join(ObjectKind.pack.rawValue, Hex.encode([UInt8($0)])) }.filter {
-            try FileStatus.of(Path.join(location, $0)) == nil
+        let root = try root()
+        return try (0..<256).map { "\(ObjectKind.pack.rawValue)/\(Hex.encode([UInt8($0)]))" }.filter {
+            try root.status(of: $0) == nil
         }
     }
 
     public func open(_ object: ObjectName) throws -> any ByteSource {
-        try reportingMissing(object) { try OpenObject(try File.open(reading: path(of: object))) }
+        try judging(object) { try OpenObject(try root().open(reading: name(of: object))) }
     }
 
     public func openMedia(_ object: ObjectName) throws -> any MediaObject {
-        try reportingMissing(object) { try MediaFile(path(of: object)) }
+        try judging(object) { try MediaFile(root(), name(of: object)) }
     }
 
     public func remove(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
         do {
-            try Directory.removeFile(path(of: object))
+            try root().unlink(name(of: object))
         } catch let error as VarveError where error.isNoEntry {}
     }
 
-    /// Where an object lies; the first two digits of a pack's name choose its shard.
-    public func path(of object: ObjectName) -> String { Path.join(directory(of: object), object.name) }
+    /// Where an object lies, for messages and for people; the first two digits of a pack's name choose its shard.
+    public func path(of object: ObjectName) -> String { Path.join(location, name(of: object)) }
+
+    /// The same from the copy's directory on.
+    private func name(of object: ObjectName) -> String { "\(directory(of: object))/\(object.name)" }
 
     private func directory(of object: ObjectName) -> String {
-        let root = Path.join(location, object.kind.rawValue)
-        return object.kind == .pack ? Path.join(root, String(object.name.prefix(2))) : root
+        object.kind == .pack ? "\(object.kind.rawValue)/\(object.name.prefix(2))" : object.kind.rawValue
     }
 
-    private func reportingMissing<R>(_ object: ObjectName, _ body: () throws -> R) throws -> R {
+    /// What is not there is missing, what this process may not read is unreadable; and neither is damaged.
+    private func judging<R>(_ object: ObjectName, _ body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error as VarveError where error.isNoEntry {
             throw missing(object)
+        } catch let error as VarveError where error.isAccess {
+            throw error.unreadable("\(object)")
         }
     }
-
-    /// What killed runs left. Only under the writer's lock: another writer's files look the same.
-    public func removeTemporaryFiles() throws {
-        let directory = Path.join(location, "tmp")
-        for name in try Directory.list(directory) where !SystemLeftovers.contains(name) {
-            try Directory.removeFile(Path.join(directory, name))
-        }
-    }
-}
-
-/// An object's file, for as long as a reference is kept.
-private final class OpenObject: ByteSource {
-    private let file: File
-    let byteCount: Int
-
-    init(_ file: consuming File) throws {
-        byteCount = Int(try file.status().size)
-        self.file = file
-    }
-
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        guard try file.read(into: buffer, at: UInt64(offset)) == buffer.count else {
-            throw VarveError(
-                .corrupt, "it ends before byte \(offset + buffer.count)", location: file.path)
-        }
-    }
-}
-
-/// A descriptor shared by readers; closed when the last one lets go.
-private final class OpenFile: Sendable {
-    let file: File
-    init(_ file: consuming File) { self.file = file }
-}
-
-/// The files read last: a restore reads neighbouring extents from few packs.
-private struct OpenFiles {
-    private static let limit = 32
-    private var files: [(object: ObjectName, file: OpenFile)] = []
-
-    mutating func find(_ object: ObjectName) -> OpenFile? {
-        guard let index = files.lastIndex(where: { $0.object == object }) else { return nil }
-        let found = files.remove(at: index)
-        files.append(found)
-        return found.file
-    }
-
-    mutating func keep(_ file: OpenFile, for object: ObjectName) {
-        if files.count == Self.limit { files.removeFirst() }
-        files.append((object, file))
-    }
-
-    mutating func forget(_ object: ObjectName) { files.removeAll { $0.object == object } }
 }

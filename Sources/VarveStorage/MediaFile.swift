@@ -55,23 +55,25 @@ final class MediaFile: MediaObject {
         deinit { if isCached { file.adviseNotNeeded() } }
     }
 
-    private let path: String
+    private let root: RootDirectory
+    private let name: String
     private let direct: Opened?
     private let buffered: Mutex<Opened?>
 
-    init(_ path: String) throws {
-        self.path = path
+    init(_ root: RootDirectory, _ name: String) throws {
+        self.root = root
+        self.name = name
         do {
-            direct = try Opened(try File.open(reading: path, direct: true), isCached: false)
+            direct = try Opened(try root.open(reading: name, direct: true), isCached: false)
             buffered = Mutex(nil)
         } catch let error as VarveError where error.isRefusal {
             direct = nil
-            buffered = Mutex(try Self.open(path))
+            buffered = Mutex(try Self.open(root, name))
         }
     }
 
-    private static func open(_ path: String) throws -> Opened {
-        try Opened(try File.open(reading: path), isCached: true)
+    private static func open(_ root: RootDirectory, _ name: String) throws -> Opened {
+        try Opened(try root.open(reading: name), isCached: true)
     }
 
     var method: LedgerRow.Method { buffered.withLock { $0 == nil } ? .direct : .dropBehind }
@@ -84,7 +86,7 @@ final class MediaFile: MediaObject {
         }
         let opened = try buffered.withLock { opened in
             if let opened { return opened }
-            let new = try Self.open(path)
+            let new = try Self.open(root, name)
             opened = new
             return new
         }

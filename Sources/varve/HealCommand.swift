@@ -53,6 +53,13 @@ struct HealCommand: ParsableCommand {
             }
         }
         if options.json { try dryRun ? printJSON(plans) : printJSON(reports) }
+        if let sick = reports.first(where: { !$0.isHealthy }), sick.lost.isEmpty, sick.losses.isEmpty {
+            throw VarveError(
+                .unreadable, "the copy '\(sick.label)' could not be read as a whole", location: sick.path,
+                hint:
+                    "what is named above was left as it is: see why it can't be read (rights, limits, memory), then heal "
+                    + "again")
+        }
         if let sick = reports.first(where: { !$0.isHealthy }) {
             throw VarveError(
                 .corrupt, "the copy '\(sick.label)' is damaged, and no copy that is there has what it lacks",
@@ -69,17 +76,21 @@ struct HealCommand: ParsableCommand {
     }
 
     private func printPlan(_ plan: HealPlan) throws {
-        for finding in plan.damaged {
-            try Terminal.output("damaged: \(plan.path)/\(finding.object): \(finding.problem)")
+        for line in lines(plan) { try Terminal.output(line) }
+        for line in Loss.lines(plan.losses) { try Terminal.output(line) }
+        if !plan.uncovered.isEmpty {
+            try Terminal.output("under no parity: \(objects(plan.uncovered.count))")
         }
-        for object in plan.missing { try Terminal.output("missing: \(plan.path)/\(object)") }
         if plan.isEmpty { try Terminal.output("\(plan.label): all good") }
     }
 
+    private func lines(_ plan: HealPlan) -> [String] {
+        (plan.missing + plan.directories).map { "missing: \(plan.path)/\($0)" }
+            + (plan.damaged + plan.unreadable).map { $0.words(in: plan.path) }
+    }
+
     private func say(_ plan: HealPlan, _ report: HealReport) {
-        for finding in plan.damaged {
-            Terminal.say("damaged: \(plan.path)/\(finding.object): \(finding.problem)")
-        }
+        for line in lines(plan) { Terminal.say(line) }
         for finding in report.findings { Terminal.say("damaged: \(finding.object): \(finding.problem)") }
         for healed in report.healed { Terminal.say("healed: \(healed.object), \(healed.source.words)") }
         if report.salvagedBlobs > 0 {
@@ -91,8 +102,11 @@ struct HealCommand: ParsableCommand {
                 "beyond parity: \(outcome.object): \(stripes) stripes have more than "
                     + "\(outcome.shortfall?.budget ?? 0) bad blocks")
         }
+        if report.covered > 0 { Terminal.say("brought under parity: \(objects(report.covered))") }
+        for object in report.unneeded { Terminal.say("no snapshot needs what is missing: \(object)") }
         for finding in report.lost { Terminal.say("lost: \(finding.object): \(finding.problem)") }
-        for loss in report.losses { Terminal.say(loss.words) }
+        for finding in report.unreadable { Terminal.say("left alone: \(finding.object): \(finding.problem)") }
+        for line in Loss.lines(report.losses) { Terminal.say(line) }
         Terminal.say(
             "\(report.label): "
                 + (plan.isEmpty
@@ -113,6 +127,19 @@ extension HealReport.Source {
 }
 
 extension Loss {
+    /// More than this are told by snapshot; `--json` has each.
+    private static let limit = 40
+
+    static func lines(_ losses: [Loss]) -> [String] {
+        guard losses.count > limit else { return losses.map(\.words) }
+        let bySnapshot = Dictionary(grouping: losses, by: \.snapshot)
+        return bySnapshot.sorted { $0.value[0] < $1.value[0] }.map { snapshot, losses in
+            let files = Set(losses.map(\.path)).sorted()
+            let names = files.prefix(3).joined(separator: ", ") + (files.count > 3 ? ", …" : "")
+            return "lost: snapshot \(snapshot), parts of \(files.count) files: \(names)"
+        }
+    }
+
     /// One line for people.
     var words: String {
         let place = range.map { ", bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""

@@ -16,7 +16,8 @@ struct ShowCommand: ParsableCommand {
     func run() throws {
         let repository = try options.open()
         let reference = try repository.find(snapshot)
-        let manifest = try repository.manifests.read(reference)
+        let manifest = try repository.withoutOutlivedTaint(
+            try repository.manifests.read(reference), reference)
         if options.json { return try printJSON(manifest) }
         try Terminal.output(table(rows(reference, manifest)))
         if let omitted = manifest.environment?.omitted { try Terminal.output(Self.describe(omitted)) }

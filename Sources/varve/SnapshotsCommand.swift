@@ -29,7 +29,12 @@ struct SnapshotsCommand: ParsableCommand {
 
     func run() throws {
         let repository = try options.open()
-        let rows = try repository.manifests.summaries().map { Row($0) }
+        let ledger = try repository.ledger()
+        let rows = try repository.manifests.summaries().map { summary in
+            var row = Row(summary)
+            row.tainted = row.tainted && !ledger.isProven(summary.reference)
+            return row
+        }
         if options.json { return try printJSON(rows) }
         let header = ["SNAPSHOT", "RESTORES TO", "FILES", "SIZE", "ADDED", "SOURCE"]
         let lines = rows.map { row in

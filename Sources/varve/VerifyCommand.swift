@@ -66,10 +66,12 @@ struct VerifyCommand: ParsableCommand {
         let wantsMedia = media || isPlain
         let wantsContent = content || isPlain && mediaArguments.areDefault
         let mediaOptions = mediaArguments.options
-        let mediaReport =
-            wantsMedia ? try carryOut("media", repository) { try $0.verifyMedia(mediaOptions) } : nil
+        var mediaReport =
+            wantsMedia ? try carryOut("media", repository, []) { try $0.verifyMedia(mediaOptions) } : nil
+        let told = Set(mediaReport?.findings ?? [])
         let contentReport =
-            wantsContent ? try carryOut("content", repository) { try $0.verifyContent() } : nil
+            wantsContent ? try carryOut("content", repository, told) { try $0.verifyContent() } : nil
+        if let contentReport { mediaReport?.forgive(contentReport.unneeded) }
         let evidence = drill ? try drillArguments.carryOut(snapshot ?? "latest", repository) : nil
         let isWhole = (mediaReport?.isGood ?? true) && (contentReport?.isGood ?? true)
         let good = isWhole && evidence?.isGood ?? true
@@ -83,6 +85,14 @@ struct VerifyCommand: ParsableCommand {
                 hint: "run 'varve verify' to see what is damaged; try the drill with another snapshot or copy"
             )
         }
+        let reports = [mediaReport, contentReport].compactMap(\.self)
+        if !isWhole, reports.allSatisfy({ $0.isGood || $0.isUnreadable }) {
+            throw VarveError(
+                .unreadable, "\(repository.path) could not be read as a whole", location: repository.path,
+                hint:
+                    "nothing is known against what is named above: see why it can't be read (rights, limits, memory), "
+                    + "then run the same command again")
+        }
         guard good else {
             sayHolders(of: (mediaReport?.findings ?? []) + (contentReport?.findings ?? []), named, repository)
             throw VarveError(
@@ -91,6 +101,10 @@ struct VerifyCommand: ParsableCommand {
                     "'varve heal' mends what another copy, or parity, has whole; else back up anew into another repository"
                     + " now: what is named above can't be trusted, the rest restores"
             )
+        }
+        if reports.contains(where: { !$0.uncovered.isEmpty }) {
+            Terminal.say("hint: 'varve heal' or the next backup brings it under parity")
+            throw ExitCode(ExitStatus.tainted)
         }
     }
 
@@ -105,8 +119,10 @@ struct VerifyCommand: ParsableCommand {
         }
     }
 
+    /// - Parameter told: findings that were said already.
     private func carryOut(
-        _ name: String, _ repository: Repository, _ verify: (Verifier) throws -> VerificationReport
+        _ name: String, _ repository: Repository, _ told: Set<Finding>,
+        _ verify: (Verifier) throws -> VerificationReport
     ) throws -> VerificationReport {
         let line = ProgressLine()
         let verifier = Verifier(
@@ -114,16 +130,29 @@ struct VerifyCommand: ParsableCommand {
             progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) })
         let report = try verify(verifier)
         line.finish()
-        for finding in report.findings {
-            let place = finding.range.map { ", bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
-            Terminal.say("damaged: \(repository.path)/\(finding.object)\(place): \(finding.problem)")
+        for finding in report.findings where !told.contains(finding) {
+            Terminal.say(finding.words(in: repository.path))
         }
-        for loss in report.losses { Terminal.say(loss.words) }
+        for line in Loss.lines(report.losses) { Terminal.say(line) }
+        for object in report.unneeded {
+            Terminal.say("no snapshot needs what is missing: \(repository.path)/\(object)")
+        }
+        if told.isEmpty {
+            if !report.uncovered.isEmpty {
+                Terminal.say("under no parity: \(objects(report.uncovered.count))")
+            }
+            if let first = report.strangers.first {
+                Terminal.say(
+                    "no object is called like \(first)"
+                        + (report.strangers.count > 1 ? " and \(report.strangers.count - 1) more" : "")
+                        + ": left alone")
+            }
+        }
         let blobs = report.blobs > 0 ? ", \(report.blobs) blobs" : ""
         Terminal.say(
             "\(name): \(objects(report.objects))\(blobs), \(report.snapshots) snapshots, \(ByteCount(report.bytes)) in "
                 + "\(rate(report.bytes, line.seconds))\(report.reading?.means ?? ""): "
-                + (report.isGood ? "all good" : "DAMAGED"))
+                + report.verdict)
         report.reading?.lines.forEach(Terminal.say)
         if report.baseless > 0 {
             Terminal.say(
@@ -131,6 +160,34 @@ struct VerifyCommand: ParsableCommand {
                     + "'varve copy sync' that was cut short")
         }
         return report
+    }
+}
+
+extension VerificationReport {
+    /// In a word or two.
+    fileprivate var verdict: String {
+        if isGood { return "all good" }
+        if isUnreadable { return "NOT ALL COULD BE READ" }
+        return losses.isEmpty && findings.allSatisfy { $0.kind == .missing } ? "INCOMPLETE" : "DAMAGED"
+    }
+
+    /// Missing packs that no snapshot needs, as a look at the content has shown.
+    fileprivate mutating func forgive(_ unneeded: [String]) {
+        findings.removeAll { $0.kind == .missing && unneeded.contains($0.object) }
+    }
+}
+
+extension Finding {
+    /// One line for people.
+    func words(in path: String) -> String {
+        let place = range.map { ", bytes \($0.lowerBound) to \($0.upperBound)" } ?? ""
+        let word =
+            switch kind {
+            case .missing: "missing"
+            case .damaged: "damaged"
+            case .unreadable: "can't be read"
+            }
+        return "\(word): \(path)/\(object)\(place): \(problem)"
     }
 }
 

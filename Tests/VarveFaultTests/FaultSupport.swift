@@ -118,11 +118,12 @@ extension VarveCommand {
 
 /// `strace`, which also makes calls fail.
 enum Tracer {
-    /// Calls that change something on a disk. An `openat` or a `close` needs no entry: the state after it is the
+    /// Calls that change something on a disk. An `openat2` or a `close` needs no entry: the state after it is the
     /// state before the next of these.
     static let changing = [
-        "write", "pwrite64", "fsync", "renameat2", "rename", "link", "unlink", "mkdir", "rmdir", "ftruncate",
-        "fchmod", "fchown", "utimensat", "flock",
+        "write", "pwrite64", "fsync", "renameat2", "renameat", "rename", "linkat", "link", "unlinkat",
+        "unlink",
+        "mkdirat", "mkdir", "rmdir", "ftruncate", "fchmod", "fchown", "utimensat", "flock",
     ]
 
     /// Runs varve under `strace`, which follows its threads but no other program.

@@ -9,10 +9,10 @@ final class MemoryDisk {
     let directory: TemporaryDirectory
     var path: String { directory["disk"] }
 
-    init(_ options: String) throws {
+    init(_ options: String, type: String = "tmpfs") throws {
         directory = try TemporaryDirectory()
         try Directory.create(directory["disk"])
-        try run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", path]).require(0)
+        try run("mount", ["-t", type, "-o", options, type, path]).require(0)
     }
 
     func remount(_ options: String) throws {

@@ -8,7 +8,8 @@ extension FaultTests {
     @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
     struct InjectedErrorTests {
         static let errors = ["EIO", "ENOSPC", "EROFS", "EDQUOT", "EMFILE", "ESTALE"]
-        static let calls = Tracer.changing.filter { $0 != "utimensat" } + ["openat", "close", "pread64"]
+        static let calls =
+            Tracer.changing.filter { $0 != "utimensat" } + ["openat", "openat2", "close", "pread64"]
 
         private struct Case {
             var call: String
@@ -115,7 +116,7 @@ extension FaultTests {
                 try Tracer.start(
                     arguments,
                     [
-                        "-e", "trace=fsync,openat,unlink,renameat2", "-e",
+                        "-e", "trace=fsync,openat,openat2,unlinkat,renameat2", "-e",
                         "inject=fsync:error=EIO:when=\(number)",
                     ], log: log
                 ).wait(seconds: 60)
@@ -126,10 +127,11 @@ extension FaultTests {
                 }
                 seen = true
                 let thread = lines[failed].split(separator: " ")[0]
-                let next = lines[(failed + 1)...].filter { $0.hasPrefix(thread) }.prefix(3)
+                let next = lines[(failed + 1)...].filter { $0.hasPrefix(thread) }.prefix(6)
                 let text = next.joined(separator: "\n")
-                #expect(next.first?.contains("unlink(") == true, "\(text)")
-                #expect(text.contains("O_CREAT|O_EXCL"), "\(text)")
+                let removed = next.firstIndex { $0.contains("unlinkat(") }
+                let made = next.firstIndex { $0.contains("O_CREAT|O_EXCL") }
+                #expect(removed != nil && made.map { removed! < $0 } == true, "\(text)")
             }
             try #require(seen, "no file in tmp was synchronised")
             try environment.backup(command).require(0)

@@ -83,7 +83,7 @@ extension FaultTests {
             ).wait(seconds: 60).require(0)
             let base = Set(try Stored(environment.base.repository).objects)
             let trace = try Text.read(log)
-            let manifest = try #require(trace.range(of: "/manifests/"))
+            let manifest = try #require(trace.range(of: "/manifests>"))
             for pack in unlisted where !base.contains(pack) {
                 let shard = "/packs/\(pack.dropFirst(6).prefix(2))>"
                 #expect(trace[..<manifest.lowerBound].contains(shard), "\(shard) is not synchronised")

@@ -119,14 +119,24 @@ extension FaultTests {
             }
         }
 
-        /// A file system without direct reads says so at `open`, or at the first read: the pages are dropped instead,
-        /// and the ledger knows.
-        @Test(arguments: ["openat", "pread64"]) func withoutDirectReads(_ call: String) throws {
+        /// A file system without direct reads says so at `open`: the pages are dropped instead, and the ledger knows.
+        @Test(.enabled(if: !Tool.needsRoot("mounting"))) func refusedAtOpening() throws {
+            let disk = try MemoryDisk("mode=0755", type: "ramfs")
+            let command = try VarveCommand.initialized(Path.join(disk.path, "repository"))
+            let packs = try Self.add(2, to: command, seed: 2)
+            let read = try command.run(["verify", "--media"])
+            #expect(read.code == 0 && read.errors.contains("drop-behind"), "\(read)")
+            let ledger = try Repository.open(command.repository).ledger()
+            for pack in packs { #expect(ledger.rows(of: pack).map(\.method) == [.dropBehind]) }
+        }
+
+        /// Or at the first read.
+        @Test func withoutDirectReads() throws {
             guard !Tool.isMissing("strace") else { return }
             let storage = DirectoryStorage(command.repository)
             let expression = [
-                "-P", storage.path(of: packs[0]), "-e", "trace=\(call),fadvise64", "-e",
-                "inject=\(call):error=EINVAL:when=1",
+                "-P", storage.path(of: packs[0]), "-e", "trace=pread64,fadvise64", "-e",
+                "inject=pread64:error=EINVAL:when=1",
             ]
             let traced = try Tracer.start(
                 ["verify", "-r", command.repository, "--media"], expression, log: directory["trace"]

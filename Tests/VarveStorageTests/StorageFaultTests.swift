@@ -126,7 +126,8 @@ final class SmallFileSystem {
     @Test func publicationNeverReplaces() throws {
         let directory = try TemporaryDirectory()
         try Bytes.write([7], to: directory.join("there"))
-        let published = try Publication.publish(in: directory.path, temporary: directory.path) { file in
+        let published = try Publication.publish(in: RootDirectory(directory.path), ".", temporary: ".") {
+            file in
             try [1, 2].withUnsafeBytes { try file.append($0) }
             return "there"
         }

@@ -90,15 +90,27 @@ import VarveTestSupport
         for object in first { try Directory.removeFile(Path.join(bench.path("b"), object)) }
         let manifest = Path.join(bench.path("b"), "manifests/\(newest.name)")
         try Directory.rename(manifest, to: bench.path("manifest"))
+        // Nor has anything that names it come yet: neither lists of snapshots nor the receipt.
+        let receipt = try bench.repository("b").copy.copy
+        for name in try Directory.list(bench.path("b/summaries")) {
+            try Directory.removeFile(bench.path("b/summaries/\(name)"))
+        }
+        try Directory.rename(bench.path("b/copies/\(receipt).json"), to: bench.path("receipt"))
         let unneeded = try Verifier(try bench.repository("b")).verifyContent()
         #expect(unneeded.isGood && unneeded.baseless > 100, "\(unneeded)")
+        try Directory.rename(bench.path("receipt"), to: bench.path("b/copies/\(receipt).json"))
         // The control: a snapshot needs them.
         try Directory.rename(bench.path("manifest"), to: manifest)
         let needed = try Verifier(try bench.repository("b")).verifyContent()
         #expect(needed.baseless == 0 && needed.losses.count >= files.count)
+        // What is missing is named, not the packs that are built on it.
+        let missing = Set(first.compactMap { $0.split(separator: "/").last }.map(String.init))
         #expect(
-            needed.findings.contains { $0.object.hasPrefix("packs/") && $0.problem.contains("is in no pack") }
-        )
+            needed.findings.contains { $0.object.hasPrefix("packs/") && $0.kind == .missing }
+                && needed.findings.allSatisfy { finding in
+                    finding.kind == .missing
+                        && missing.contains(String(finding.object.split(separator: "/")[1]))
+                }, "\(needed.findings)")
         #expect(try bench.synchronize("b").isComplete)
         let whole = try Verifier(try bench.repository("b")).verifyContent()
         #expect(whole.isGood && whole.baseless == 0)
