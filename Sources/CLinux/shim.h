@@ -28,6 +28,51 @@ static inline int varve_openat2(int directory, const char *name, int flags, unsi
     return (int)syscall(437, directory, name, &how, sizeof how);
 }
 
+// Whose rights the calling thread has at files (setfsuid(2)): the raw calls are of one thread, as glibc's setgroups is
+// not. The first two return what was there before, and tell of no failure.
+static inline int varve_setfsuid(unsigned user) { return (int)syscall(SYS_setfsuid, user); }
+static inline int varve_setfsgid(unsigned group) { return (int)syscall(SYS_setfsgid, group); }
+static inline int varve_thread_setgroups(unsigned long count, const unsigned *groups) {
+#ifdef SYS_setgroups32
+    return (int)syscall(SYS_setgroups32, count, groups);
+#else
+    return (int)syscall(SYS_setgroups, count, groups);
+#endif
+}
+
+// PR_SET_NO_NEW_PRIVS: nothing that is executed from here on gives rights.
+static inline int varve_no_new_privileges(void) { return (int)syscall(SYS_prctl, 38, 1, 0, 0, 0); }
+
+// Closes descriptors (Linux 5.9); the number is the same on every architecture.
+static inline int varve_close_range(unsigned first, unsigned last) { return (int)syscall(436, first, last, 0); }
+
+// Limits: Glibc's module has another type for their names in C and in C++.
+#include <sys/resource.h>
+enum {
+    VARVE_LIMIT_FSIZE = 1, VARVE_LIMIT_DATA = 2, VARVE_LIMIT_CORE = 4,   // asm-generic/resource.h
+    VARVE_LIMIT_NOFILE = 7, VARVE_LIMIT_AS = 9,
+};
+static inline int varve_get_limit(int which, struct rlimit *value) { return getrlimit(which, value); }
+static inline int varve_set_limit(int which, const struct rlimit *value) { return setrlimit(which, value); }
+
+// The process's arguments as the kernel left them on the stack: the pointers lie before those of the environment, their
+// count before them. Swift reads them from /proc, which need not be there. To be called before anybody sets a variable
+// of the environment, which may move `environ`.
+static inline char **varve_arguments(long *count) {
+    extern char **environ;
+    char **first = environ - 1;           // the null pointer behind the last argument
+    long found = 0;
+    while ((long)first[-1] != found) { first--; found++; }
+    *count = found;
+    return first;
+}
+
+// The path that this program was started by; 31 is AT_EXECFN.
+static inline const char *varve_executable(void) {
+    extern unsigned long getauxval(unsigned long type);
+    return (const char *)getauxval(31);
+}
+
 // glibc has it under _GNU_SOURCE only.
 static inline int varve_pipe2(int *ends, int flags) { return (int)syscall(SYS_pipe2, ends, flags); }
 

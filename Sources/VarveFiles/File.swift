@@ -157,6 +157,18 @@ public struct File: ~Copyable, Sendable {
         return FileStatus(value)
     }
 
+    /// Of a symbolic link that was opened itself (`O_PATH`).
+    public borrowing func linkTarget() throws -> String {
+        let bytes = try [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            try buffer.withMemoryRebound(to: CChar.self) { buffer in
+                count = try systemCall("readlinkat", path) {
+                    readlinkat(descriptor, "", buffer.baseAddress!, buffer.count)
+                }
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     public borrowing func setMode(_ mode: mode_t) throws {
         try systemCall("fchmod", path) { fchmod(descriptor, mode) }
     }

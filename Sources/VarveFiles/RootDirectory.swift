@@ -207,7 +207,7 @@ public final class RootDirectory: Sendable {
         var current = descriptor
         var holder: File?
         defer { withExtendedLifetime(holder) {} }
-        for component in name.split(separator: "/").map(String.init) {
+        for component in name.utf8.split(separator: UInt8(ascii: "/")).map({ String(Substring($0)) }) {
             var value = stat()
             guard fstatat(current, component, &value, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
             if value.st_mode & S_IFMT == S_IFLNK { return true }

@@ -53,7 +53,7 @@ import VarveTestSupport
         try root.makeDirectories("x/y/z")
         #expect(try !root.makeDirectory("x/y"))
         try root.create("x/new").close()
-        #expect(throws: VarveError.self) { try root.create("x/new") }
+        #expect(throws: VarveError.self) { _ = try root.create("x/new") }
         try root.replace("x/y/state", with: [1, 2, 3])
         try root.replace("x/y/state", with: [4])
         #expect(try root.read("x/y/state", limit: 9) == [4])
@@ -79,11 +79,11 @@ import VarveTestSupport
         try link("/proc/self/root", directory.join("root/magic"))
         try link("b/file", directory.join("root/a/plain"))
         for name in ["out/file", "a/up/file", "a/near/file", "magic/etc/passwd", "a/plain"] {
-            refusesLink { try root.open(reading: name) }
-            refusesLink { try root.open(updating: name) }
+            refusesLink { _ = try root.open(reading: name) }
+            refusesLink { _ = try root.open(updating: name) }
         }
         for name in ["out/new", "a/up/new", "a/near/new"] {
-            refusesLink { try root.create(name) }
+            refusesLink { _ = try root.create(name) }
             refusesLink { try root.makeDirectory(name) }
             refusesLink { try root.unlink(name) }
             refusesLink { try root.link("a/b/file", to: name) }
@@ -109,8 +109,8 @@ import VarveTestSupport
         for resolution in Self.both {
             let (directory, root) = try make(resolution)
             defer { withExtendedLifetime(directory) {} }
-            #expect(throws: VarveError.self) { try root.open(reading: name) }
-            #expect(throws: VarveError.self) { try root.create(name) }
+            #expect(throws: VarveError.self) { _ = try root.open(reading: name) }
+            #expect(throws: VarveError.self) { _ = try root.create(name) }
             #expect(throws: VarveError.self) { try root.removeTree(name) }
             #expect(try root.names() == ["a"])
         }
@@ -165,6 +165,29 @@ import VarveTestSupport
         try Directory.removeTree(directory.join("root/gone"))
         #expect(try root.names() == ["a"])
         #expect(try Directory.list(directory.join("outside")) == ["file"])
+    }
+
+    /// Each link on the way is told before it is followed; an accent behind a slash hides none.
+    @Test func aWalkTellsOfEachLink() throws {
+        let (directory, _) = try make(.walk)
+        let accented = "\u{301}file"
+        try Bytes.write([1], to: directory.join("outside") + "/" + accented)
+        try link("../outside", directory.join("root/out"))
+        try link(directory.join("root/out"), directory.join("root/a/again"))
+        func links(_ name: String, last: Bool = true) throws -> Int {
+            var count = 0
+            _ = try PathWalk.find(directory.join("root") + "/" + name, followsLast: last) { _ in count += 1 }
+            return count
+        }
+        let above = try links(".")
+        #expect(try links("a/b/file") == above)
+        #expect(try links("out/file") == above + 1)
+        #expect(try links("out/" + accented) == above + 1)
+        #expect(try links("a/again/file") == above + 2)
+        #expect(try links("a/again") == above + 2)
+        #expect(try links("a/again", last: false) == above)
+        try link("loop", directory.join("root/loop"))
+        #expect(throws: VarveError.self) { try links("loop") }
     }
 
     /// Somebody exchanges a directory for a link to another one, all the time.

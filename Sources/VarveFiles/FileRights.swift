@@ -1,0 +1,164 @@
+import CLinux
+import Glibc
+import VarveFormat
+
+/// Whose rights count when root works on somebody else's files: those of the environment's owner.
+///
+/// A thread of root's takes them on for the length of a call (`perform`, by the identity that the kernel checks at files
+/// only: the owner can neither stop nor trace the process meanwhile); a process that is about to run libdb becomes the
+/// owner for good (`becomeForGood`). Either way a link that the owner lays, or a path that he exchanges, leads to what
+/// he can reach himself, and to nothing else.
+public struct FileRights: Sendable, Hashable {
+    public let user: UInt32
+    /// That new files get.
+    public let group: UInt32
+    /// All that are checked at files, `group` among them.
+    public let groups: [UInt32]
+    /// The home is writable for somebody else than its owner.
+    public let isOpen: Bool
+    /// The home is writable for `group`: its files may be of any user of that group.
+    public let isShared: Bool
+
+    /// `__db.001`
+    public static let regionName = "__db.001"
+
+    /// The owner of an open home.
+    ///
+    /// A home that root made for a group (`root:svn`, mode 2775) is its members', not root's: there it is the user whose
+    /// regions are in it, if they are of that group and writable for it.
+    ///
+    /// The home's group counts where the owner is a member of it, or is not in the user database: a directory may have
+    /// got its group from the one above it (set-group-ID), and that gives its owner no right.
+    public init(ofEnvironment home: RootDirectory) throws {
+        let status = try home.status()
+        let isWritable = status.mode & 0o020 != 0
+        var user = status.user
+        if user == 0 && isWritable, let region = try? home.status(of: Self.regionName),
+            region.kind == .regular, region.group == status.group, region.mode & 0o060 == 0o060,
+            region.user != 0
+        {
+            let (groups, _) = Self.groups(of: region.user, home: status.group)
+            if groups.contains(status.group) { user = region.user }
+        }
+        let (groups, primary) = Self.groups(of: user, home: status.group)
+        let isMember = user == 0 || groups.contains(status.group)
+        self.user = user
+        self.groups = groups
+        group = isMember ? status.group : primary
+        isShared = isWritable && isMember
+        isOpen = status.mode & 0o022 != 0
+    }
+
+    private static func groups(of user: UInt32, home: UInt32) -> (all: [UInt32], primary: UInt32) {
+        guard let entry = getpwuid(user) else { return ([home], home) }
+        let primary = entry.pointee.pw_gid
+        var count: Int32 = 256
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        if getgrouplist(entry.pointee.pw_name, primary, &groups, &count) < 0 {
+            groups = [gid_t](repeating: 0, count: Int(count))
+            guard getgrouplist(entry.pointee.pw_name, primary, &groups, &count) >= 0 else {
+                return ([primary], primary)
+            }
+        }
+        return (Array(groups.prefix(Int(count))), primary)
+    }
+
+    /// Whether a file is the owner's, or of those who share the home with him.
+    public func own(_ status: FileStatus) -> Bool {
+        status.user == user
+            || isShared && status.group == group && status.mode & 0o060 == 0o060
+    }
+
+    /// Throws `.notOwner` unless a region may be joined with these rights: libdb believes what is in it.
+    public func requireOwnRegion(_ status: FileStatus, _ home: String) throws {
+        guard own(status) else {
+            throw VarveError(
+                .notOwner,
+                "the regions belong to user \(status.user), the environment's directory to user \(user)",
+                location: home,
+                hint:
+                    "regions of somebody else are not joined: give the directory to the user that the application"
+                    + " runs as (chown)")
+        }
+        guard user != 0 || !isOpen else {
+            throw VarveError(
+                .notOwner, "the environment is root's, and others can write its directory",
+                location: home,
+                hint:
+                    "who can exchange its regions is not to be trusted by root: give the directory to the user"
+                    + " that the application runs as (chown)")
+        }
+    }
+
+    private var isOwn: Bool { geteuid() != 0 || user == 0 }
+
+    // MARK: For a call
+
+    /// Runs `body` with these rights, on the calling thread alone; where this process is not root's, or root is the
+    /// owner, it has them already. May be nested. `body` starts no thread.
+    public func perform<R: ~Copyable>(_ body: () throws -> R) throws -> R {
+        // With an identity that does not exist the call fails, and tells the one that is there.
+        if isOwn || varve_setfsuid(UInt32.max) == Int32(bitPattern: user) { return try body() }
+        try takeOn()
+        defer { Self.giveBack() }
+        do {
+            return try body()
+        } catch var error as VarveError where error.errno == EACCES || error.errno == EPERM {
+            error.hint =
+                "varve reads an environment with the rights of its owner, user \(user): he has none to this"
+            throw error
+        }
+    }
+
+    private func takeOn() throws {
+        let isDone =
+            varve_thread_setgroups(UInt(groups.count), groups) == 0
+            && {
+                _ = varve_setfsgid(group)
+                _ = varve_setfsuid(user)
+                return varve_setfsgid(UInt32.max) == Int32(bitPattern: group)
+                    && varve_setfsuid(UInt32.max) == Int32(bitPattern: user)
+            }()
+        guard isDone else {
+            Self.giveBack()
+            throw VarveError(
+                .refused, "the rights of user \(user), who owns the environment, can't be taken on",
+                hint: "run as that user, or where root may become another user (CAP_SETUID, CAP_SETGID)")
+        }
+    }
+
+    /// What root had at first.
+    private static let ownGroups: [UInt32] = {
+        let count = getgroups(0, nil)
+        guard count > 0 else { return [] }
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        return Array(groups.prefix(Int(max(0, getgroups(count, &groups)))))
+    }()
+
+    private static func giveBack() {
+        _ = varve_setfsuid(geteuid())
+        _ = varve_setfsgid(getegid())
+        _ = varve_thread_setgroups(UInt(ownGroups.count), ownGroups)
+    }
+
+    // MARK: For good
+
+    /// Makes this process the owner's, with all of its threads and for ever; nothing that it executes gets other rights.
+    ///
+    /// - Throws: `.notOwner` where this process is neither root's nor the owner's.
+    public func becomeForGood(_ home: String) throws {
+        _ = varve_no_new_privileges()
+        if geteuid() == user { return }
+        guard geteuid() == 0 else {
+            throw VarveError(
+                .notOwner, "\(home) belongs to user \(user), this is user \(geteuid())",
+                hint: "run as the owner of the environment, or as root")
+        }
+        try systemCall("setgroups", home) { setgroups(groups.count, groups) }
+        try systemCall("setregid", home) { setregid(group, group) }
+        try systemCall("setreuid", home) { setreuid(user, user) }
+        guard setuid(0) != 0, geteuid() == user, getuid() == user else {
+            throw VarveError(.notOwner, "root's rights could not be given up for \(home)")
+        }
+    }
+}
