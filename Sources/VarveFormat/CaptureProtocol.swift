@@ -4,7 +4,7 @@
 /// sides are built together, so there is one version and no negotiation; both read as if the other were hostile.
 public enum CaptureProtocol {
     /// Goes up with every change; the client refuses a helper that says another one.
-    public static let version: UInt16 = 4
+    public static let version: UInt16 = 5
     /// Longer frames are refused before anything is allocated for them.
     public static let frameLimit = 1 << 20
     /// What libdb hands to one write callback at most (`MEGABYTE`, mp_backup.c:147).
@@ -17,6 +17,16 @@ public enum CaptureProtocol {
         public static let sharedMemory: Int32 = 3
         public static let password: Int32 = 4
         public static let lock: Int32 = 5
+        /// The environment's home, open.
+        public static let home: Int32 = 6
+    }
+
+    /// The helper's arguments: which of the descriptors that not every helper has were given to it. A number that is
+    /// not named may be somebody else's, left open by whoever started varve.
+    public enum Argument {
+        public static let password = "password"
+        public static let lock = "lock"
+        public static let home = "home"
     }
 
     static func frame(_ body: ByteWriter) -> [UInt8] {

@@ -4,13 +4,17 @@ import VarveFormat
 
 /// `.varve/journal` in the home: on disk before the change that it announces.
 struct JournalFile {
-    private let path: String
+    /// Beneath the home; a link in its place is refused.
+    private static let directory = ".varve"
+    private static let name = ".varve/journal"
+
+    private let root: RootDirectory
     private(set) var content: CaptureJournal
     /// The file is there and is ours.
     private(set) var isWritten = false
 
-    init(home: String, region: CaptureJournal.Region) {
-        path = Path.join(home, ".varve/journal")
+    init(_ root: RootDirectory, region: CaptureJournal.Region) {
+        self.root = root
         content = CaptureJournal(
             process: getpid(), processStart: ProcessTable.ownStartTime, thread: UInt64(pthread_self()),
             region: region)
@@ -21,8 +25,8 @@ struct JournalFile {
         var next = content
         change(&next)
         if isWritten && next == content { return }
-        try Directory.create(Path.parent(path), mode: 0o700)
-        try Publication.replace(path, with: next.encoded)
+        try root.makeDirectory(Self.directory)
+        try root.replace(Self.name, with: next.encoded)
         content = next
         isWritten = true
     }
@@ -30,15 +34,14 @@ struct JournalFile {
     /// Nothing is left to undo. What helpers left that were killed while they wrote goes, too: who holds the
     /// environment's lock is the only one that writes.
     mutating func remove() throws {
-        let directory = Path.parent(path)
-        if try FileStatus.of(directory) != nil {
-            for name in try Directory.list(directory) where Publication.isStaged(name, for: path) {
-                try Directory.removeFile(Path.join(directory, name))
-            }
+        guard try root.status(of: Self.directory) != nil else { return }
+        let directory = try root.directory(Self.directory)
+        for name in try directory.names() where Publication.isStaged(name, for: Self.name) {
+            try directory.unlink(name)
         }
-        guard try FileStatus.of(path) != nil else { return }
-        try Directory.removeFile(path)
-        try Directory.sync(Path.parent(path))
+        guard try root.status(of: Self.name) != nil else { return }
+        try root.unlink(Self.name)
+        try directory.sync()
     }
 
     /// Leaves what an earlier helper left, on disk, as if this process had left it. It stays so until `adopt` or
@@ -48,7 +51,7 @@ struct JournalFile {
         ours.process = content.process
         ours.processStart = content.processStart
         ours.thread = content.thread
-        try Publication.replace(path, with: ours.encoded)
+        try root.replace(Self.name, with: ours.encoded)
     }
 
     /// Goes on from what an earlier helper had changed.
@@ -71,8 +74,7 @@ struct JournalFile {
 
     /// What an earlier helper left; nil if it left nothing.
     func earlier() throws -> CaptureJournal? {
-        guard try FileStatus.of(path) != nil else { return nil }
-        let bytes = try File.open(reading: path).readAll(limit: CaptureJournal.sizeLimit)
+        guard let bytes = try root.read(Self.name, limit: CaptureJournal.sizeLimit) else { return nil }
         return try bytes.withUnsafeBytes { try CaptureJournal($0) }
     }
 }

@@ -65,7 +65,7 @@ extension LiveEnvironment {
         }
         // Its number may be somebody else's by now, who may hold a mutex as well.
         if ProcessTable.startTime(of: earlier.process) == nil {
-            repair.freedMutexes = Regions.freeMutexes(home, of: earlier.process)
+            repair.freedMutexes = Regions.freeMutexes(root, of: earlier.process)
             // `clear` opens the file and would wait for them.
             if let thread = earlier.thread { try freeLocks(of: earlier.process, thread, &repair) }
             // This process may be killed in the same place.

@@ -25,7 +25,7 @@ extension LiveEnvironment {
         let code = varve_env_print_lockers(handle)
         LibraryWords.listener = nil
         guard code == 0, !list.isDamaged else { return }
-        let mutexes = Regions.forgetWaits(home, of: process, thread)
+        let mutexes = Regions.forgetWaits(root, of: process, thread)
         // Each has one; fewer are not all of them.
         let areInOrder = mutexes.map { $0 >= list.lockers.count } ?? false
         for locker in list.lockers {

@@ -7,7 +7,9 @@ import VarveFormat
 ///
 /// Every change of its shared state is in the journal before it is made.
 final class LiveEnvironment {
+    /// For people; libdb knows it as ".", the working directory.
     let home: String
+    let root: RootDirectory
     let handle: Handle
     let registered: Bool
     let encrypted: Bool
@@ -16,12 +18,15 @@ final class LiveEnvironment {
 
     /// Joins, and does not create, recover or change anything: `open(home, 0)`, `DB_REGISTER` if and only if
     /// `__db.register` is there (joining without it would hide us from the others' liveness checks).
-    init(_ environment: CaptureEnvironment, password: String?) throws {
+    ///
+    /// - Parameter root: the home, which is the working directory, and whose owner this process is.
+    init(
+        _ environment: CaptureEnvironment, _ root: RootDirectory, _ rights: FileRights, password: String?
+    ) throws {
         home = environment.home
-        guard let status = try FileStatus.of(home), status.kind == .directory else {
-            throw VarveError(.noEnvironment, "\(home) is not a directory", hint: "check the path")
-        }
-        guard let region = try Regions.identity(home) else {
+        self.root = root
+        try Regions.requireOwn(root, rights)
+        guard let region = try Regions.identity(root) else {
             throw VarveError(
                 .noEnvironment,
                 "\(home) has no region files (__db.001): nobody has this environment open, or its regions are "
@@ -29,9 +34,12 @@ final class LiveEnvironment {
                 hint: "if no application has it open, use --offline; private regions (DB_PRIVATE) can't be "
                     + "joined, so stop the application first")
         }
-        registered = try FileStatus.of(Path.join(home, "__db.register")) != nil
+        try Startup.requireFileSizes(
+            root, further: environment.dataDirectories + (environment.logDirectory.map { [$0] } ?? []),
+            home: home)
+        registered = try root.status(of: "__db.register") != nil
         let handle = try Library.makeHandle(environment, password: password)
-        let code = varve_env_open(handle, home, registered ? UInt32(DB_REGISTER) : 0)
+        let code = varve_env_open(handle, ".", registered ? UInt32(DB_REGISTER) : 0)
         guard code == 0 else {
             let error = Self.joinError(code, home: home, withPassword: password != nil)
             _ = varve_env_close(handle)
@@ -40,7 +48,7 @@ final class LiveEnvironment {
         self.handle = handle
         var flags: UInt32 = 0
         encrypted = varve_env_get_encrypt_flags(handle, &flags) == 0 && flags != 0
-        journal = JournalFile(home: home, region: region)
+        journal = JournalFile(root, region: region)
     }
 
     func close() { _ = varve_env_close(handle) }
@@ -122,7 +130,7 @@ final class LiveEnvironment {
         // After a switch of files the new one appears with the first flush only, the old one is there before.
         let candidates = [status.diskLSN.file, status.endOfLog.file].filter { $0 > 0 }
         let paths = try candidates.map { try logPath($0) }
-        for path in paths where try FileStatus.of(path) != nil { return path }
+        for path in paths where try FileStatus.of(path.found) != nil { return path.shown }
         guard status.diskLSN.file > 0 else {
             throw VarveError(
                 .refused, "nothing was written to the environment yet: it has no log", location: home,
@@ -130,20 +138,21 @@ final class LiveEnvironment {
         }
         throw VarveError(
             .wrongLogDirectory,
-            "the environment's current log \(paths.last ?? "log file") is not there",
+            "the environment's current log \(paths.last?.shown ?? "log file") is not there",
             location: home,
             hint:
                 "its application sets the log directory in its code: give it with --log-dir (going on with a "
                 + "wrong one would panic the application)")
     }
 
-    func logPath(_ file: UInt32) throws -> String {
+    /// A log file's path from the working directory, and as people know it.
+    func logPath(_ file: UInt32) throws -> (found: String, shown: String) {
         var lsn = DB_LSN(file: file, offset: 0)
         var buffer = [CChar](repeating: 0, count: 4096)
         try Library.check(
             varve_env_log_file(handle, &lsn, &buffer, buffer.count), "name log file \(file)", home)
         let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return Path.join(home, name.hasPrefix("/") || name.hasPrefix(home) ? name : "./" + name)
+        return (name, Path.join(home, name.hasPrefix("./") ? String(name.dropFirst(2)) : name))
     }
 
     func logStatus() throws -> CaptureLogStatus {
@@ -184,7 +193,7 @@ final class LiveEnvironment {
         guard varve_env_get_flags(handle, &flags) == 0 else { return nil }
         if flags & UInt32(DB_HOTBACKUP_IN_PROGRESS) == 0 { return 0 }
         let checkpoint = (try? lastCheckpoint()) ?? nil
-        guard let value = Regions.hotBackups(home, lastCheckpoint: checkpoint ?? .zero), value > 0 else {
+        guard let value = Regions.hotBackups(root, lastCheckpoint: checkpoint ?? .zero), value > 0 else {
             return nil
         }
         return value
@@ -194,8 +203,8 @@ final class LiveEnvironment {
     /// (txn.src). Through libdb, so that encrypted logs are read too; after the preflight only.
     func checkpoint() throws -> CaptureCheckpoint? {
         guard let lsn = try lastCheckpoint() else { return nil }
-        let path = try logPath(lsn.file)
-        guard try FileStatus.of(path) != nil else {
+        let (found, path) = try logPath(lsn.file)
+        guard try FileStatus.of(found) != nil else {
             throw VarveError(
                 .missingLog, "\(path), the log of the last checkpoint \(lsn), is not there",
                 hint: "logs were removed that the environment still needs: checkpoint it and try again")

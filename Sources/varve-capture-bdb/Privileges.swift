@@ -3,30 +3,41 @@ import VarveFiles
 import VarveFormat
 
 /// Who the helper is: the environment's owner, so that no file of another owner appears in it (a log file that
-/// root creates by a flush would stop the application).
+/// root creates by a flush would stop the application), and so that nothing that its owner lays in the way leads where
+/// he could not go himself.
 enum Privileges {
-    /// Becomes the owner of the regions, or of the home where there are none. Root can, others must be already.
-    static func becomeOwner(of home: String) throws {
-        guard let status = try FileStatus.of(Regions.path(home)) ?? FileStatus.of(home) else {
-            throw VarveError(.noEnvironment, "\(home) is not there", hint: "check the path")
-        }
-        if geteuid() == status.user { return }
-        guard geteuid() == 0 else {
-            throw VarveError(
-                .notOwner,
-                "\(home) belongs to user \(status.user), this is user \(geteuid())",
-                hint: "run as the owner of the environment, or as root")
-        }
-        if let entry = getpwuid(status.user) {
-            try systemCall("initgroups", home) { initgroups(entry.pointee.pw_name, status.group) }
+    /// Becomes the owner of the environment's home for good, and makes the home the working directory: libdb opens what
+    /// is in it as ".", whatever its path leads to by then. Root can, others must be the owner already.
+    ///
+    /// The home is the directory that the parent has opened and given, else the one at the path.
+    static func enter(_ home: String) throws -> (root: RootDirectory, rights: FileRights) {
+        let root = try Startup.isGiven(CaptureProtocol.Argument.home) ? inherited(home) : open(home)
+        let rights = try FileRights(ofEnvironment: root)
+        if geteuid() != 0, let region = try root.status(of: FileRights.regionName), region.user == geteuid(),
+            rights.own(region)
+        {
+            // A member of the group that shares the home, and the regions are his.
         } else {
-            var group = status.group
-            try systemCall("setgroups", home) { setgroups(1, &group) }
+            try rights.becomeForGood(home)
         }
-        try systemCall("setregid", home) { setregid(status.group, status.group) }
-        try systemCall("setreuid", home) { setreuid(status.user, status.user) }
-        guard setuid(0) != 0 else {
-            throw VarveError(.notOwner, "root's rights could not be given up for \(home)")
+        try root.changeInto()
+        return (root, rights)
+    }
+
+    /// For what was restored, and nobody has open.
+    static func becomeOwner(of home: String) throws { _ = try enter(home) }
+
+    private static func inherited(_ home: String) -> RootDirectory {
+        RootDirectory(taking: File(descriptor: dup(CaptureProtocol.Descriptor.home), path: home))
+    }
+
+    private static func open(_ home: String) throws -> RootDirectory {
+        do {
+            return try RootDirectory(home)
+        } catch let error as VarveError where error.errno == ENOTDIR {
+            throw VarveError(.noEnvironment, "\(home) is not a directory", hint: "check the path")
+        } catch let error as VarveError where error.isNoEntry {
+            throw VarveError(.noEnvironment, "\(home) is not there", hint: "check the path")
         }
     }
 }

@@ -17,9 +17,9 @@ extension Regions {
     /// for in the few instructions around either: that looks like somebody else's, and is left alone.
     ///
     /// - Returns: how many.
-    static func freeMutexes(_ home: String, of process: Int32) -> UInt32 {
+    static func freeMutexes(_ root: RootDirectory, of process: Int32) -> UInt32 {
         var freed: UInt32 = 0
-        _ = forEachMutex(home) { mutex in
+        _ = forEachMutex(root) { mutex in
             guard varve_mutex_is_held(mutex, process) != 0 || wasGranted(mutex, process) else { return }
             if varve_mutex_free(mutex) == 0 { freed += 1 }
         }
@@ -41,10 +41,10 @@ extension Regions {
     /// it frees the lock of one that waited (lock.c:1413), and would hang there with the lock table's own mutex.
     ///
     /// - Returns: how many there are; nil if one could not be had, or they can't be found (see `freeMutexes`).
-    static func forgetWaits(_ home: String, of process: Int32, _ thread: UInt64) -> Int? {
+    static func forgetWaits(_ root: RootDirectory, of process: Int32, _ thread: UInt64) -> Int? {
         var count = 0
         var isComplete = true
-        let areFound = forEachMutex(home) { mutex in
+        let areFound = forEachMutex(root) { mutex in
             guard varve_mutex_is_of_locker(mutex, process, thread) != 0 else { return }
             count += 1
             // libdb has it for moments when it grants a lock.
@@ -58,11 +58,14 @@ extension Regions {
     }
 
     /// - Returns: false if the mutexes can't be found.
-    private static func forEachMutex(_ home: String, _ body: (UnsafeMutablePointer<varve_mutex>) -> Void)
+    private static func forEachMutex(
+        _ root: RootDirectory, _ body: (UnsafeMutablePointer<varve_mutex>) -> Void
+    )
         -> Bool
     {
-        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(home),
-            let memory = try? mapping(region.path), let mutexes = mutexes(memory.bytes, region.primary)
+        guard MemoryLayout<Int>.size == 8, let region = mutexRegion(root),
+            let memory = try? SharedMemory(mapping: root.open(updating: region.name, creating: false)),
+            let mutexes = mutexes(memory.bytes, region.primary)
         else { return false }
         for index in 1...mutexes.count {
             let place = memory.bytes.baseAddress! + mutexes.offset + index * mutexes.size
@@ -73,8 +76,8 @@ extension Regions {
 
     /// The file that the mutexes are in, and where in it libdb's description of them is: from the primary region's
     /// table. System V memory has no files, and in `__db.001` no table.
-    private static func mutexRegion(_ home: String) -> (path: String, primary: Int)? {
-        guard let file = try? File.open(reading: path(home)),
+    private static func mutexRegion(_ root: RootDirectory) -> (name: String, primary: Int)? {
+        guard let file = try? root.open(reading: name),
             let head = value(file, at: 0, varve_regenv.self), head.magic == VARVE_REGION_MAGIC,
             head.major == 5, head.minor == 3, head.region_cnt < 10_000, head.region_off < 1 << 40
         else { return nil }
@@ -85,7 +88,7 @@ extension Regions {
             guard region.id < 1000, region.primary < 1 << 40 else { return nil }
             let number = String(region.id)
             let name = "__db." + String(repeating: "0", count: 3 - number.utf8.count) + number
-            return (Path.join(home, name), Int(region.primary))
+            return (name, Int(region.primary))
         }
         return nil
     }
@@ -118,11 +121,6 @@ extension Regions {
             return (Int(head.mutex_off), size, Int(counts.cnt))
         }
         return nil
-    }
-
-    private static func mapping(_ path: String) throws -> SharedMemory {
-        let descriptor = try systemCall("open", path) { open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) }
-        return try SharedMemory(mapping: File(descriptor: descriptor, path: path))
     }
 
     private static func value<T: BitwiseCopyable>(_ file: borrowing File, at offset: Int, _ type: T.Type)

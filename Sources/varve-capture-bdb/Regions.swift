@@ -1,17 +1,35 @@
+import VarveDatabase
 import VarveFiles
 import VarveFormat
 
 /// The primary region `__db.001`, read as a file: which regions these are, and the hot-backup counter, which
 /// libdb counts in shared memory but shows only as "not zero" (env_method.c:907).
 enum Regions {
-    static func path(_ home: String) -> String { Path.join(home, "__db.001") }
+    static let name = FileRights.regionName
+
+    /// Throws unless every region file is a file of the owner's own: what libdb maps it believes, and it writes to it.
+    /// A link would make it somebody else's memory.
+    static func requireOwn(_ root: RootDirectory, _ rights: FileRights) throws {
+        for name in try root.names() {
+            guard case .region = EnvironmentFileKind.classify(name) else { continue }
+            guard let status = try root.status(of: name) else { continue }
+            guard status.kind == .regular else {
+                throw VarveError(
+                    .refused, "\(status.kindName) where a region file of its own should be",
+                    location: Path.join(root.path, name),
+                    hint: "find out who made it; stop the application, remove it and run recovery")
+            }
+            try rights.requireOwnRegion(status, root.path)
+        }
+    }
 
     /// The head of `REGENV` is fixed for all releases (region.h:160): magic 0, panic 4, versions 8–19, envid 20,
     /// signature 24, creation time 32. Regions in System V memory have a small reference in the file instead;
     /// its bytes serve as well, being drawn anew with the region.
-    static func identity(_ home: String) throws -> CaptureJournal.Region? {
-        guard let status = try FileStatus.of(path(home)) else { return nil }
-        let file = try File.open(reading: path(home))
+    static func identity(_ root: RootDirectory) throws -> CaptureJournal.Region? {
+        guard try root.status(of: name) != nil else { return nil }
+        let file = try root.open(reading: name)
+        let status = try file.status()
         let head = try read(file, at: 0, count: 40)
         func word<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {
             guard head.count >= offset + MemoryLayout<T>.size else { return 0 }
@@ -25,8 +43,8 @@ enum Regions {
     /// `DB_TXNREGION.n_hotbackup`, nil where the layout is not the one this was written against: 5.3.28 in 64
     /// bits, `REGENV.tx_primary` at 88 (region.h:159), in the transaction region `last_ckp` at 40 and the counter
     /// at 164 (txn.h:159). That `last_ckp` is what `txn_stat` says makes sure of it.
-    static func hotBackups(_ home: String, lastCheckpoint: LSN) -> UInt32? {
-        guard MemoryLayout<Int>.size == 8, let file = try? File.open(reading: path(home)),
+    static func hotBackups(_ root: RootDirectory, lastCheckpoint: LSN) -> UInt32? {
+        guard MemoryLayout<Int>.size == 8, let file = try? root.open(reading: name),
             let head = try? read(file, at: 0, count: 96), head.count == 96
         else { return nil }
         let (major, minor, offset) = head.withUnsafeBytes {

@@ -19,7 +19,7 @@ final class Session {
     /// From a descriptor of its own, so that it is in no argument list and no environment variable.
     private static func readPassword() throws -> String? {
         let descriptor = CaptureProtocol.Descriptor.password
-        guard fcntl(descriptor, F_GETFD) >= 0 else { return nil }
+        guard Startup.isGiven(CaptureProtocol.Argument.password) else { return nil }
         let bytes = try File(descriptor: descriptor, path: "password").readAll(limit: 4096)
         guard !bytes.isEmpty, !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) else {
             throw VarveError(.invalid, "the password is empty or holds a NUL byte or is not UTF-8")
@@ -60,8 +60,8 @@ final class Session {
         switch command {
         case .join(let request):
             guard environment == nil else { throw VarveError(.invalid, "joined already") }
-            try Privileges.becomeOwner(of: request.home)
-            environment = try LiveEnvironment(request, password: password)
+            let (root, rights) = try Privileges.enter(request.home)
+            environment = try LiveEnvironment(request, root, rights, password: password)
             channel.send(.joined)
         case .preflight: channel.send(.preflight(try joined().preflight()))
         case .begin: channel.send(.begun(try joined().begin()))

@@ -7,13 +7,11 @@ import VarveFormat
 // stop. For the same reason there is no PR_SET_PDEATHSIG: an orphan finishes the running call and cleans up.
 for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { signal(number, SIG_IGN) }
 
-/// Whatever the parent failed to close on exec (the lock's descriptor is meant to stay: the environment stays
-/// locked until the last of the two is gone).
-if let names = try? Directory.list("/proc/self/fd") {
-    for number in names.compactMap({ Int32($0) }) where number > CaptureProtocol.Descriptor.lock {
-        close(number)
-    }
-}
+// Beyond its file size limit the kernel would kill this process in the middle of libdb: a write fails instead.
+signal(SIGXFSZ, SIG_IGN)
+
+Startup.closeForeignDescriptors()
+Startup.raiseLimits()
 
 func complain(_ text: String) {
     let line = Array("varve-capture-bdb: \(text)\n".utf8)

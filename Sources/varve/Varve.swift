@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Varve
+import VarveFiles
 import VarveFormat
 
 /// The command: arguments, progress, exit codes. What it does is in the library.
@@ -28,8 +29,9 @@ struct VarveCommand: ParsableCommand {
         // A limit on file sizes is to be an error with a name, not the end without a word.
         signal(SIGXFSZ, SIG_IGN)
         do {
-            try CommandLineCheck.check(Array(CommandLine.arguments.dropFirst()))
-            var command = try parseAsRoot()
+            let arguments = Array(ProcessArguments.all.dropFirst())
+            try CommandLineCheck.check(arguments)
+            var command = try parseAsRoot(arguments)
             try command.run()
         } catch let error as VarveError {
             Terminal.report(error)

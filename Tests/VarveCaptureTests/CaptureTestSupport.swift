@@ -156,3 +156,18 @@ func refusal(_ body: () throws -> Void) -> VarveError? {
         return error as? VarveError
     }
 }
+
+/// Log directories by path alone, each as an environment's home.
+extension LogKeeper {
+    convenience init(logDirectory: String, first: UInt32) throws {
+        try self.init(logDirectory: logDirectory, first: first, EnvironmentFiles(home: logDirectory))
+    }
+
+    static func numbers(in directory: String) throws -> [UInt32] {
+        try numbers(in: directory, EnvironmentFiles(home: directory))
+    }
+
+    static func removeLinks(logDirectory: String) throws -> Int {
+        try removeLinks(logDirectory: logDirectory, EnvironmentFiles(home: logDirectory))
+    }
+}

@@ -298,7 +298,7 @@ struct HelperMutexTests {
         let slow = directory["slow-helper"]
         let trace = "exec /usr/bin/strace -o /dev/null -e trace=pread64 -e inject=pread64:delay_enter=400000"
         try Publication.replace(
-            slow, with: Array("#!/bin/sh\n\(trace) \(try program("varve-capture-bdb"))\n".utf8))
+            slow, with: Array("#!/bin/sh\n\(trace) \(try program("varve-capture-bdb")) \"$@\"\n".utf8))
         try #require(chmod(slow, 0o755) == 0)
         let helper = try BerkeleyDBHelper(
             CaptureEnvironment(home: writer.home), lock: try EnvironmentLock(home: writer.home),

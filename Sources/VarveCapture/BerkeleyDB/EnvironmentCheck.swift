@@ -7,7 +7,7 @@ enum EnvironmentCheck {
     /// Throws `.noEnvironment`, and says what the directory looks like instead, if there is no environment in
     /// it.
     static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        let logs = try LogKeeper.numbers(in: layout.logDirectory.path)
+        let logs = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files)
         let hasRegions = listing.regions.contains { Path.parent($0) == layout.home }
         let isHome = !logs.isEmpty || hasRegions || layout.configuration != nil
         if !isHome, let inner = listing.innerHomes.first {
@@ -31,14 +31,14 @@ enum EnvironmentCheck {
                 "\(listing.javaLogs) files *.jdb are one of Berkeley DB Java Edition",
                 hint: "this version backs up environments of the C library only")
         }
-        let names = try Directory.list(layout.home).filter { $0 != EnvironmentLayout.ownDirectoryName }
+        let names = try layout.files.list(layout.home).filter { $0 != EnvironmentLayout.ownDirectoryName }
         guard names.allSatisfy({ $0 == "lost+found" }) else {
             throw refusal(
                 "no database, log or region file is in the directory",
                 hint: "name the environment's home (DB_HOME), where its regions or logs are")
         }
         let root = try FileStatus.of(Path.parent(layout.home))
-        let here = try FileStatus.of(layout.home)
+        let here = try layout.files.status(layout.home)
         if names.isEmpty, root?.device == here?.device {
             throw refusal(
                 "the directory is empty",
@@ -77,6 +77,12 @@ extension EnvironmentListing {
             warnings.add(
                 "temporary-file", "\(path) is one of libdb's temporary files and is not stored", path: path)
         }
+        for path in unreadable {
+            warnings.add(
+                "unreadable",
+                "\(path) can't be read by the environment's owner: what is a database there is not in this backup",
+                path: path, taints: true)
+        }
     }
 }
 
@@ -91,6 +97,7 @@ extension CaptureWarnings {
 
 /// Delivers the files of an environment other than logs, and keeps what the logs must cover.
 struct PageCapture {
+    let files: EnvironmentFiles
     let sink: any CaptureSink
     let warnings: CaptureWarnings
     let unchanged: UnchangedFiles
@@ -99,7 +106,10 @@ struct PageCapture {
     /// Restored paths of what was delivered.
     private(set) var delivered: Set<String> = []
 
-    init(sink: any CaptureSink, warnings: CaptureWarnings, unchanged: UnchangedFiles) {
+    init(
+        _ files: EnvironmentFiles, sink: any CaptureSink, warnings: CaptureWarnings, unchanged: UnchangedFiles
+    ) {
+        self.files = files
         self.sink = sink
         self.warnings = warnings
         self.unchanged = unchanged
@@ -121,6 +131,9 @@ struct PageCapture {
             let lsn = try open(
                 file, mayVanish: mayVanish,
                 { source in
+                    // Of what was opened: what was listed may be another file, with other rights.
+                    var file = file
+                    file.status = try source.status()
                     let identity = try unchanged.identity(of: source)
                     let previous = sink.previous(file.restored)
                     var reading = unchanged.decide(file, identity, previous: previous)
@@ -141,10 +154,13 @@ struct PageCapture {
     /// A small file without pages.
     mutating func copyPlain(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
         let sink = sink
-        guard let bytes = try open(file, mayVanish: mayVanish, { try $0.readToEnd(limit: Self.plainLimit) })
-        else {
-            return
-        }
+        guard
+            let (status, bytes) = try open(
+                file, mayVanish: mayVanish, { (try $0.status(), try $0.readToEnd(limit: Self.plainLimit)) })
+        else { return }
+        // Of what was opened: what was listed may be another file, with other rights.
+        var file = file
+        file.status = status
         try sink.begin(file.source)
         if !bytes.isEmpty { try bytes.withUnsafeBytes { try sink.write($0, at: 0) } }
         try sink.end(SourceFileFacts(size: UInt64(bytes.count)))
@@ -159,7 +175,7 @@ struct PageCapture {
     ) throws -> R? {
         let source: File
         do {
-            source = try File.open(reading: file.path)
+            source = try files.open(reading: file.path)
         } catch let error as VarveError where error.isNoEntry && mayVanish {
             return nil
         }

@@ -6,9 +6,15 @@ public enum EnvironmentJournal {
     /// What is left to undo, nil if there is no journal. Meaningful only under the environment's lock: without
     /// it a helper may be at work.
     public static func pending(home: String) throws -> CaptureJournal? {
-        let path = Path.join(home, ".varve/journal")
-        guard try FileStatus.of(path) != nil else { return nil }
-        let bytes = try File.open(reading: path).readAll(limit: CaptureJournal.sizeLimit)
+        try pending(EnvironmentFiles(home: home))
+    }
+
+    static let name = ".varve/journal"
+
+    static func pending(_ files: EnvironmentFiles) throws -> CaptureJournal? {
+        let path = Path.join(files.home, name)
+        let bytes = try files.perform { try files.root.read(name, limit: CaptureJournal.sizeLimit) }
+        guard let bytes else { return nil }
         do {
             return try bytes.withUnsafeBytes { try CaptureJournal($0) }
         } catch var error as VarveError {

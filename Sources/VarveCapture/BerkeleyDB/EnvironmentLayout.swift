@@ -10,15 +10,17 @@ import VarveFormat
 /// A directory that was given relative to the home, without leaving it, keeps its place. One that lies in the
 /// home or in another directory of the environment, however it was given, keeps its place there. Every other
 /// one gets a place of its own, `external/<n>-<its name>`, shortened to 255 bytes.
-public struct EnvironmentLayout: Sendable, Hashable {
+public struct EnvironmentLayout: Sendable {
     public struct Place: Sendable, Hashable {
         /// Absolute, without symbolic links.
         public var path: String
         public var directory: Manifest.Environment.Directory
     }
 
+    /// The way to everything that lies in it.
+    public let files: EnvironmentFiles
     /// Absolute, without symbolic links.
-    public let home: String
+    public var home: String { files.home }
     /// In libdb's search order, without the home, which is searched last.
     public let dataDirectories: [Place]
     public let logDirectory: Place
@@ -32,10 +34,11 @@ public struct EnvironmentLayout: Sendable, Hashable {
     /// Throws `.refused` for a home that is no directory, a `DB_CONFIG` that contradicts the options, and a
     /// directory that is not there.
     public static func find(_ options: EnvironmentOptions) throws -> EnvironmentLayout {
-        let home = try resolveHome(options.home)
-        let configuration = try readConfiguration(home)
+        let files = try EnvironmentFiles(home: options.home)
+        let home = files.home
+        let configuration = try readConfiguration(files)
         let configured = configuration?.dataDirectories ?? []
-        let logOriginal = try logDirectory(options, configuration, home: home)
+        let logOriginal = try logDirectory(options, configuration, files)
 
         var names: [(original: String, configured: Bool)] = options.dataDirectories.map { ($0, false) }
         // Naming on the command line what DB_CONFIG says too is no contradiction.
@@ -43,11 +46,11 @@ public struct EnvironmentLayout: Sendable, Hashable {
         names += configured.map { ($0, true) }
         if let logOriginal { names.append(logOriginal) }
 
-        var placer = Placer(home: home)
+        var placer = Placer(files)
         var resolved: [String] = []
         for (index, name) in names.enumerated() {
             let isLog = logOriginal != nil && index == names.count - 1
-            resolved.append(try resolve(name.original, home: home, isLog ? "log" : "data"))
+            resolved.append(try resolve(name.original, files, isLog ? "log" : "data"))
         }
         let restored = placer.place(zip(names, resolved).map { ($0.original, $1) })
         var places = zip(names, zip(resolved, restored)).map { name, pair in
@@ -57,32 +60,16 @@ public struct EnvironmentLayout: Sendable, Hashable {
         }
         let log = logOriginal == nil ? nil : places.removeLast()
         return EnvironmentLayout(
-            home: home, dataDirectories: places.filter { $0.path != home },
+            files: files, dataDirectories: places.filter { $0.path != home },
             logDirectory: log
                 ?? Place(path: home, directory: .init(original: ".", restored: ".", configured: false)),
             configuration: configuration)
     }
 
-    private static func resolveHome(_ home: String) throws -> String {
-        guard let status = try FileStatus.of(home) else {
-            throw VarveError(
-                .noEnvironment, "there is no environment: the directory does not exist", location: home,
-                hint: "name the environment's home (DB_HOME), where its regions or logs are")
-        }
-        guard status.kind == .directory else {
-            throw VarveError(
-                .noEnvironment, "there is no environment: this is not a directory", location: home,
-                hint:
-                    "name the environment's home (DB_HOME), not a file in it; --only selects single databases"
-            )
-        }
-        return try Path.resolve(home)
-    }
-
-    private static func readConfiguration(_ home: String) throws -> DatabaseConfiguration? {
-        let path = Path.join(home, configurationName)
-        guard try FileStatus.of(path)?.kind == .regular else { return nil }
-        let file = try File.open(reading: path)
+    private static func readConfiguration(_ files: EnvironmentFiles) throws -> DatabaseConfiguration? {
+        let path = Path.join(files.home, configurationName)
+        guard try files.status(path)?.kind == .regular else { return nil }
+        let file = try files.open(reading: path)
         let bytes = try file.readToEnd(limit: DatabaseConfiguration.maximumByteCount + 1)
         return bytes.withUnsafeBytes { DatabaseConfiguration(parsing: $0) }
     }
@@ -90,14 +77,16 @@ public struct EnvironmentLayout: Sendable, Hashable {
     /// `DB_CONFIG` is read when the environment is opened and so overrules the application's code
     /// (`__env_open`, `env_open.c`; `set_lg_dir` replaces what was set).
     private static func logDirectory(
-        _ options: EnvironmentOptions, _ configuration: DatabaseConfiguration?, home: String
+        _ options: EnvironmentOptions, _ configuration: DatabaseConfiguration?, _ files: EnvironmentFiles
     ) throws -> (original: String, configured: Bool)? {
         guard let configured = configuration?.logDirectory else {
             return options.logDirectory.map { ($0, false) }
         }
         if let told = options.logDirectory {
+            let home = files.home
             let same =
-                (try? Path.resolve(Path.join(home, told))) == (try? Path.resolve(Path.join(home, configured)))
+                (try? files.resolve(Path.join(home, told)))
+                == (try? files.resolve(Path.join(home, configured)))
             guard same else {
                 throw VarveError(
                     .wrongLogDirectory,
@@ -109,9 +98,11 @@ public struct EnvironmentLayout: Sendable, Hashable {
     }
 
     /// Relative to the home, as libdb takes it.
-    private static func resolve(_ original: String, home: String, _ kind: String) throws -> String {
-        let path = Path.join(home, original)
-        guard try FileStatus.of(path)?.kind == .directory else {
+    private static func resolve(_ original: String, _ files: EnvironmentFiles, _ kind: String) throws
+        -> String
+    {
+        let path = Path.join(files.home, original)
+        guard try files.status(path)?.kind == .directory else {
             throw VarveError(
                 kind == "log" ? .wrongLogDirectory : .refused,
                 "the environment's \(kind) directory \(original) is not there", location: path,
@@ -119,19 +110,19 @@ public struct EnvironmentLayout: Sendable, Hashable {
                     "mount the disk that it is on, or create the directory if it is rightly empty; relative names"
                     + " are relative to the home")
         }
-        return try Path.resolve(path)
+        return try files.resolve(path)
     }
 
     /// The directories that a restored home needs for these files, with the attributes they have at the
     /// source: parents first. Directories of the environment are there even if nothing in them was stored.
-    func restoredDirectories(of files: Set<String>) throws -> [Manifest.Directory] {
+    func restoredDirectories(of stored: Set<String>) throws -> [Manifest.Directory] {
         let places = dataDirectories + [logDirectory]
         var needed: Set<String> = ["."]
-        for path in files.map(Path.parent) + places.map(\.directory.restored) {
+        for path in stored.map(Path.parent) + places.map(\.directory.restored) {
             var path = path
             while needed.insert(path).inserted { path = Path.parent(path) }
         }
-        guard let homeStatus = try FileStatus.of(home) else { return [] }
+        guard let homeStatus = try files.status(home) else { return [] }
         return try needed.sorted { $0 == "." || ($1 != "." && $0 < $1) }.map { restored in
             let place = places.filter {
                 restored == $0.directory.restored || restored.hasPrefix($0.directory.restored + "/")
@@ -143,7 +134,7 @@ public struct EnvironmentLayout: Sendable, Hashable {
                     Path.join(home, restored)
                 }
             // Such as `external`, which is nowhere at the source.
-            let status = try FileStatus.of(source) ?? homeStatus
+            let status = try files.status(source) ?? homeStatus
             let attributes = (status.kind == .directory ? status : homeStatus).attributes
             return Manifest.Directory(path: restored, attributes: attributes)
         }
@@ -165,11 +156,17 @@ public struct EnvironmentLayout: Sendable, Hashable {
 
 /// Gives directories their places beneath a restored home.
 struct Placer {
-    let home: String
+    private let home: String
+    private let isTaken: (String) -> Bool
     /// `external`, or a variant of it that the home does not use itself.
     private var externalName = "external"
 
-    init(home: String) { self.home = home }
+    init(_ files: EnvironmentFiles) {
+        home = files.home
+        isTaken = { name in
+            ((try? files.status(Path.join(files.home, name), followLinks: false)) ?? nil) != nil
+        }
+    }
 
     /// - Parameter directories: as given, and resolved. The same directory gets the same place.
     /// - Returns: a relative path for each, without "..", "." for the home.
@@ -206,7 +203,7 @@ struct Placer {
     private mutating func avoidCollision(_ places: [String: String]) {
         var number = 1
         while places.values.contains(where: { $0 == externalName || $0.hasPrefix(externalName + "/") })
-            || ((try? FileStatus.of(Path.join(home, externalName), followLinks: false)) ?? nil) != nil
+            || isTaken(externalName)
         {
             number += 1
             externalName = "external-\(number)"

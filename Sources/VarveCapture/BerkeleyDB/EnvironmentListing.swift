@@ -1,53 +1,7 @@
+import Glibc
 import VarveDatabase
 import VarveFiles
 import VarveFormat
-
-/// One file of an environment that a backup stores, as it was when the directories were listed.
-public struct EnvironmentFile: Sendable, Hashable {
-    public enum Role: Sendable, Hashable {
-        /// With a meta page of its own; a partition is one too.
-        case database(DatabaseHeader)
-        /// Pages of a queue, whose header this is.
-        case queueExtent(UInt32, DatabaseHeader)
-        /// What a transaction left in place of a database that it renames or removes: recovery looks for it.
-        case placeholder
-        case configuration
-    }
-
-    public var role: Role
-    /// Absolute.
-    public var path: String
-    /// What libdb has to be asked for: relative to its data directory, or absolute where another file hides
-    /// it.
-    public var name: String
-    /// Beneath a restored home.
-    public var restored: String
-    public var status: FileStatus
-    /// The restored path of the queue or partitioned database that it is a part of.
-    public var owner: String?
-
-    public var header: DatabaseHeader? {
-        switch role {
-        case .database(let header), .queueExtent(_, let header): header
-        case .placeholder, .configuration: nil
-        }
-    }
-
-    /// As it is announced to a sink.
-    public var source: SourceFile {
-        let kind: Manifest.File.Kind =
-            switch role {
-            case .database, .queueExtent: .database
-            case .placeholder: .other
-            case .configuration: .configuration
-            }
-        var uid: String?
-        if case .database(let header) = role { uid = header.fileID }
-        return SourceFile(
-            path: restored, kind: kind, attributes: status.attributes, unit: UInt32(header?.pageSize ?? 1),
-            expectedSize: status.size, uid: uid)
-    }
-}
 
 /// Every file of an environment, told apart by name and first page.
 ///
@@ -75,6 +29,8 @@ public struct EnvironmentListing: Sendable {
     /// What is not stored, sorted; see `Manifest.Omissions`.
     var passedOver: [PassedOver.Entry] = []
     var uncountedOthers = 0
+    /// Absolute paths of files and directories that the environment's owner may not read.
+    public internal(set) var unreadable: [String] = []
     /// Databases of Java Edition (`*.jdb`).
     public internal(set) var javaLogs = 0
 
@@ -133,9 +89,9 @@ private struct FileSearch {
 
     init(layout: EnvironmentLayout) throws {
         self.layout = layout
-        hasLogs = try !LogKeeper.numbers(in: layout.logDirectory.path).isEmpty
+        hasLogs = try !LogKeeper.numbers(in: layout.logDirectory.path, layout.files).isEmpty
         for path in layout.dataDirectories.map(\.path) + [layout.home] {
-            if let status = try FileStatus.of(path) { directories.insert(Node(status)) }
+            if let status = try layout.files.status(path) { directories.insert(Node(status)) }
         }
     }
 
@@ -144,8 +100,11 @@ private struct FileSearch {
         while let directory = waiting.popLast() {
             let list: [String]
             do {
-                list = try Directory.list(directory.path)
+                list = try layout.files.list(directory.path)
             } catch let error as VarveError where error.isNoEntry && directory.path != root {
+                continue
+            } catch let error as VarveError where error.errno == EACCES && directory.path != root {
+                noteUnreadable(directory.path)
                 continue
             }
             if directory.path != root {
@@ -179,7 +138,7 @@ private struct FileSearch {
     /// - Returns: the entry if it is a directory to look into.
     private mutating func visit(_ entry: Entry, last name: String) throws -> Entry? {
         var entry = entry
-        guard var status = try FileStatus.of(entry.path, followLinks: false) else {
+        guard var status = try layout.files.status(entry.path, followLinks: false) else {
             // Not gone, but not to be named: leaving it out silently could leave out a database.
             guard !name.unicodeScalars.contains("\u{FFFD}") else {
                 throw VarveError(
@@ -190,11 +149,16 @@ private struct FileSearch {
         }
         if status.kind == .symbolicLink {
             entry.isLink = true
-            guard let target = try FileStatus.of(entry.path) else {
-                passedOver.add(entry.path, entry.restored, .link)
+            do {
+                guard let target = try layout.files.status(entry.path) else {
+                    passedOver.add(entry.path, entry.restored, .link)
+                    return nil
+                }
+                status = target
+            } catch let error as VarveError where error.errno == EACCES {
+                noteUnreadable(entry.path)
                 return nil
             }
-            status = target
         }
         switch status.kind {
         case .directory:
@@ -213,12 +177,19 @@ private struct FileSearch {
     }
 
     private func isLogDirectory(_ path: String) -> Bool {
-        (try? Path.resolve(path)) == layout.logDirectory.path
+        (try? layout.files.resolve(path)) == layout.logDirectory.path
+    }
+
+    /// What the owner can't read his application can't read either, or it has another user: then databases are missed.
+    private mutating func noteUnreadable(_ path: String) {
+        // At the root of every ext4, and root's.
+        if Path.name(path) == "lost+found" { return }
+        listing.unreadable.append(path)
     }
 
     /// A link to a directory that the home lies in would bring in everything beside the environment.
     private func leadsUpwards(_ path: String) -> Bool {
-        guard let target = try? Path.resolve(path) else { return true }
+        guard let target = try? layout.files.resolve(path) else { return true }
         return Placer.lies(layout.home, in: target)
     }
 
@@ -244,7 +215,14 @@ private struct FileSearch {
             break
         }
         // Before its name: a database may be called `format` too.
-        guard let role = try EnvironmentListing.probe(entry.path) else {
+        let probed: EnvironmentFile.Role?
+        do {
+            probed = try EnvironmentListing.probe(entry.path, layout.files)
+        } catch let error as VarveError where error.errno == EACCES {
+            noteUnreadable(entry.path)
+            return
+        }
+        guard let role = probed else {
             if EnvironmentListing.configurationNames.contains(name),
                 status.size <= EnvironmentListing.configurationLimit
             {
@@ -290,9 +268,9 @@ private struct FileSearch {
 
 extension EnvironmentListing {
     /// Nil for a file that is no database.
-    static func probe(_ path: String) throws -> EnvironmentFile.Role? {
+    static func probe(_ path: String, _ files: EnvironmentFiles) throws -> EnvironmentFile.Role? {
         do {
-            let file = try File.open(reading: path)
+            let file = try files.open(reading: path)
             return try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) {
                 buffer in
                 let count = try file.read(into: buffer, at: 0)

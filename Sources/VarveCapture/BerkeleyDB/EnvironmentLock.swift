@@ -8,16 +8,25 @@ import VarveFormat
 /// stays locked until its helper has cleaned up and gone.
 public final class EnvironmentLock {
     let descriptor: Int32
+    let files: EnvironmentFiles
     private let file: File
 
     /// - Parameter patience: how long to wait for the helper of a backup that died itself; a live backup is an
     ///   error at once (`.locked`, naming its process and since when).
-    public init(home: String, patience: Duration = .seconds(60)) throws {
-        let directory = Path.join(home, ".varve")
-        let path = Path.join(directory, "lock")
-        try Self.makeDirectory(directory, home: home)
-        let file = try File.open(updating: path)
-        try Self.giveToOwner(file, home: home)
+    public convenience init(home: String, patience: Duration = .seconds(60)) throws {
+        try self.init(EnvironmentFiles(home: home), patience: patience)
+    }
+
+    init(_ files: EnvironmentFiles, patience: Duration = .seconds(60)) throws {
+        let home = files.home
+        let name = ".varve/lock"
+        let path = Path.join(home, name)
+        // As the owner, whose helper must be able to write here.
+        let file = try files.perform {
+            if try files.root.makeDirectory(EnvironmentLayout.ownDirectoryName) { try files.root.sync() }
+            return try files.root.open(updating: name)
+        }
+        try files.requireOwn(file)
         let deadline = ContinuousClock.now + patience
         while try !Self.tryLock(file) {
             let holder = (try? file.readAll(limit: 256)).map { String(decoding: $0, as: UTF8.self) } ?? ""
@@ -38,6 +47,7 @@ public final class EnvironmentLock {
         try file.truncate(to: 0)
         try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
         descriptor = file.descriptor
+        self.files = files
         self.file = file
     }
 
@@ -48,29 +58,5 @@ public final class EnvironmentLock {
         } catch let error as VarveError where error.errno == EWOULDBLOCK {
             return false
         }
-    }
-
-    /// `.varve`, for the owner alone.
-    private static func makeDirectory(_ path: String, home: String) throws {
-        guard try FileStatus.of(home)?.kind == .directory else {
-            throw VarveError(.noEnvironment, "\(home) is not a directory", hint: "check the path")
-        }
-        if try FileStatus.of(path, followLinks: false)?.kind == .directory { return }
-        try Directory.create(path, mode: 0o700)
-        let directory = File(
-            descriptor: try systemCall("open", path) {
-                open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-            },
-            path: path)
-        try giveToOwner(directory, home: home)
-        try Directory.sync(home)
-    }
-
-    /// The helper works as the owner of the regions and must be able to write here.
-    private static func giveToOwner(_ file: borrowing File, home: String) throws {
-        guard geteuid() == 0,
-            let owner = try FileStatus.of(Path.join(home, "__db.001")) ?? FileStatus.of(home)
-        else { return }
-        try file.setOwner(user: owner.user, group: owner.group)
     }
 }

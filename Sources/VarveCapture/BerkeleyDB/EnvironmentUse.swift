@@ -25,10 +25,10 @@ public struct RegionState: Sendable, Hashable {
     static let byteCount = 60
 
     /// Nil if there is no `__db.001`, or it is one that was never finished.
-    public static func read(home: String) throws -> RegionState? {
-        let path = Path.join(home, name)
+    public static func read(_ files: EnvironmentFiles) throws -> RegionState? {
+        let path = Path.join(files.home, name)
         do {
-            let file = try File.open(reading: path)
+            let file = try files.open(reading: path, followLinks: false)
             let bytes = try file.readStart(byteCount)
             return try bytes.withUnsafeBytes { try parse($0) }
         } catch let error as VarveError where error.isNoEntry {
@@ -82,15 +82,21 @@ public struct EnvironmentUse: Sendable, Hashable {
     ///
     /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs,
     /// overlayfs) hide mappings; the descriptor, which libdb keeps for databases and logs, is still seen.
-    public static func find(_ paths: [String]) throws -> EnvironmentUse {
+    public static func find(_ paths: [String], _ files: EnvironmentFiles) throws -> EnvironmentUse {
         var nodes: [Node: String] = [:]
         for path in paths {
-            if let status = try FileStatus.of(path) {
+            if let status = try files.status(path) {
                 nodes[Node(device: status.device, inode: status.inode)] = path
             }
         }
         var use = EnvironmentUse(processes: [], hiddenProcesses: 0)
         if nodes.isEmpty { return use }
+        guard try FileStatus.of("/proc/self/fd") != nil else {
+            throw VarveError(
+                .refused, "who has the environment open can't be told: there is no /proc",
+                location: files.home,
+                hint: "mount it (mount -t proc proc /proc), then run the same command again")
+        }
         for name in try Directory.list("/proc") {
             guard let process = Int32(name), process != getpid() else { continue }
             do {
@@ -184,11 +190,11 @@ public struct EnvironmentRegister: Sendable, Hashable {
     private static let lineLength = 25
 
     /// Nil if the environment has no register.
-    public static func read(home: String) throws -> EnvironmentRegister? {
-        let path = Path.join(home, name)
-        guard try FileStatus.of(path)?.kind == .regular else { return nil }
+    public static func read(_ files: EnvironmentFiles) throws -> EnvironmentRegister? {
+        let path = Path.join(files.home, name)
+        guard try files.status(path)?.kind == .regular else { return nil }
         // Closing it would drop record locks of this process, which has none: only the helper joins.
-        let file = try File.open(reading: path)
+        let file = try files.open(reading: path)
         let bytes = try file.readToEnd(limit: 1 << 20)
         var register = EnvironmentRegister(living: [], dead: [])
         var offset = 0

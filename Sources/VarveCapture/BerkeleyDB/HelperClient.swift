@@ -281,7 +281,7 @@ public final class BerkeleyDBHelper {
         let file: String? =
             switch command {
             case .capture(let file, _), .clear(let file): file
-            case .repair: (try? EnvironmentJournal.pending(home: environment.home))?.file
+            case .repair: lock.flatMap { try? EnvironmentJournal.pending($0.files) }?.file
             default: nil
             }
         let error = limits.error(command, file: file, process: helper.process, home: environment.home)

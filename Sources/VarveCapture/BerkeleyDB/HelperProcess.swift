@@ -26,7 +26,12 @@ final class HelperProcess {
     /// Beside this program, then where an installation puts it; `VARVE_CAPTURE_BDB` goes first.
     static func locate() throws -> String {
         if let given = getenv("VARVE_CAPTURE_BDB") { return String(cString: given) }
-        let directory = Path.parent(try Path.resolve("/proc/self/exe"))
+        guard let program = ProcessArguments.executable else {
+            throw VarveError(
+                .missing, "where this program lies can't be told, and so not where its helper is",
+                hint: "name the helper varve-capture-bdb in VARVE_CAPTURE_BDB, or mount /proc")
+        }
+        let directory = Path.parent(program)
         let places = [
             Path.join(directory, "varve-capture-bdb"),
             Path.join(Path.parent(directory), "libexec/varve/varve-capture-bdb"),
@@ -54,13 +59,20 @@ final class HelperProcess {
             (words.descriptor, 2),
             (slab.file.descriptor, CaptureProtocol.Descriptor.sharedMemory),
         ]
+        var arguments: [String] = []
         if let password {
+            arguments.append(CaptureProtocol.Argument.password)
             try password.withUnsafeBytes { try secret.write($0, at: 0) }
             descriptors.append((secret.descriptor, CaptureProtocol.Descriptor.password))
         }
-        if let lock { descriptors.append((lock.descriptor, CaptureProtocol.Descriptor.lock)) }
+        if let lock {
+            arguments += [CaptureProtocol.Argument.lock, CaptureProtocol.Argument.home]
+            descriptors.append((lock.descriptor, CaptureProtocol.Descriptor.lock))
+            descriptors.append((lock.files.root.descriptor, CaptureProtocol.Descriptor.home))
+        }
         child = try ChildProcess(
-            executable, environment: ["LC_ALL=C", "TZ=UTC", "SWIFT_BACKTRACE=enable=no"],
+            executable, arguments: arguments,
+            environment: ["LC_ALL=C", "TZ=UTC", "SWIFT_BACKTRACE=enable=no"],
             descriptors: descriptors)
         control = commands.writing
         events = answers.reading

@@ -50,12 +50,12 @@ final class LiveCapture {
         self.sink = sink
         self.reading = reading
         pages = PageCapture(
-            sink: sink, warnings: warnings,
+            layout.files, sink: sink, warnings: warnings,
             unchanged: UnchangedFiles(margin: UnchangedFiles.directMargin, readsAll: options.readsAll))
-        lock = try EnvironmentLock(home: layout.home)
+        lock = try EnvironmentLock(layout.files)
         guard let helperOptions else {
             helper = nil
-            registered = try FileStatus.of(Path.join(layout.home, EnvironmentRegister.name)) != nil
+            registered = try layout.files.status(Path.join(layout.home, EnvironmentRegister.name)) != nil
             encrypted = nil
             warnings.add(
                 "no-counter",
@@ -72,7 +72,7 @@ final class LiveCapture {
             isCancelled: helperOptions.isCancelled)
         do {
             try helper.join()
-            if try EnvironmentJournal.pending(home: layout.home) != nil {
+            if try EnvironmentJournal.pending(layout.files) != nil {
                 warnings.add("unwedged", "an earlier backup had died: \(try helper.repair().summary)")
             }
             let preflight = try helper.preflight()
@@ -99,11 +99,12 @@ final class LiveCapture {
     }
 
     private func capture() throws -> CaptureSummary {
-        let before = try RegionState.read(home: layout.home)
+        let before = try RegionState.read(layout.files)
         let (checkpoint, first) = try begin()
-        let lowest = try LogKeeper.numbers(in: layout.logDirectory.path).first ?? first
+        let lowest = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files).first ?? first
         let keeper = try LogKeeper(
-            logDirectory: layout.logDirectory.path, first: options.allLogs ? min(lowest, first) : first)
+            logDirectory: layout.logDirectory.path, first: options.allLogs ? min(lowest, first) : first,
+            layout.files)
         defer { keeper.close() }
         try EnvironmentCheck.requireContiguous(keeper, first: first)
         if let reason = keeper.reasonAgainstLinks {
@@ -111,7 +112,7 @@ final class LiveCapture {
         }
         try captureDatabases(keeper)
 
-        let after = try RegionState.read(home: layout.home)
+        let after = try RegionState.read(layout.files)
         guard before?.envid == after?.envid else {
             throw VarveError(
                 .refused, "the environment was created anew while it was backed up", location: layout.home,
@@ -139,7 +140,7 @@ final class LiveCapture {
             if encrypted == true { warnings.addEncryptedLogs() }
             return (checkpoint, checkpoint?.checkpointLSN.file ?? 1)
         }
-        let survey = try LogSurvey.survey(layout.logDirectory.path)
+        let survey = try LogSurvey.survey(layout.logDirectory.path, layout.files)
         if survey.isEncrypted { warnings.addEncryptedLogs() }
         return (survey.checkpoint.map(CaptureCheckpoint.init), survey.firstNeeded)
     }
@@ -190,7 +191,9 @@ final class LiveCapture {
         // Gone since it was listed: its removal is in the logs, as is a rename, and the next listing has the
         // name.
         // Replaced since: what is copied is what is there now.
-        guard case .database(let header)? = try EnvironmentListing.probe(file.path) else { return }
+        guard case .database(let header)? = try EnvironmentListing.probe(file.path, layout.files) else {
+            return
+        }
         var file = file
         file.role = .database(header)
         switch reading {
@@ -229,7 +232,7 @@ final class LiveCapture {
             try helper.capture(file.name, take)
         } catch let error as VarveError where error.code == .missing && !isOpened {
             // Removed or renamed since we looked: the next listing tells.
-            guard try FileStatus.of(file.path) != nil else { return }
+            guard try layout.files.status(file.path) != nil else { return }
             throw VarveError(
                 .refused, "libdb does not find \(file.name) under the name that the application gave it",
                 location: file.path,

@@ -9,11 +9,11 @@ extension EnvironmentCheck {
     /// Throws `.noEnvironment` for an environment that is closed or whose regions are private, `.needsRecovery` for
     /// a panicked one or one that a process left without closing it, and `.notOwner`.
     static func requireJoinable(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        guard let region = try RegionState.read(home: layout.home) else {
-            let logs = try LogKeeper.numbers(in: layout.logDirectory.path).map {
+        guard let region = try RegionState.read(layout.files) else {
+            let logs = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files).map {
                 Path.join(layout.logDirectory.path, EnvironmentFileKind.logName($0))
             }
-            if let holder = try EnvironmentUse.find(logs).processes.first {
+            if let holder = try EnvironmentUse.find(logs, layout.files).processes.first {
                 throw VarveError(
                     .noEnvironment,
                     "the environment's regions are private to process \(holder.process) (\(holder.command)): it can't"
@@ -27,8 +27,8 @@ extension EnvironmentCheck {
                     "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
                     + " has to be stopped first")
         }
-        try QuietEnvironment.requireNoPanic(layout.home)
-        if let process = try EnvironmentRegister.read(home: layout.home)?.dead.first {
+        try QuietEnvironment.requireNoPanic(layout.files)
+        if let process = try EnvironmentRegister.read(layout.files)?.dead.first {
             throw VarveError(
                 .needsRecovery, "the environment needs recovery: process \(process) ended without closing it",
                 location: layout.home,
@@ -42,14 +42,15 @@ extension EnvironmentCheck {
                     "a backup while it is in use can't be consistent: stop the application and back up its files"
             )
         }
-        let owner = try FileStatus.of(Path.join(layout.home, RegionState.name))?.user
-        if let owner, geteuid() != 0, geteuid() != owner {
+        let status = try layout.files.status(Path.join(layout.home, RegionState.name), followLinks: false)
+        if let status, geteuid() != 0, geteuid() != status.user {
             throw VarveError(
-                .notOwner, "the environment belongs to user \(owner), and this is user \(geteuid())",
+                .notOwner, "the environment belongs to user \(status.user), and this is user \(geteuid())",
                 location: layout.home,
                 hint: "run as its owner (sudo -u) or as root: files that another user makes would break the"
                     + " application")
         }
+        if let status, geteuid() == 0 { try layout.files.rights.requireOwnRegion(status, layout.home) }
     }
 
     /// A process that was killed may have held locks and mutexes in shared memory: to wait for one of them is to
@@ -62,7 +63,7 @@ extension EnvironmentCheck {
         var references: UInt32 = 0
         for attempt in 0..<8 {
             if attempt > 0 { usleep(100_000) }
-            guard let region = try RegionState.read(home: layout.home), region.references > 0 else { return }
+            guard let region = try RegionState.read(layout.files), region.references > 0 else { return }
             references = region.references
             let use = try QuietEnvironment.use(layout, listing)
             guard use.processes.isEmpty, use.hiddenProcesses == 0 else { return }
@@ -79,7 +80,8 @@ extension EnvironmentCheck {
     /// The logs must be where libdb says that it would look for them. The helper has seen that they are there.
     static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight) throws {
         let library =
-            (try? Path.resolve(Path.join(layout.home, preflight.logDirectory))) ?? preflight.logDirectory
+            (try? layout.files.resolve(Path.join(layout.home, preflight.logDirectory)))
+            ?? preflight.logDirectory
         guard library == layout.logDirectory.path else {
             throw VarveError(
                 .wrongLogDirectory,
@@ -128,7 +130,7 @@ enum AtomicReads {
         var seen: Set<UInt64> = []
         let files = listing.databases.filter { seen.insert($0.status.device).inserted }.map(\.path)
         for path in [layout.home] + files {
-            guard try FileSystemType.of(path) == .xfs else {
+            guard try layout.files.fileSystemType(path) == .xfs else {
                 throw VarveError(
                     .refused,
                     "direct reads of a live environment are safe on XFS only: elsewhere a page may be read"

@@ -65,7 +65,7 @@ public final class DirectSource: CaptureSource {
     public func capture(into sink: any CaptureSink) throws -> CaptureSummary {
         let layout = try EnvironmentLayout.find(options)
         try AtomicReads.require(layout, layout.list())
-        let canJoin = try RegionState.read(home: layout.home) != nil
+        let canJoin = try RegionState.read(layout.files) != nil
         return try LiveCapture(options, helper: canJoin ? helper : nil, reading: .direct, into: sink).run()
     }
 }

@@ -33,7 +33,9 @@ public final class LogKeeper: Sendable {
 
     public let logDirectory: String
     public let first: UInt32
-    private let directory: String
+    private let files: EnvironmentFiles
+    /// The log directory; whoever owns the environment may lead its path elsewhere. To be used as the owner.
+    private let root: RootDirectory
     private let inPlace: Bool
     private let state = Mutex(State())
     private let thread = Mutex<WorkerThread?>(nil)
@@ -48,12 +50,15 @@ public final class LogKeeper: Sendable {
     ///
     /// - Parameter inPlace: for an environment that nobody has open: nothing is linked, nobody removes logs.
     /// - Throws: `.system` when a log file can be neither linked nor opened; nothing is left behind then.
-    public init(logDirectory: String, first: UInt32, inPlace: Bool = false) throws {
+    public init(
+        logDirectory: String, first: UInt32, inPlace: Bool = false, _ files: EnvironmentFiles
+    ) throws {
         self.logDirectory = logDirectory
         self.first = first
         self.inPlace = inPlace
-        directory = inPlace ? logDirectory : Self.directory(in: logDirectory)
-        if !inPlace { try Self.removeLinks(logDirectory: logDirectory) }
+        self.files = files
+        root = try files.perform { try files.directory(logDirectory) }
+        if !inPlace { try Self.removeLinks(root, files) }
         do {
             try poll()
         } catch {
@@ -61,11 +66,12 @@ public final class LogKeeper: Sendable {
             throw error
         }
         if inPlace { return }
-        thread.withLock { $0 = WorkerThread { [weak self] in Self.watch(logDirectory) { self } } }
+        thread.withLock {
+            $0 = WorkerThread { [weak self] in Self.watch(files.watch(logDirectory)) { self } }
+        }
     }
 
-    private static func watch(_ logDirectory: String, _ keeper: () -> LogKeeper?) {
-        let watch = DirectoryWatch(logDirectory)
+    private static func watch(_ watch: consuming DirectoryWatch?, _ keeper: () -> LogKeeper?) {
         while let keeper = keeper() {
             if keeper.state.withLock({ $0.isStopping }) { return }
             do {
@@ -82,7 +88,7 @@ public final class LogKeeper: Sendable {
 
     /// Takes hold of log files that appeared since. Called between files too, and before the logs are read.
     public func poll() throws {
-        for number in try Self.numbers(in: logDirectory) where number >= first {
+        for number in try files.perform({ Self.numbers(try root.names()) }) where number >= first {
             try state.withLock { state in
                 guard !state.isStopping, !state.linked.contains(number), state.open[number] == nil else {
                     return
@@ -96,15 +102,18 @@ public final class LogKeeper: Sendable {
         let name = EnvironmentFileKind.logName(number)
         let path = Path.join(logDirectory, name)
         // libdb follows it, and a hard link would be one of the symbolic link.
-        let isSymbolic = try FileStatus.of(path, followLinks: false)?.kind == .symbolicLink
+        let status = try files.perform { try root.status(of: name) }
+        let isSymbolic = status?.kind == .symbolicLink
         if inPlace && !isSymbolic {
             state.linked.insert(number)
             return
         }
         if state.reason == nil && !isSymbolic {
             do {
-                try prepareDirectory()
-                try systemCall("link", path) { link(path, Path.join(directory, name)) }
+                try files.perform {
+                    try prepareDirectory()
+                    try root.link(name, to: Self.linkName(number))
+                }
                 state.linked.insert(number)
                 return
             } catch let error as VarveError where error.errno == EEXIST {
@@ -122,11 +131,11 @@ public final class LogKeeper: Sendable {
                 .refused, "more than \(Self.openLimit) log files would have to be kept open",
                 location: logDirectory,
                 hint:
-                    "let the backup's user create \(Self.directory(in: logDirectory)), so that log files can be"
+                    "let the environment's owner create \(Path.join(logDirectory, Self.linkDirectory)), so that log files can be"
                     + " linked; symbolic links can't")
         }
         do {
-            state.open[number] = HeldFile(try File.open(reading: path))
+            state.open[number] = HeldFile(try files.open(reading: path))
         } catch let error as VarveError where error.isNoEntry {
             return
         }
@@ -136,23 +145,17 @@ public final class LogKeeper: Sendable {
         [EPERM, EACCES, EXDEV, EMLINK, EOPNOTSUPP, ENOSYS, EROFS].contains(code)
     }
 
-    /// As private as the logs may be; of the log directory's owner when root makes it, so that the
-    /// application's own user can back up next time.
+    /// As private as the logs may be, and the owner's. What is in its place and is no directory is refused: root would
+    /// write wherever the environment's owner has led a symbolic link.
     private func prepareDirectory() throws {
-        guard let owner = try FileStatus.of(logDirectory) else { return }
-        for path in [Path.parent(directory), directory] {
-            if let there = try FileStatus.of(path, followLinks: false) {
-                // Root would write wherever the environment's owner has led a symbolic link.
-                guard there.kind == .directory else {
-                    throw VarveError(
-                        .refused, "\(path) is not a directory", hint: "remove it: varve makes its own")
-                }
-                continue
-            }
-            try Directory.create(path)
-            if geteuid() == 0 {
-                try systemCall("lchown", path) { lchown(path, owner.user, owner.group) }
-            }
+        do {
+            try root.makeDirectory(EnvironmentLayout.ownDirectoryName)
+            try root.makeDirectory(Self.linkDirectory)
+        } catch let error as VarveError where error.errno == EEXIST {
+            throw VarveError(
+                .refused, "there is something else where varve keeps its links to log files",
+                location: Path.join(logDirectory, Self.linkDirectory),
+                hint: "remove it: varve makes a directory of its own")
         }
     }
 
@@ -181,8 +184,8 @@ public final class LogKeeper: Sendable {
         guard isLinked else { return nil }
         let file: File
         do {
-            file = try File.open(
-                reading: Path.join(directory, EnvironmentFileKind.logName(number)), followLinks: false)
+            let name = inPlace ? EnvironmentFileKind.logName(number) : Self.linkName(number)
+            file = try files.perform { try root.open(reading: name) }
         } catch let error as VarveError where error.isNoEntry {
             return nil
         }
@@ -209,12 +212,14 @@ public final class LogKeeper: Sendable {
             state.isClosed = true
             // A link that stays costs its file's space until the next run removes it: not worth failing a
             // backup.
-            _ = try? Self.removeLinks(logDirectory: logDirectory)
+            _ = try? Self.removeLinks(root, files)
         }
     }
 
-    static func directory(in logDirectory: String) -> String {
-        Path.join(Path.join(logDirectory, EnvironmentLayout.ownDirectoryName), "logs")
+    private static let linkDirectory = EnvironmentLayout.ownDirectoryName + "/logs"
+
+    private static func linkName(_ number: UInt32) -> String {
+        linkDirectory + "/" + EnvironmentFileKind.logName(number)
     }
 
     /// Removes what a run that was killed left. Only under the environment's lock: a running backup needs
@@ -222,24 +227,37 @@ public final class LogKeeper: Sendable {
     ///
     /// - Returns: how many links there were.
     @discardableResult
-    public static func removeLinks(logDirectory: String) throws -> Int {
-        let directory = directory(in: logDirectory)
-        guard try FileStatus.of(directory, followLinks: false)?.kind == .directory else { return 0 }
-        var count = 0
-        for name in try Directory.list(directory) {
-            guard case .log = EnvironmentFileKind.classify(name) else { continue }
-            try Directory.removeFile(Path.join(directory, name))
-            count += 1
+    static func removeLinks(_ root: RootDirectory, _ files: EnvironmentFiles) throws -> Int {
+        try files.perform {
+            // A `.varve` that is a link throws: what it leads to is not ours.
+            guard try root.status(of: linkDirectory)?.kind == .directory else { return 0 }
+            let links = try root.directory(linkDirectory)
+            var count = 0
+            for name in try links.names() {
+                guard case .log = EnvironmentFileKind.classify(name) else { continue }
+                try links.unlink(name)
+                count += 1
+            }
+            try root.removeEmpty(linkDirectory)
+            // Varve's directory stays if the lock or the journal is in it.
+            try? root.removeEmpty(EnvironmentLayout.ownDirectoryName)
+            return count
         }
-        try Directory.removeEmpty(directory)
-        // Varve's directory stays if the lock or the journal is in it.
-        rmdir(Path.parent(directory))
-        return count
+    }
+
+    /// The same by path.
+    @discardableResult
+    public static func removeLinks(logDirectory: String, _ files: EnvironmentFiles) throws -> Int {
+        try removeLinks(files.perform { try files.directory(logDirectory) }, files)
     }
 
     /// The numbers of the log files in a directory, ascending.
-    public static func numbers(in directory: String) throws -> [UInt32] {
-        try Directory.list(directory).compactMap { name in
+    public static func numbers(in directory: String, _ files: EnvironmentFiles) throws -> [UInt32] {
+        numbers(try files.list(directory))
+    }
+
+    private static func numbers(_ names: [String]) -> [UInt32] {
+        names.compactMap { name in
             if case .log(let number) = EnvironmentFileKind.classify(name) { return number }
             return nil
         }.sorted()

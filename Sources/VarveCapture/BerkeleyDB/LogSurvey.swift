@@ -19,14 +19,14 @@ public struct LogSurvey: Sendable, Hashable {
     ///
     /// Throws `.notTransactional` if there are no log files, `.missingLog` if the needed ones are not all
     /// there, and `.refused` if a file that should be whole is damaged.
-    public static func survey(_ directory: String) throws -> LogSurvey {
-        let numbers = try LogKeeper.numbers(in: directory)
+    public static func survey(_ directory: String, _ files: EnvironmentFiles) throws -> LogSurvey {
+        let numbers = try LogKeeper.numbers(in: directory, files)
         guard let lowest = numbers.first, let highest = numbers.last else { throw noLogs(directory) }
         var survey = LogSurvey(numbers: numbers, checkpoint: nil, isEncrypted: false, firstNeeded: lowest)
         for number in numbers.reversed() {
             let summary: LogFileSummary
             do {
-                summary = try summarize(number, in: directory)
+                summary = try summarize(number, in: directory, files)
             } catch let error as VarveError where error.isNoEntry && number == lowest && number < highest {
                 break
             }
@@ -93,9 +93,11 @@ public struct LogSurvey: Sendable, Hashable {
                 + " logs on disk no consistent backup is possible while the application runs")
     }
 
-    static func summarize(_ number: UInt32, in directory: String) throws -> LogFileSummary {
+    static func summarize(
+        _ number: UInt32, in directory: String, _ files: EnvironmentFiles
+    ) throws -> LogFileSummary {
         let path = Path.join(directory, EnvironmentFileKind.logName(number))
-        let file = try File.open(reading: path)
+        let file = try files.open(reading: path)
         return try summarize(number, file)
     }
 

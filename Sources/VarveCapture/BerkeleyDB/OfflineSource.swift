@@ -24,12 +24,12 @@ public final class OfflineSource: CaptureSource {
         let layout = try EnvironmentLayout.find(options)
         // Before the lock: a directory that is no environment stays untouched.
         try EnvironmentCheck.requireEnvironment(layout, layout.list())
-        let lock = try Self.lock(layout.home)
+        let lock = try Self.lock(layout.files)
         defer { withExtendedLifetime(lock) {} }
         let listing = try layout.list()
         let selected = try listing.selecting(options.only)
         let quiet = try QuietEnvironment(layout, listing)
-        let survey = try LogSurvey.survey(layout.logDirectory.path)
+        let survey = try LogSurvey.survey(layout.logDirectory.path, layout.files)
 
         let warnings = CaptureWarnings()
         listing.report(to: warnings)
@@ -37,12 +37,12 @@ public final class OfflineSource: CaptureSource {
         let lowest = survey.numbers.first ?? 1
         let keeper = try LogKeeper(
             logDirectory: layout.logDirectory.path, first: options.allLogs ? lowest : survey.firstNeeded,
-            inPlace: true)
+            inPlace: true, layout.files)
         defer { keeper.close() }
 
         listing.report(selected, logs: keeper, to: sink)
         var pages = PageCapture(
-            sink: sink, warnings: warnings,
+            layout.files, sink: sink, warnings: warnings,
             unchanged: UnchangedFiles(margin: UnchangedFiles.offlineMargin, readsAll: options.readsAll))
         for file in selected.configurations { try pages.copyPlain(file) }
         for file in selected.databases { try pages.readDirectly(file) }
@@ -71,9 +71,9 @@ public final class OfflineSource: CaptureSource {
 
 extension OfflineSource {
     /// Nil on a medium that can't be written to: there no other backup could leave anything behind either.
-    private static func lock(_ home: String) throws -> EnvironmentLock? {
+    private static func lock(_ files: EnvironmentFiles) throws -> EnvironmentLock? {
         do {
-            return try EnvironmentLock(home: home)
+            return try EnvironmentLock(files)
         } catch let error as VarveError where error.errno == EROFS {
             return nil
         }
@@ -86,9 +86,9 @@ struct QuietEnvironment {
 
     /// Throws `.refused` if somebody has it open, or ended without closing it.
     init(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        try Self.requireNoPanic(layout.home)
+        try Self.requireNoPanic(layout.files)
         try Self.requireUnused(layout, listing)
-        try Self.requireCleanClose(layout.home)
+        try Self.requireCleanClose(layout.files)
         files = try Self.statuses(layout, listing)
     }
 
@@ -113,7 +113,7 @@ struct QuietEnvironment {
         paths += try logPaths(layout)
         var statuses: [String: FileStatus] = [:]
         for path in paths {
-            guard var status = try FileStatus.of(path) else { continue }
+            guard var status = try layout.files.status(path) else { continue }
             // Hard links to log files, which this backup makes itself, change these two.
             status.links = 0
             status.changed = Timestamp(seconds: 0)
@@ -124,7 +124,7 @@ struct QuietEnvironment {
 
     private static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
         let directory = layout.logDirectory.path
-        return try LogKeeper.numbers(in: directory).map {
+        return try LogKeeper.numbers(in: directory, layout.files).map {
             Path.join(directory, EnvironmentFileKind.logName($0))
         }
     }
@@ -132,7 +132,8 @@ struct QuietEnvironment {
     /// Who has a file of the environment open.
     static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> EnvironmentUse {
         try EnvironmentUse.find(
-            listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout))
+            listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout),
+            layout.files)
     }
 
     private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
@@ -141,7 +142,7 @@ struct QuietEnvironment {
                 layout.home,
                 "process \(holder.process) (\(holder.command)) has \(Path.name(holder.path)) open")
         }
-        if let process = try EnvironmentRegister.read(home: layout.home)?.living.first {
+        if let process = try EnvironmentRegister.read(layout.files)?.living.first {
             throw inUse(layout.home, "process \(process) is registered with it")
         }
     }
@@ -152,17 +153,18 @@ struct QuietEnvironment {
             hint: "stop the application first, or leave out --offline")
     }
 
-    static func requireNoPanic(_ home: String) throws {
-        if try RegionState.read(home: home)?.isPanicked == true {
-            throw needsRecovery(home, "it has panicked")
+    static func requireNoPanic(_ files: EnvironmentFiles) throws {
+        if try RegionState.read(files)?.isPanicked == true {
+            throw needsRecovery(files.home, "it has panicked")
         }
     }
 
-    private static func requireCleanClose(_ home: String) throws {
-        if let process = try EnvironmentRegister.read(home: home)?.dead.first {
+    private static func requireCleanClose(_ files: EnvironmentFiles) throws {
+        let home = files.home
+        if let process = try EnvironmentRegister.read(files)?.dead.first {
             throw needsRecovery(home, "process \(process) ended without closing it")
         }
-        if let region = try RegionState.read(home: home), region.references > 0 {
+        if let region = try RegionState.read(files), region.references > 0 {
             throw needsRecovery(
                 home, "its regions count \(region.references) open handles, but no process has them")
         }

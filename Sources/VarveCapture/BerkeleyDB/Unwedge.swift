@@ -37,10 +37,11 @@ public func unwedge(
     executable: String? = nil, limits: HelperLimits = HelperLimits()
 ) throws -> UnwedgeReport {
     let lock = try lock ?? EnvironmentLock(home: environment.home)
-    let pending = try EnvironmentJournal.pending(home: environment.home)
-    if pending != nil, try FileStatus.of(Path.join(environment.home, "__db.001")) == nil {
+    let files = lock.files
+    let pending = try EnvironmentJournal.pending(files)
+    if pending != nil, try files.status(Path.join(files.home, RegionState.name)) == nil {
         // The application closed or recovered the environment: with the regions went all that could be undone.
-        try Directory.removeFile(Path.join(environment.home, ".varve/journal"))
+        try files.perform { try files.root.unlink(EnvironmentJournal.name) }
         var repair = CaptureRepair()
         repair.journal = true
         repair.regionsReplaced = true
