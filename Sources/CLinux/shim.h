@@ -1,5 +1,6 @@
 // What Linux offers and Swift's Glibc module does not import because it hides behind _GNU_SOURCE.
 #pragma once
+#include <stdint.h>
 #include <sys/syscall.h>
 
 // unistd.h declares it under _DEFAULT_SOURCE only.
@@ -97,30 +98,20 @@ static inline int varve_memfd_create(const char *name, unsigned flags) {
     return (int)syscall(SYS_memfd_create, name, flags);
 }
 
-// Mounts, for a process that covers paths: sched.h has unshare under _GNU_SOURCE, glibc 2.36 mount_setattr.
-enum {
-    VARVE_CLONE_NEWNS = 0x00020000,       // linux/sched.h
-    VARVE_MS_NOSUID = 2,                  // linux/mount.h, from here on
-    VARVE_MS_NODEV = 4,
-    VARVE_MS_NOEXEC = 8,
-    VARVE_MS_BIND = 4096,
-    VARVE_MS_REC = 16384,
-    VARVE_MS_PRIVATE = 1 << 18,
-};
+// unistd.h has chroot under _DEFAULT_SOURCE, sched.h unshare under _GNU_SOURCE.
+enum { VARVE_CLONE_NEWUSER = 0x10000000 };   // linux/sched.h
 
+static inline int varve_chroot(const char *path) { return (int)syscall(SYS_chroot, path); }
 static inline int varve_unshare(int flags) { return (int)syscall(SYS_unshare, flags); }
 
-static inline int varve_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data) {
-    return (int)syscall(SYS_mount, source, target, type, flags, data);
-}
-
-// Makes a mount read-only or writable again; with `recursive` everything beneath it, too (Linux 5.12).
-static inline int varve_mount_set_read_only(const char *path, int read_only, int recursive) {
-    struct { unsigned long long set, clear, propagation, userns; } attributes = {
-        read_only ? 1 : 0, read_only ? 0 : 1, 0, 0   // MOUNT_ATTR_RDONLY
-    };
-    // mount_setattr has the same number on every architecture; AT_FDCWD; AT_RECURSIVE.
-    return (int)syscall(442, -100, path, recursive ? 0x8000 : 0, &attributes, sizeof attributes);
+// Gives the calling thread, and no other, the rights that a user has to files. Root keeps all its other rights meanwhile.
+static inline int varve_thread_becomes(unsigned user, unsigned group) {
+    if (syscall(SYS_setgroups, 1, &group) != 0) return -1;
+    syscall(SYS_setfsgid, group);
+    syscall(SYS_setfsuid, user);
+    // They tell no failure: what is in force is asked for with what can't be.
+    if ((unsigned)syscall(SYS_setfsgid, -1) != group || (unsigned)syscall(SYS_setfsuid, -1) != user) return -1;
+    return 0;
 }
 
 // The kind of file system that a path lies on (`f_type` of statfs); -1 and errno on failure.
@@ -138,6 +129,13 @@ static inline unsigned long long varve_available_bytes(const char *path) {
     struct statfs facts;
     if (statfs(path, &facts) != 0) return 0;
     return (unsigned long long)facts.f_bavail * (unsigned long long)facts.f_bsize;
+}
+// The same of an open file or directory. 0, or -1 where it can't be told: a file system that says it has no blocks at all.
+static inline int varve_available_bytes_of(int descriptor, uint64_t *bytes) {
+    struct statfs facts;
+    if (fstatfs(descriptor, &facts) != 0 || facts.f_blocks == 0) return -1;
+    *bytes = (uint64_t)facts.f_bavail * (unsigned long long)facts.f_bsize;
+    return 0;
 }
 // Of the whole file system.
 static inline unsigned long long varve_capacity_bytes(const char *path) {

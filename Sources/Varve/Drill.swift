@@ -5,8 +5,8 @@ import VarveRepository
 /// Proves that a snapshot comes back: restores it from one copy alone into a scratch directory, runs catastrophic
 /// recovery and `db_verify` there, compares with what the manifest promised, and records the evidence in the copy.
 ///
-/// The live environment is not touched: as root recovery runs where its paths lead to the restored files
-/// (`DrillIsolation`); otherwise a snapshot with names that could reach it is refused.
+/// The live environment is not touched: recovery runs where nothing but the restored files can be reached; where the
+/// kernel does not allow that, a snapshot with names that could reach others is refused.
 public struct Drill {
     public struct Options {
         /// Where to work; it must be there.
@@ -86,46 +86,38 @@ public struct Drill {
                 hint: "give it with --password-file")
         }
         let parent = try Path.resolve(options.scratch)
+        try Self.requireElsewhere(parent, manifest.environment)
         let scratch = try DrillScratch(in: parent, bytes: manifest.totalBytes)
         defer { if let error = scratch.remove() { notes.append("\(scratch.path) is left: \(error)") } }
         let restorer = Restorer(repository: repository, cancellation: cancellation, progress: progress)
         let plan = try restorer.plan(
-            reference, target: Path.join(scratch.path, "home"), options: .init(allowAbsolute: Host.isRoot))
+            reference, target: Path.join(scratch.path, "home"))
         notes += plan.notes + (plan.partialRemark.map { [$0] } ?? [])
-        try restorer.restore(plan)
-        evidence.bytes = plan.totalBytes
-        evidence.promisedEndOfLog = plan.recovery?.endOfLog
-        evidence.recoverableTo = plan.recovery?.recoverableTo
-        var check = DrillCheck(plan, cancellation)
-        try check.restored(&evidence)
         // What is no environment is whole when it is restored.
-        guard plan.environment != nil, plan.recovery != nil else { return }
-        let report = try recover(plan, scratch.path, &notes)
-        evidence.isIsolated = report.covered != nil
-        evidence.covered = report.covered ?? []
-        try check.recovered(report, &evidence)
+        let recovers = plan.environment != nil && plan.recovery != nil
+        let check = DrillCheck(plan, cancellation)
+        let result = try restorer.restore(
+            plan, recovery: recovers ? .init(password: options.password) : nil
+        ) { tree in
+            evidence.bytes = plan.totalBytes
+            evidence.promisedEndOfLog = plan.recovery?.endOfLog
+            evidence.recoverableTo = plan.recovery?.recoverableTo
+            try check.restored(tree, &evidence)
+        }
+        notes += result.notes
+        guard let report = result.recovery else { return }
+        evidence.isIsolated = report.isIsolated
+        evidence.covered = report.places
+        check.recovered(report, &evidence)
     }
 
-    /// Isolated as root; where the kernel does not let us, only what can't reach live files.
-    private func recover(
-        _ plan: RestorePlan, _ scratch: String, _ notes: inout [String]
-    ) throws -> RecoveryReport {
-        guard Host.isRoot else {
-            return try Recovery(plan, password: options.password, cancellation: cancellation).run()
+    /// A drill in the environment that it is about would put its files among the application's.
+    private static func requireElsewhere(_ scratch: String, _ environment: Manifest.Environment?) throws {
+        guard let environment, RecoveryLayout.isAt(scratch, RecoveryLayout.normal(environment.home)) else {
+            return
         }
-        let isolation = try DrillIsolation(plan, scratch: scratch)
-        do {
-            return try Recovery(
-                plan, password: options.password, cancellation: cancellation, isolation: isolation
-            ).run()
-        } catch let error as VarveError where error.code == .noIsolation {
-            guard plan.absoluteNames.isEmpty, plan.environment?.encrypted != true else {
-                throw VarveError(
-                    .refused, "recovery could write to live files, and no mount namespace can be made here",
-                    hint: "run the drill on another machine, or where root may mount", cause: error)
-            }
-            notes.append("not isolated: \(error)")
-            return try Recovery(plan, password: options.password, cancellation: cancellation).run()
-        }
+        throw VarveError(
+            .refused, "the drill's scratch directory \(scratch) lies in the live \(environment.home)",
+            hint: "choose another with --scratch")
     }
 }

@@ -3,7 +3,7 @@ import VarveFiles
 import VarveFormat
 import VarveRepository
 
-/// Compares what a drill has before it with what the manifest promised.
+/// Compares what a drill has before it with what the manifest promised, for its evidence.
 struct DrillCheck {
     private let plan: RestorePlan
     private let cancellation: Cancellation
@@ -14,11 +14,11 @@ struct DrillCheck {
     }
 
     /// After the restore, before recovery: the pages of each database, and where the logs end.
-    mutating func restored(_ evidence: inout DrillEvidence) throws {
+    func restored(_ tree: RootDirectory, _ evidence: inout DrillEvidence) throws {
         for file in plan.files {
             try cancellation.check()
             guard let facts = file.database else { continue }
-            let result = try pages(of: file, facts)
+            let result = try pages(of: file, facts, in: tree)
             evidence.databases.append(result)
             if result.pages != result.promisedPages {
                 evidence.failures.append(
@@ -26,22 +26,16 @@ struct DrillCheck {
             }
             if result.largestLSN != result.promisedLSN {
                 evidence.failures.append(
-                    "\(file.path): the largest LSN of its pages is \(Self.text(result.largestLSN)), and "
-                        + "\(Self.text(result.promisedLSN)) was promised")
+                    "\(file.path): the largest LSN of its pages is \(RecoveryCheck.text(result.largestLSN)), and "
+                        + "\(RecoveryCheck.text(result.promisedLSN)) was promised")
             }
         }
-        if let recovery = plan.recovery {
-            let end = try endOfLog(recovery.lastLog)
-            evidence.endOfLog = end
-            if end != recovery.endOfLog {
-                evidence.failures.append(
-                    "the restored logs end at \(Self.text(end)), and \(recovery.endOfLog) was promised")
-            }
-        }
+        guard plan.recovery != nil, let environment = plan.environment else { return }
+        evidence.endOfLog = try RestoredLogs.end(in: tree.directory(environment.logDirectory.restored))
     }
 
-    /// After recovery: each database, and whether the log went on from its promised end.
-    func recovered(_ report: RecoveryReport, _ evidence: inout DrillEvidence) throws {
+    /// After recovery: each database that is there, and whatever differs from what was promised.
+    func recovered(_ report: RecoveryReport, _ evidence: inout DrillEvidence) {
         for database in report.databases {
             if let index = evidence.databases.firstIndex(where: { $0.path == database.path }) {
                 evidence.databases[index].isGood = database.isGood
@@ -50,27 +44,17 @@ struct DrillCheck {
             if !database.isGood {
                 evidence.failures.append(
                     "db_verify fails: \(database.path): "
-                        + database.messages.prefix(3).joined(separator: "; "))
+                        + RecoveryReport.shortened(database.messages).joined(separator: "; "))
             }
         }
-        guard let recovery = plan.recovery else { return }
-        let directory = logDirectory
-        let newest = try Directory.list(directory).compactMap { name -> UInt32? in
-            if case .log(let number) = EnvironmentFileKind.classify(name) { number } else { nil }
-        }.max()
-        let end = try newest.flatMap { try endOfLog($0) }
-        evidence.endOfLog = end
-        if let end, end >= recovery.endOfLog { return }
-        evidence.failures.append(
-            "after recovery the log ends at \(Self.text(end)), before the promised \(recovery.endOfLog)")
+        evidence.endOfLog = report.endOfLog
+        evidence.failures += report.differences
     }
 
-    private static func text(_ lsn: LSN?) -> String { lsn.map { "\($0)" } ?? "none" }
-
     private func pages(
-        of file: Manifest.File, _ facts: Manifest.Database
+        of file: Manifest.File, _ facts: Manifest.Database, in tree: RootDirectory
     ) throws -> DrillEvidence.Database {
-        let source = try File.open(reading: Path.join(plan.target, file.path))
+        let source = try tree.open(reading: file.path)
         let size = try source.status().size
         let pageSize = UInt64(max(1, facts.pageSize))
         var result = DrillEvidence.Database(
@@ -82,36 +66,7 @@ struct DrillCheck {
                 try DatabaseHeader.probe($0)
             })
         else { return result }
-        let checker = PageChecker(header: header)
-        var found = PageRunResult()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        var offset: UInt64 = 0
-        while offset < size {
-            try cancellation.check()
-            let count = try source.read(into: buffer, at: offset)
-            guard count > 0 else { break }
-            checker.check(
-                run: UnsafeRawBufferPointer(rebasing: buffer[..<count]),
-                firstPage: PageNumber(UInt32(truncatingIfNeeded: offset / pageSize)), into: &found)
-            offset += UInt64(count)
-        }
-        result.largestLSN = found.largestLSN == .zero ? nil : found.largestLSN
+        result.largestLSN = try PageSurvey(header).largestLSN(of: source, cancellation)
         return result
-    }
-
-    private var logDirectory: String {
-        Path.join(plan.target, plan.environment?.logDirectory.restored ?? ".")
-    }
-
-    /// Just past the last whole record of a log; nil if there is no such file, or nothing in it.
-    private func endOfLog(_ number: UInt32) throws -> LSN? {
-        let path = Path.join(logDirectory, EnvironmentFileKind.logName(number))
-        guard try FileStatus.of(path) != nil else { return nil }
-        let file = try File.open(reading: path)
-        let summary = try LogWalker.walk(number: number, size: try file.status().size) {
-            try file.read(into: $1, at: $0)
-        }
-        return LSN(file: number, offset: UInt32(truncatingIfNeeded: summary.validLength))
     }
 }

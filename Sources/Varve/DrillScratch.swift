@@ -25,8 +25,7 @@ final class DrillScratch {
                 hint: "name another directory with --scratch")
         }
         let made = Path.join(parent, Self.prefix + Hex.encode(Host.randomBytes(8)))
-        // Recovery runs as the environment's owner, who must get through.
-        try Directory.create(made, mode: 0o711)
+        try Directory.create(made, mode: 0o700)
         do {
             guard let held = try FileLock.acquire(Path.join(made, "lock"), .exclusive) else {
                 throw VarveError(.locked, "\(made) is in use")

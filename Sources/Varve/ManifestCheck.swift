@@ -8,7 +8,7 @@ enum ManifestCheck {
         do {
             _ = try RestorePlan(
                 manifest, reference: SnapshotReference(sequence: manifest.sequence, hash: .zero),
-                target: "/", configuration: [], options: .init(allowAbsolute: true))
+                target: "/", configuration: nil, options: .init())
         } catch let error as VarveError {
             throw VarveError(
                 .refused, "nothing was committed, because this snapshot could never be restored",

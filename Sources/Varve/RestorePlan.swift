@@ -12,9 +12,16 @@ public struct RestorePlan: Sendable, Codable, Hashable {
     public var files: [Manifest.File]
     public var recovery: Manifest.Recovery?
     public var environment: Manifest.Environment?
-    /// Names, absolute or climbing (`../x`), that would let a recovery of the copy reach the live files; empty, or
-    /// allowed by the user.
+    /// Names in the logs, absolute or climbing (`../x`), as the manifest has them: at most 16 of each log.
     public var absoluteNames: [String]
+    /// The home, and each data or log directory outside of it: from where to where.
+    public var places: [Place]
+    /// What the restored `DB_CONFIG` says where it can't stay as it was; nil: it stays.
+    public var configuration: String?
+    /// What the application has to be told before it opens the environment.
+    public var settings: [String]
+    /// Why `db_recover -c` would not recover it as it lies; nil: it does.
+    public var plainRecoveryFails: String?
     /// What the reader should know; nothing here stops the restore.
     public var notes: [String]
 
@@ -33,20 +40,36 @@ public struct RestorePlan: Sendable, Codable, Hashable {
 
     public var totalBytes: UInt64 { files.reduce(0) { $0 + $1.size } }
 
-    public struct Options: Sendable {
-        /// Restore although names in the logs or in `DB_CONFIG` are absolute.
-        public var allowAbsolute: Bool
-
-        public init(allowAbsolute: Bool = false) { self.allowAbsolute = allowAbsolute }
+    /// At least, as far as can be told before: what is preallocated in a log takes no room.
+    func bytesToWrite(recovers: Bool) -> UInt64 {
+        let bytes = files.reduce(0) { $0 + min($1.size, $1.log?.validLength ?? .max) }
+        // Recovery writes a log of its own, and pages that the files did not have yet.
+        return recovers ? bytes + bytes / 8 + (64 << 20) : bytes
     }
 
-    /// - Parameter configuration: names in the snapshot's `DB_CONFIG` that are absolute or climb out of the home.
-    /// - Throws: `.corrupt` if the manifest names files outside of the target or a log is missing, `.refused` if
-    ///   absolute names are in it and not allowed.
+    public struct Options: Sendable {
+        /// The target's path from the root on; nil: as it was given.
+        public var absoluteTarget: String?
+        /// Data and log directories outside of the home go back to where they were.
+        public var inPlace: Bool
+        /// Or such a one, and what is beneath it, to another place: absolute paths.
+        public var map: [String: String]
+
+        public init(absoluteTarget: String? = nil, inPlace: Bool = false, map: [String: String] = [:]) {
+            self.absoluteTarget = absoluteTarget
+            self.inPlace = inPlace
+            self.map = map
+        }
+    }
+
+    /// - Parameter configuration: the snapshot's `DB_CONFIG`.
+    /// - Throws: `.corrupt` if the manifest names files outside of the target or a log is missing, `.invalid` if a
+    ///   directory can't go where the options say.
     public init(
-        _ manifest: Manifest, reference: SnapshotReference, target: String, configuration: [String],
+        _ manifest: Manifest, reference: SnapshotReference, target: String, configuration bytes: [UInt8]?,
         options: Options
     ) throws {
+        let manifest = Self.withShortNames(manifest)
         snapshot = reference.description
         self.target = target
         environment = manifest.environment
@@ -68,24 +91,29 @@ public struct RestorePlan: Sendable, Codable, Hashable {
         let databases = manifest.files.filter { $0.kind == .database }
         let others = manifest.files.filter { $0.kind != .database && $0.kind != .log }
         files = databases + others + logs
-        absoluteNames = Self.absoluteNames(logs, configuration)
-        guard absoluteNames.isEmpty || options.allowAbsolute else {
-            throw VarveError(
-                .refused,
-                "recovery of this snapshot could write to live files: it names "
-                    + absoluteNames.prefix(3).joined(separator: ", "),
-                hint:
-                    "restore on a machine, or in a mount namespace, where these paths are not the live ones, and "
-                    + "pass --allow-absolute")
-        }
+        absoluteNames = Self.absoluteNames(logs)
+        places = []
+        settings = []
+        configuration = nil
+        plainRecoveryFails = nil
         notes = manifest.warnings.filter(\.taints).map { "tainted: \($0.message)" }
+        guard let environment else { return }
+        let placement = try Placement(environment, target: options.absoluteTarget ?? target, options: options)
+        places = placement.places
+        settings = Self.settings(placement, names: absoluteNames)
+        if let changed = Self.configuration(bytes, placement) {
+            configuration = String(validating: changed, as: UTF8.self)
+            if configuration == nil {
+                settings.append(
+                    "DB_CONFIG is no text in UTF-8, so it stays: its directories must be changed by hand")
+            }
+        }
+        plainRecoveryFails = Self.plainRecoveryFails(environment, placement, settings)
     }
 
-    private static func absoluteNames(_ logs: [Manifest.File], _ configuration: [String]) -> [String] {
+    private static func absoluteNames(_ logs: [Manifest.File]) -> [String] {
         var seen: Set<String> = []
-        return (configuration + logs.flatMap { $0.log?.absoluteNames ?? [] }).filter {
-            seen.insert($0).inserted
-        }
+        return logs.flatMap { $0.log?.absoluteNames ?? [] }.filter { seen.insert($0).inserted }
     }
 
     private static func checkFiles(_ files: [Manifest.File]) throws {

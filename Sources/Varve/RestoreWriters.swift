@@ -78,8 +78,8 @@ final class RestoreWriters {
     }
 
     /// Creates the file with its content and attributes, durably.
-    func write(_ file: Manifest.File, to path: String, progress: (UInt64) -> Void) throws {
-        let output = Output(try File.create(path))
+    func write(_ file: Manifest.File, in tree: RootDirectory, progress: (UInt64) -> Void) throws {
+        let output = Output(try tree.create(file.path))
         try output.file.truncate(to: file.size)
         do {
             try writeExtents(file, output, progress)

@@ -1,3 +1,4 @@
+import Glibc
 import VarveFiles
 import VarveFormat
 
@@ -5,20 +6,25 @@ import VarveFormat
 ///
 /// It holds a marker, which is locked by the process at work, and `tree`, which becomes the target. Whenever that
 /// process is killed, the next one knows by the marker what may be cleared away: the marker comes first and goes last.
+///
+/// The directory that the target is in is opened once, and everything is done beneath it by descriptors; nobody else
+/// gets into the staging directory. So whoever can write beside the target leads nothing astray.
 final class StagingDirectory {
     static let suffix = ".varve-incomplete"
     private static let marker = ".varve-restore"
-    private static let tree = "tree"
+    static let tree = "tree"
     /// What a marker may list: names of at most 255 bytes, in the root of an environment.
     private static let markerLimit = 64 << 20
 
     let target: String
-    /// What is to become the target.
-    var path: String { Path.join(staging, Self.tree) }
-    private let staging: String
     /// The target is a mount point: it can't be replaced, so its content moves in at the end.
     private let isInside: Bool
+    /// What the staging directory is in: the target itself if that is a mount point, else what the target is in.
+    private let base: RootDirectory
+    private let name: String
+    private let staging: String
     private var lock: FileLock?
+    private var opened: RootDirectory?
 
     /// - Parameter given: as the user wrote it, perhaps with a "/" at its end, or ".".
     init(target given: String) throws {
@@ -29,17 +35,23 @@ final class StagingDirectory {
                 .invalid, "\(parent), where \(target) should be made, is not a directory",
                 hint: "make it first")
         }
-        self.target = target
-        let status = try FileStatus.of(target, followLinks: false)
-        isInside = status.map { $0.device != parentStatus.device } ?? false
-        staging = isInside ? Path.join(target, Self.suffix) : target + Self.suffix
-        guard let status else { return }
-        guard status.kind == .directory else {
+        let name = Path.name(target)
+        let beside = try RootDirectory(parent)
+        let device = try beside.status().device
+        let status = name == "/" ? try beside.status() : try beside.status(of: name)
+        if let status, status.kind != .directory {
             throw VarveError(
                 .invalid, "\(target) is there and is not a directory", hint: "choose another target")
         }
+        let isMountPoint = name == "/" || status.map { $0.device != device } ?? false
+        self.target = target
+        self.name = name
+        isInside = isMountPoint
+        base = isMountPoint && name != "/" ? try beside.directory(name) : beside
+        staging = isMountPoint ? Self.suffix : name + Self.suffix
+        guard status != nil else { return }
         let moved = isInside ? try movedNames() : []
-        let names = try Directory.list(target).filter {
+        let names = try (isInside ? base.names() : base.names(in: name)).filter {
             $0 != "lost+found" && $0 != Self.suffix && !moved.contains($0)
         }
         guard names.isEmpty else {
@@ -57,33 +69,67 @@ final class StagingDirectory {
         return Path.join(Path.parent(target), last)
     }
 
-    /// An empty staging directory; what an interrupted restore left there is removed.
-    func prepare() throws {
-        if let there = try FileStatus.of(staging, followLinks: false) {
+    /// The target's path from the root on, without links but perhaps in its last name.
+    static func absolute(_ given: String) throws -> String {
+        let target = try named(given)
+        // Of a parent that is not there the restore itself tells.
+        guard let parent = try? Path.resolve(Path.parent(target)) else { return target }
+        return target == "/" ? target : Path.join(parent, Path.name(target))
+    }
+
+    /// For messages.
+    var path: String { Path.join(base.path, staging) }
+
+    /// Bytes that can be written there; nil where that can't be told.
+    var availableBytes: UInt64? { base.availableBytes }
+
+    /// An empty staging directory with an empty tree; what an interrupted restore left there is removed.
+    ///
+    /// - Returns: the staging directory.
+    func prepare() throws -> RootDirectory {
+        if let there = try base.status(of: staging) {
             // Empty: killed before the marker was made, or after it was removed.
-            guard try there.kind == .directory && (isMarked() || Directory.list(staging).isEmpty) else {
+            guard try there.kind == .directory && (isMarked() || base.names(in: staging).isEmpty) else {
                 throw VarveError(
-                    .invalid, "\(staging) is in the way and was not made by varve",
+                    .invalid, "\(path) is in the way and was not made by varve",
                     hint: "move it away and try again")
             }
         }
-        try Directory.create(staging)
-        try acquireLock()
-        for name in try movedNames() { try Self.remove(Path.join(target, name)) }
-        for name in try Directory.list(staging) where name != Self.marker {
-            try Self.remove(Path.join(staging, name))
+        try base.makeDirectory(staging)
+        let directory = try base.directory(staging)
+        // The marker first.
+        try acquireLock(directory)
+        try requireOurs(directory)
+        // Its files have their owners already: nobody gets at them before they are whole.
+        try directory.setMode(0o700)
+        opened = directory
+        for name in try movedNames() where try base.status(of: name) != nil { try base.removeTree(name) }
+        for name in try directory.names() where name != Self.marker { try directory.removeTree(name) }
+        try Self.forget(directory)
+        try directory.makeDirectory(Self.tree)
+        return directory
+    }
+
+    /// Whoever can write beside the target can make a directory of this name, with a marker in it. The user number that
+    /// is ours there, on a network's file system too, is that of a file that we make.
+    private func requireOurs(_ directory: RootDirectory) throws {
+        let name = Path.randomName()
+        let user = try directory.create(name).status().user
+        try directory.unlink(name)
+        guard try directory.status().user == user else {
+            throw VarveError(
+                .invalid, "\(path) is in the way and belongs to another user",
+                hint: "move it away, or choose a target where nobody else makes files")
         }
-        try Self.forget(Path.join(staging, Self.marker))
-        try Directory.create(path)
     }
 
     private func isMarked() throws -> Bool {
-        try FileStatus.of(Path.join(staging, Self.marker), followLinks: false)?.kind == .regular
+        try base.status(of: Path.join(staging, Self.marker))?.kind == .regular
     }
 
     /// Tells a restore that is at work from one that was killed; makes the marker.
-    private func acquireLock() throws {
-        lock = try FileLock.acquire(Path.join(staging, Self.marker), .exclusive)
+    private func acquireLock(_ directory: RootDirectory) throws {
+        lock = try FileLock.acquire(Self.marker, in: directory, .exclusive)
         if lock == nil {
             throw VarveError(
                 .locked, "another restore into \(target) is running", hint: "wait for it to end")
@@ -92,34 +138,28 @@ final class StagingDirectory {
 
     /// The marker alone, beside a target: it was killed when all had its name. Nothing is incomplete then.
     private func clearAfterPublication() throws {
-        guard !isInside, try isMarked(), try Directory.list(staging) == [Self.marker] else { return }
-        try acquireLock()
-        try Directory.removeFile(Path.join(staging, Self.marker))
-        try Directory.removeEmpty(staging)
-    }
-
-    private static func remove(_ path: String) throws {
-        guard let status = try FileStatus.of(path, followLinks: false) else { return }
-        try status.kind == .directory ? Directory.removeTree(path) : Directory.removeFile(path)
+        guard !isInside, try isMarked(), try base.names(in: staging) == [Self.marker] else { return }
+        let directory = try base.directory(staging)
+        try acquireLock(directory)
+        try remove(directory)
     }
 
     // MARK: What is moved into a mount point
 
     /// In the marker, each name with a NUL behind it; durable before the first one is moved.
-    private func announce(_ names: [String]) throws {
+    private func announce(_ names: [String], _ directory: RootDirectory) throws {
         var bytes: [UInt8] = []
         for name in names { bytes += Array(name.utf8) + [0] }
-        let file = try File.open(updating: Path.join(staging, Self.marker))
+        let file = try directory.open(updating: Self.marker)
         try bytes.withUnsafeBytes { try file.write($0, at: 0) }
         try file.sync()
         try file.close()
-        try Directory.sync(staging)
+        try directory.sync()
     }
 
     private func movedNames() throws -> [String] {
         guard isInside, try isMarked() else { return [] }
-        let file = try File.open(reading: Path.join(staging, Self.marker), followLinks: false)
-        let bytes = try file.readAll(limit: Self.markerLimit)
+        let bytes = try base.read(Path.join(staging, Self.marker), limit: Self.markerLimit) ?? []
         // Without its NUL a name was never announced.
         let names = bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
         return names.map { String(decoding: $0, as: UTF8.self) }.filter {
@@ -127,37 +167,66 @@ final class StagingDirectory {
         }
     }
 
-    private static func forget(_ marker: String) throws {
-        let file = try File.open(updating: marker)
+    private static func forget(_ directory: RootDirectory) throws {
+        let file = try directory.open(updating: marker)
         try file.truncate(to: 0)
         try file.close()
     }
 
+    // MARK: The end
+
     /// Gives the whole its final name.
-    func publish() throws {
-        let attributes = try File.open(reading: path, followLinks: false).status().attributes
+    ///
+    /// - Returns: what could not be cleared away, for people; nil as a rule.
+    func publish() throws -> String? {
+        guard let directory = opened else { preconditionFailure("published before it was prepared") }
+        let tree = try directory.directory(Self.tree)
+        let attributes = try tree.status().attributes
         if isInside {
-            let names = try Directory.list(path)
-            try announce(names)
-            for name in names { try Directory.rename(Path.join(path, name), to: Path.join(target, name)) }
+            let names = try tree.names()
+            try announce(names, directory)
+            for name in names { try tree.rename(name, to: name, in: base) }
             // Durable there before it is forgotten that they had to move.
-            try Directory.sync(target)
-            try Directory.removeEmpty(path)
+            try base.sync()
+            try directory.removeEmpty(Self.tree)
         } else {
             // Replaces an empty directory, and nothing else.
-            try Directory.rename(path, to: target)
-            try Directory.sync(Path.parent(target))
+            try directory.rename(Self.tree, to: name, in: base)
+            try base.sync()
         }
-        try Directory.removeFile(Path.join(staging, Self.marker))
-        try Directory.removeEmpty(staging)
-        try Directory.sync(Path.parent(staging))
+        let left = try remove(directory)
+        try base.sync()
         // A mount point is not the directory that was given them, and what moved in has changed its times.
-        if isInside { try Self.finish(target, attributes) }
+        if isInside {
+            try base.apply(attributes)
+            try base.sync()
+        }
+        return left
     }
 
-    private static func finish(_ path: String, _ attributes: Manifest.Attributes) throws {
-        let directory = try File.open(reading: path, followLinks: false)
-        try directory.apply(attributes)
-        try directory.sync()
+    /// Removes the staging directory, which holds nothing but the marker.
+    @discardableResult
+    private func remove(_ directory: RootDirectory) throws -> String? {
+        try directory.unlink(Self.marker)
+        do {
+            try base.removeEmpty(staging)
+            lock = nil
+            return nil
+        } catch let error as VarveError where error.errno == ENOTEMPTY || error.errno == EEXIST {}
+        // NFS and FUSE keep a file that was removed while it was open, under another name, until it is closed.
+        lock = nil
+        let names = try directory.names()
+        guard names.allSatisfy({ $0.hasPrefix(".nfs") || $0.hasPrefix(".fuse_hidden") }) else {
+            return "\(path) is left, with \(names.prefix(3).joined(separator: ", ")) in it"
+        }
+        for _ in 0..<50 {
+            do {
+                try base.removeEmpty(staging)
+                return nil
+            } catch let error as VarveError
+                where error.errno == ENOTEMPTY || error.errno == EEXIST || error.errno == EBUSY
+            { usleep(100_000) }
+        }
+        return "\(path) is left: remove it"
     }
 }

@@ -63,9 +63,7 @@ extension CaptureEvent {
             body.optional(failure.hint) { $0.text($1) }
             body.integer(failure.libraryCode)
         case .alive: body.integer(UInt8(19))
-        case .isolated(let paths):
-            body.integer(UInt8(20))
-            body.texts(paths)
+        case .confined: body.integer(UInt8(20))
         }
         return CaptureProtocol.frame(body)
     }
@@ -113,7 +111,7 @@ extension CaptureEvent {
                     code: try reader.text(), message: try reader.text(),
                     hint: try reader.optional { try $0.text() }, libraryCode: try reader.integer()))
         case 19: self = .alive
-        case 20: self = .isolated(try reader.texts())
+        case 20: self = .confined
         default: throw VarveError(.corrupt, "capture event of unknown kind \(kind)")
         }
         try reader.expectEnd()

@@ -159,6 +159,6 @@ public enum CaptureEvent: Hashable, Sendable {
     case failed(CaptureFailure)
     /// libdb goes on reading, but there is nothing to say of it: about once a second.
     case alive
-    /// The paths that were there to be covered.
-    case isolated([String])
+    /// Nothing but the root directory can be reached.
+    case confined
 }

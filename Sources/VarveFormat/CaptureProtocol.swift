@@ -19,6 +19,8 @@ public enum CaptureProtocol {
         public static let lock: Int32 = 5
         /// The environment's home, open.
         public static let home: Int32 = 6
+        /// The directory that is all there is once `.confine` was carried out.
+        public static let root: Int32 = 7
     }
 
     /// The helper's arguments: which of the descriptors that not every helper has were given to it. A number that is
@@ -27,6 +29,7 @@ public enum CaptureProtocol {
         public static let password = "password"
         public static let lock = "lock"
         public static let home = "home"
+        public static let root = "root"
     }
 
     static func frame(_ body: ByteWriter) -> [UInt8] {
@@ -88,20 +91,8 @@ public struct CaptureEnvironment: Hashable, Sendable {
     }
 }
 
-/// A path that a helper must not reach, and what it finds there instead.
-public struct CaptureCover: Hashable, Sendable {
-    public var path: String
-    /// Nil for nothing at all: an empty directory.
-    public var source: String?
-
-    public init(path: String, source: String?) {
-        self.path = path
-        self.source = source
-    }
-}
-
 extension VarveError.Code {
-    /// The helper can't have a mount namespace of its own, or not one with these covers.
+    /// The kernel does not let the helper make a directory all that it can reach.
     public static let noIsolation = Self(rawValue: "no-isolation")
 }
 
@@ -127,8 +118,8 @@ public enum CaptureCommand: Hashable, Sendable {
     /// Catastrophic recovery, in private regions.
     case recover(CaptureEnvironment)
     case verify(CaptureEnvironment, files: [String])
-    /// Cover these paths, in a mount namespace of the helper's own; all else becomes read-only but `scratch`.
-    case isolate(scratch: String, covers: [CaptureCover])
+    /// Make the directory at `Descriptor.root` all that can be reached, and become the owner of `home` in it.
+    case confine(home: String)
     case quit
 }
 
@@ -164,10 +155,9 @@ extension CaptureCommand {
             body.environment(environment)
             body.texts(files)
         case .quit: body.integer(UInt8(13))
-        case .isolate(let scratch, let covers):
+        case .confine(let home):
             body.integer(UInt8(14))
-            body.text(scratch)
-            body.texts(covers.flatMap { [$0.path, $0.source ?? ""] })
+            body.text(home)
         }
         return CaptureProtocol.frame(body)
     }
@@ -190,15 +180,7 @@ extension CaptureCommand {
         case 11: self = .recover(try reader.environment())
         case 12: self = .verify(try reader.environment(), files: try reader.texts())
         case 13: self = .quit
-        case 14:
-            let scratch = try reader.text()
-            let texts = try reader.texts()
-            guard texts.count % 2 == 0 else { throw VarveError(.corrupt, "a path to cover has no partner") }
-            self = .isolate(
-                scratch: scratch,
-                covers: stride(from: 0, to: texts.count, by: 2).map {
-                    CaptureCover(path: texts[$0], source: texts[$0 + 1].isEmpty ? nil : texts[$0 + 1])
-                })
+        case 14: self = .confine(home: try reader.text())
         default: throw VarveError(.corrupt, "capture command of unknown kind \(kind)")
         }
         try reader.expectEnd()

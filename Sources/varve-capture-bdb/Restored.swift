@@ -40,9 +40,7 @@ enum Restored {
             if password != nil, LibraryWords.contains("BDB2527") {
                 throw VarveError(
                     .wrongKey, "the password does not fit the environment's logs", location: environment.home,
-                    hint:
-                        "the files are restored and untouched: give the right password and recover them with "
-                        + "'db5.3_recover -c -P PASSWORD -h \(environment.home)', or restore again")
+                    hint: "give the right one with --password-file, and run the same command again")
             }
             throw Library.error(code, "catastrophic recovery failed", environment.home)
         }

@@ -86,8 +86,9 @@ final class Session {
             try Privileges.becomeOwner(of: request.home)
             try Restored.verify(request, files: files, password: password, channel: channel)
             channel.send(.verificationDone)
-        case .isolate(let scratch, let covers):
-            channel.send(.isolated(try Isolation.enter(scratch: scratch, covers: covers)))
+        case .confine(let home):
+            try Confinement.enter(home: home)
+            channel.send(.confined)
         case .quit: break
         }
     }

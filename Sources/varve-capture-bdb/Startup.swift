@@ -17,10 +17,10 @@ enum Startup {
         typealias Argument = CaptureProtocol.Argument
         let optional = [
             (Descriptor.password, Argument.password), (Descriptor.lock, Argument.lock),
-            (Descriptor.home, Argument.home),
+            (Descriptor.home, Argument.home), (Descriptor.root, Argument.root),
         ]
         for (number, argument) in optional where !isGiven(argument) { close(number) }
-        let first = Descriptor.home + 1
+        let first = Descriptor.root + 1
         if varve_close_range(UInt32(first), UInt32.max) == 0 { return }
         // Before Linux 5.9.
         let limit = Int32(clamping: max(1024, min(sysconf(Int32(_SC_OPEN_MAX)), 1 << 20)))

@@ -36,11 +36,12 @@ import VarveTestSupport
 
     private func plan(
         _ files: [Manifest.File], _ recovery: Manifest.Recovery? = nil, directories: [String] = ["."],
-        configuration: [String] = [], options: RestorePlan.Options = .init()
+        configuration: String? = nil, environment: Manifest.Environment? = nil,
+        options: RestorePlan.Options = .init()
     ) throws -> RestorePlan {
         let manifest = Manifest(
             repository: TestRepository.id.description, sequence: 1, previous: nil, tool: "test", host: "test",
-            started: Timestamp(seconds: 0), finished: Timestamp(seconds: 0), environment: nil,
+            started: Timestamp(seconds: 0), finished: Timestamp(seconds: 0), environment: environment,
             recovery: recovery,
             files: files,
             directories: directories.map { Manifest.Directory(path: $0, attributes: Self.attributes) },
@@ -48,7 +49,7 @@ import VarveTestSupport
             statistics: Manifest.Statistics())
         return try RestorePlan(
             manifest, reference: SnapshotReference(sequence: 1, hash: .zero), target: "/nowhere",
-            configuration: configuration, options: options)
+            configuration: configuration.map { Array($0.utf8) }, options: options)
     }
 
     private func code(_ body: () throws -> RestorePlan) -> VarveError.Code? {
@@ -124,25 +125,6 @@ import VarveTestSupport
             #expect(
                 code { try plan(logs, recovery(1, 2, largest: largest, end: end)) } == .corrupt, "\(largest)")
         }
-    }
-
-    @Test func absoluteNamesAreRefusedUnlessAllowed() throws {
-        let logs = [file("log.1", .log, log: 1, names: ["/live/a.db", "/live/b.db", "/live/a.db"])]
-        let error = #expect(throws: VarveError.self) { _ = try plan(logs, recovery(1, 1)) }
-        #expect(error?.code == .refused && error?.message.contains("/live/a.db") == true)
-        #expect(error?.hint?.contains("--allow-absolute") == true)
-        #expect(code { try plan([], configuration: ["/logs"]) } == .refused)
-        let allowed = try plan(
-            logs, recovery(1, 1), configuration: ["/logs"], options: RestorePlan.Options(allowAbsolute: true))
-        #expect(allowed.absoluteNames == ["/logs", "/live/a.db", "/live/b.db"])
-    }
-
-    @Test func absoluteNamesInTheSnapshotsConfigurationAreFound() throws {
-        let bench = try Bench()
-        let text = Array("set_data_dir data\nset_lg_dir /live/logs\n".utf8)
-        try bench.backup([ListedFile("DB_CONFIG", text, kind: .configuration)])
-        let error = #expect(throws: VarveError.self) { _ = try bench.restore() }
-        #expect(error?.code == .refused && error?.message.contains("/live/logs") == true)
     }
 
     @Test func aTargetThatIsInUseIsRefused() throws {

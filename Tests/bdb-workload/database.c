@@ -40,7 +40,9 @@ static void plan_one(const struct options *options, struct database *database, u
     *database = (struct database){.invariant = number <= 2};
     database_describe(database, options, type);
     snprintf(database->name, sizeof database->name, "%s%u", method_name(type), number);
-    const char *folder = options->subdir ? "sub/" : "";
+    char folder[2048];
+    snprintf(folder, sizeof folder, "%s%s%s", options->absolute != NULL ? options->absolute : "",
+             options->absolute != NULL ? "/" : "", options->subdir ? "sub/" : "");
     // Queues and heaps cannot live in a file with others.
     bool shares = options->multi && type != DB_QUEUE && type != DB_HEAP;
     snprintf(database->file, sizeof database->file, "%s%s.db", folder, shares ? "multi" : database->name);

@@ -23,6 +23,7 @@ static const struct option known[] = {
     OPTION("data-dir", TEXT, data_dir),
     OPTION("log-dir", TEXT, log_dir),
     OPTION("dirs-in-code", FLAG, dirs_in_code),
+    OPTION("absolute", TEXT, absolute),
     OPTION("register", FLAG, registered),
     OPTION("auto-remove", FLAG, auto_remove),
     OPTION("auto-remove-config", FLAG, auto_remove_config),

@@ -26,7 +26,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64 };
 
 struct options {
     const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready,
-        *checkpoint_log, *database;
+        *checkpoint_log, *database, *absolute;
     uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate,
         aborts, seed, steps;
     double seconds, update, insert, delete_share;
@@ -99,7 +99,7 @@ struct database {
     DB *db;
     DBTYPE type;
     char name[32];     // "btree1"
-    char file[64];     // as libdb is told
+    char file[4096];     // as libdb is told
     const char *inner; // name inside a file of several databases, or NULL
     bool invariant;    // one of the two that carry sum and sequence
     bool consumes;     // a queue that is used as one: appended and consumed

@@ -50,12 +50,14 @@ public final class BerkeleyDBHelper {
     ///   - password: of an encrypted environment; handed over in memory, never in an argument.
     ///   - lock: kept by the helper too, so that the environment stays locked until an orphan has cleaned up. Only
     ///     `recover` and `verify` go without.
+    ///   - root: for `confine`.
     ///   - slots: of 1 MiB; what the helper may be ahead of the consumer.
     ///   - limits: of its silence; beyond them it counts as stuck, and `.helperStuck` is thrown.
     ///   - isCancelled: whether the user wants to stop; then a helper that does not answer is left behind.
     public init(
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
-        executable: String? = nil, slots: Int = 16, limits: HelperLimits = HelperLimits(),
+        root: RootDirectory? = nil, executable: String? = nil, slots: Int = 16,
+        limits: HelperLimits = HelperLimits(),
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         precondition(slots > 0)
@@ -68,15 +70,17 @@ public final class BerkeleyDBHelper {
         // A helper that dies while we write to it must be an error, not the end of this process.
         signal(SIGPIPE, SIG_IGN)
         self.executable = try executable ?? HelperProcess.locate()
-        helper = try Self.start(self.executable, password, lock, slots, isCancelled)
+        helper = try Self.start(self.executable, password, lock, root, slots, isCancelled)
     }
 
     private static func start(
-        _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ slots: Int,
+        _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ root: RootDirectory?,
+        _ slots: Int,
         _ isCancelled: @escaping @Sendable () -> Bool
     ) throws -> HelperProcess {
         let helper = try HelperProcess(
-            executable: executable, password: password, lock: lock, slots: slots, isCancelled: isCancelled)
+            executable: executable, password: password, lock: lock, root: root, slots: slots,
+            isCancelled: isCancelled)
         guard case .ready(let version, _) = try helper.nextEvent(), version == CaptureProtocol.version else {
             throw VarveError(
                 .unsupported, "\(executable) belongs to another version of varve",
@@ -127,14 +131,12 @@ public final class BerkeleyDBHelper {
         try ask(.repair) { if case .repaired(let value) = $0 { value } else { nil } }
     }
 
-    /// Puts the helper where these paths do not lead to what they lead to here, and where nothing but what lies beneath
-    /// `scratch` can be written. As root only, and before anything else.
+    /// Makes the directory that was given as `root` all that the helper can reach, and the helper the owner of `home`.
     ///
-    /// - Returns: the paths that were there to be covered.
-    public func isolate(scratch: String, covers: [CaptureCover]) throws -> [String] {
-        try ask(.isolate(scratch: scratch, covers: covers)) {
-            if case .isolated(let paths) = $0 { paths } else { nil }
-        }
+    /// - Parameter home: as it is seen in there.
+    /// - Throws: `.noIsolation` where the kernel does not allow it.
+    public func confine(home: String) throws {
+        try ask(.confine(home: home)) { if case .confined = $0 { () } else { nil } }
     }
 
     /// Catastrophic recovery of a restored environment that nobody has open; leaves no regions.

@@ -43,8 +43,8 @@ final class HelperProcess {
     }
 
     init(
-        executable: String, password: [UInt8]?, lock: EnvironmentLock?, slots: Int,
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        executable: String, password: [UInt8]?, lock: EnvironmentLock?,
+        root: RootDirectory? = nil, slots: Int, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws {
         self.isCancelled = isCancelled
         isExpendable = lock == nil
@@ -64,6 +64,10 @@ final class HelperProcess {
             arguments.append(CaptureProtocol.Argument.password)
             try password.withUnsafeBytes { try secret.write($0, at: 0) }
             descriptors.append((secret.descriptor, CaptureProtocol.Descriptor.password))
+        }
+        if let root {
+            arguments.append(CaptureProtocol.Argument.root)
+            descriptors.append((root.descriptor, CaptureProtocol.Descriptor.root))
         }
         if let lock {
             arguments += [CaptureProtocol.Argument.lock, CaptureProtocol.Argument.home]
@@ -152,7 +156,7 @@ final class HelperProcess {
         try wait()
         return VarveError(
             .interrupted, "interrupted in the middle of recovery or verification",
-            hint: "the files are all there: recover them with 'db5.3_recover -c', or restore again")
+            hint: "run the same command again")
     }
 
     func slot(_ index: UInt32, count: UInt32) throws -> UnsafeRawBufferPointer {

@@ -1,0 +1,140 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// Measures a recovered environment, and compares with what was promised.
+///
+/// libdb's recovery can end well and have reached other files, or none: what it says of itself is no measure.
+struct RecoveryCheck {
+    struct Database: Sendable, Hashable {
+        /// Beneath the restored home.
+        var path: String
+        var uid: String
+        var header: DatabaseHeader
+    }
+
+    private let plan: RestorePlan
+    private let cancellation: Cancellation
+
+    init(_ plan: RestorePlan, _ cancellation: Cancellation) {
+        self.plan = plan
+        self.cancellation = cancellation
+    }
+
+    /// Every database file of the restored directories, told by its first page.
+    func databases(in tree: RootDirectory) throws -> [Database] {
+        try databases(in: tree, beneath: ".").sorted { $0.path < $1.path }
+    }
+
+    private func databases(in tree: RootDirectory, beneath directory: String) throws -> [Database] {
+        try tree.names(in: directory).flatMap { name -> [Database] in
+            let path = directory == "." ? name : directory + "/" + name
+            switch try tree.status(of: path)?.kind {
+            case .directory: return try databases(in: tree, beneath: path)
+            case .regular:
+                switch EnvironmentFileKind.classify(name) {
+                case .other, .partition: break
+                default: return []
+                }
+                let start = try tree.open(reading: path).readStart(DatabaseHeader.byteCount)
+                guard let header = try? start.withUnsafeBytes({ try DatabaseHeader.probe($0) }) else {
+                    return []
+                }
+                return [Database(path: path, uid: header.fileID, header: header)]
+            default: return []
+            }
+        }
+    }
+
+    /// What differs, one sentence each.
+    ///
+    /// - Parameters:
+    ///   - before: the end of the restored logs before recovery.
+    ///   - end: and after it.
+    ///   - logged: what the logs say of files.
+    func differences(
+        in tree: RootDirectory, before: RestoredLogs, end: LSN?, found: [Database]
+    ) throws -> (differences: [String], removed: [String]) {
+        var result = logDifferences(before: before.end, end: end)
+        var removed: [String] = []
+        let uids = Set(found.map(\.uid))
+        let promised = Set(plan.files.compactMap { $0.database?.uid })
+        for file in plan.files where file.kind == .database {
+            guard let uid = file.database?.uid, !uids.contains(uid) else { continue }
+            if before.removes(uid) {
+                removed.append(file.path)
+            } else {
+                result.append(
+                    "the database \(file.path) is gone after recovery, and the logs do not say that it was removed"
+                )
+            }
+        }
+        // Of a partial snapshot the others are missing on purpose.
+        for file in before.files.databases where plan.environment?.only == nil {
+            if file.name.isEmpty || uids.contains(file.fileID) || promised.contains(file.fileID) { continue }
+            result.append(
+                "the logs name the database \(file.name), which is in no directory of the snapshot: "
+                    + "it was not restored")
+        }
+        for database in found {
+            try cancellation.check()
+            guard let largest = try largestLSN(of: database, in: tree), let end, largest >= end else {
+                continue
+            }
+            result.append(
+                "\(database.path) has a page of \(largest), and the logs end at \(end): "
+                    + "recovery did not work on these logs")
+        }
+        return (result, removed)
+    }
+
+    private func logDifferences(before: LSN?, end: LSN?) -> [String] {
+        var result: [String] = []
+        if let promised = plan.recovery?.endOfLog, before != promised {
+            result.append("the restored logs end at \(Self.text(before)), and \(promised) was promised")
+        }
+        // Recovery ends with a checkpoint of its own.
+        if let before, let end, end > before { return result }
+        result.append(
+            "the log ends at \(Self.text(end)) after recovery, as before it (\(Self.text(before))): "
+                + "recovery did not work on the restored logs")
+        return result
+    }
+
+    private func largestLSN(of database: Database, in tree: RootDirectory) throws -> LSN? {
+        let file = try tree.open(reading: database.path)
+        return try PageSurvey(database.header).largestLSN(of: file, cancellation)
+    }
+
+    static func text(_ lsn: LSN?) -> String { lsn.map { "\($0)" } ?? "nowhere" }
+}
+
+/// Reads all pages of a database file.
+struct PageSurvey {
+    private let checker: PageChecker
+    private let pageSize: UInt64
+
+    init(_ header: DatabaseHeader) {
+        checker = PageChecker(header: header)
+        pageSize = UInt64(header.pageSize)
+    }
+
+    /// Nil where no page has one.
+    func largestLSN(of file: borrowing File, _ cancellation: Cancellation) throws -> LSN? {
+        let size = try file.status().size
+        var found = PageRunResult()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { buffer.deallocate() }
+        var offset: UInt64 = 0
+        while offset < size {
+            try cancellation.check()
+            let count = try file.read(into: buffer, at: offset)
+            guard count > 0 else { break }
+            checker.check(
+                run: UnsafeRawBufferPointer(rebasing: buffer[..<count]),
+                firstPage: PageNumber(UInt32(truncatingIfNeeded: offset / pageSize)), into: &found)
+            offset += UInt64(count)
+        }
+        return found.largestLSN == .zero ? nil : found.largestLSN
+    }
+}

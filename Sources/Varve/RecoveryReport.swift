@@ -1,0 +1,69 @@
+import VarveFormat
+
+/// What catastrophic recovery of a restored environment reached, as it was measured afterwards.
+public struct RecoveryReport: Sendable, Codable, Hashable {
+    public struct Database: Sendable, Codable, Hashable {
+        /// Beneath the restored home.
+        public var path: String
+        /// `db_verify` passed.
+        public var isGood: Bool
+        /// libdb's words.
+        public var messages: [String]
+    }
+
+    /// The end of the recovered log; nil if there is none.
+    public var endOfLog: LSN?
+    /// As the snapshot promises it; true if nothing differs.
+    public var recoverableTo: Timestamp
+    public var databases: [Database]
+    /// What is not as it was promised, one sentence each.
+    public var differences: [String]
+    /// Databases that are rightly gone: the application removed or renamed them while the backup ran.
+    public var removed: [String]
+    /// Nothing but the restored files could be reached.
+    public var isIsolated: Bool
+    /// Where the restored directories lay meanwhile: their places at the source.
+    public var places: [String]
+
+    public var isGood: Bool { databases.allSatisfy(\.isGood) && differences.isEmpty }
+
+    /// Lines of libdb that are shown of a bad database, and characters of each.
+    private static let messageLimit = (lines: 5, characters: 200)
+
+    /// For people, one fact a line.
+    public var lines: [String] {
+        let bad = databases.filter { !$0.isGood }
+        let verified = "\(databases.count - bad.count) of \(databases.count) database files verified"
+        var lines: [String] = []
+        if differences.isEmpty {
+            let end = endOfLog.map { "\($0)" } ?? "the end of the log"
+            lines.append("recovered to \(end), everything durable before \(recoverableTo); \(verified)")
+        } else {
+            lines.append("recovery ended, and the result is not what the snapshot promises; \(verified)")
+            lines += differences.map { "differs: \($0)" }
+        }
+        if !removed.isEmpty {
+            lines.append("removed or renamed while the backup ran: \(Self.list(removed))")
+        }
+        for database in bad {
+            lines.append("db_verify fails: \(database.path)")
+            lines += Self.shortened(database.messages).map { "  \($0)" }
+        }
+        return lines
+    }
+
+    static func shortened(_ messages: [String]) -> [String] {
+        let limit = messageLimit
+        var lines = messages.prefix(limit.lines).map {
+            $0.count > limit.characters ? String($0.prefix(limit.characters)) + "…" : $0
+        }
+        if messages.count > limit.lines {
+            lines.append("… and \(messages.count - limit.lines) more (--json prints them)")
+        }
+        return lines
+    }
+
+    private static func list(_ names: [String]) -> String {
+        names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+    }
+}

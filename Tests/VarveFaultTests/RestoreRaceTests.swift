@@ -1,0 +1,65 @@
+import Glibc
+import ProcessSupport
+import Testing
+import VarveFiles
+import VarveFormat
+
+extension FaultTests {
+    /// Root restores into a directory that another user can write, and that user exchanges names meanwhile.
+    @Suite(.serialized, .enabled(if: !Tool.needsRoot("becoming another user") && !Tool.isMissing("python3")))
+    struct RestoreRaceTests {
+        static let rounds = Executable.isSoak ? 500 : 8
+
+        /// Puts a link to the victim in place of the staging directory, and of the target, again and again.
+        private static let attacker = """
+            import os, sys
+            os.chdir(sys.argv[1]); victim = sys.argv[2]; os.setgid(65534); os.setuid(65534)
+            name = 'target.varve-incomplete'
+            steps = (lambda: os.rename(name, 'aside'), lambda: os.symlink(victim, name), lambda: os.unlink(name),
+                lambda: os.rename('aside', name), lambda: os.symlink(victim, 'target'), lambda: os.unlink('target'))
+            while True:
+                for step in steps:
+                    try: step()
+                    except OSError: pass
+            """
+
+        @Test func namesThatAreExchanged() throws {
+            let environment = try ClosedEnvironment()
+            let directory = environment.directory
+            chmod(directory.path, 0o755)
+            for name in ["victim", "attacked"] { try Directory.create(directory[name], mode: 0o755) }
+            chown(directory["attacked"], 65534, 65534)
+            try Text.write("mine", to: directory["victim/notes"])
+            let before = try Self.state(directory["victim"])
+            let running = try RunningProcess(
+                "python3", ["-c", Self.attacker, directory["attacked"], directory["victim"]])
+            var succeeded = 0
+            for _ in 0..<Self.rounds {
+                let restored = try environment.base.run([
+                    "restore", "1", "--target", directory["attacked/target"], "--recover",
+                ])
+                #expect(running.isRunning, "\(running.errorsSoFar)")
+                #expect(try Self.state(directory["victim"]) == before, "\(restored)")
+                if restored.code == 0 { succeeded += 1 }
+                try run("sh", ["-c", "rm -rf \"$1\"/*", "sh", directory["attacked"]]).require(0)
+            }
+            print("namesThatAreExchanged: \(succeeded) of \(Self.rounds) restores ended well")
+
+            // The control: who goes by paths is led to the victim.
+            let path = directory["attacked/target.varve-incomplete"]
+            try waitUntil("a file in the victim", seconds: 20, every: 0) {
+                try? Directory.create(path)
+                try? Text.write("led astray", to: Path.join(path, "probe"))
+                return access(directory["victim/probe"], F_OK) == 0
+            }
+            try running.killGroup()
+        }
+
+        private static func state(_ path: String) throws -> String {
+            try run(
+                "sh", ["-c", "cd \"$1\" && find . -printf '%P %y %s %U %G %m %T@\\n' | sort", "sh", path]
+            )
+            .require(0).output
+        }
+    }
+}
