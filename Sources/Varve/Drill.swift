@@ -93,6 +93,7 @@ public struct Drill {
         let plan = try restorer.plan(
             reference, target: Path.join(scratch.path, "home"))
         notes += plan.notes + (plan.partialRemark.map { [$0] } ?? [])
+        try plan.requireUse(of: options.password)
         // What is no environment is whole when it is restored.
         let recovers = plan.environment != nil && plan.recovery != nil
         let check = DrillCheck(plan, cancellation)

@@ -86,6 +86,7 @@ struct RestoreCommand: ParsableCommand {
         try repository.requireOutside(target)
         if dryRun { return try printPlan(plan) }
         let secret = try password.read()
+        try plan.requireUse(of: secret)
         let result = try restorer.restore(
             plan, recovery: recover ? .init(password: secret) : nil, owner: try owner.map(Self.user))
         let report = result.recovery

@@ -29,7 +29,7 @@ extension FaultTests {
         }
 
         /// SIGXFSZ ended it without a word.
-        @Test func aLimitOnFileSizesIsAnErrorWithAName() throws {
+        @Test func aLimitOnFileSizesAndANeedlessPasswordAreErrorsWithNames() throws {
             let directory = try TemporaryDirectory()
             let command = try VarveCommand.initialized(directory["repository"])
             try Workload(
@@ -48,6 +48,16 @@ extension FaultTests {
             #expect(try limited("restore latest --target out").require(1).errors.contains("ulimit -f"))
             #expect(try FileStatus.of(directory["out"]) == nil)
             try command.run(["restore", "latest", "--target", directory["out"]]).require(0)
+            // libdb would take the logs for damaged, and panic on a tree that is restored already.
+            let password = ["--password-command", "echo secret"]
+            for arguments in [
+                ["verify", "--drill"], ["restore", "latest", "--target", directory["new"], "--recover"],
+            ] {
+                let finished = try command.run(arguments + password).require(12)
+                #expect(finished.errors.contains("is not encrypted, but a password was given"), "\(finished)")
+                #expect(try FileStatus.of(directory["new"]) == nil)
+                try command.run(arguments).require(0)
+            }
         }
 
         /// Those that may be repeated are, and a flag is no option.
