@@ -16,18 +16,23 @@ extension ProcessTests {
         func everySnapshotComesBack(_ kind: Kind, _ round: Int) throws {
             var random = SeededGenerator(for: "everySnapshotComesBack, \(kind)")
             for _ in 0..<round { _ = random.next() }
-            try check(kind, &random)
+            let whole = try check(kind, &random)
+            // What libdb spoils is the history's luck; that a whole encrypted one is told from it, the next test shows.
+            #expect(whole > 0 || kind == .encrypted, "seed \(random.seed)")
         }
 
         /// Recovery leaves pages behind the last one of a heap: to db_verify, which opens the database first, all is well.
         @Test func aDatabaseShorterThanItsFile() throws {
             var random = SeededGenerator(seed: 736_164_217)
-            try check(.encrypted, &random)
+            #expect(try check(.encrypted, &random) > 0)
         }
 
-        private func check(_ kind: Kind, _ random: inout SeededGenerator) throws {
+        /// - Returns: how many of the snapshots that were recovered are whole.
+        private func check(_ kind: Kind, _ random: inout SeededGenerator) throws -> Int {
             let environment = try Environment(kind)
-            let recovered = Set((0..<Self.snapshots).shuffled(using: &random).prefix(Self.recovered))
+            var recovered = Set((0..<Self.snapshots).shuffled(using: &random).prefix(Self.recovered))
+            // Early there is less that libdb may have spoiled.
+            recovered.insert(0)
             var taken: [(output: BackupOutput, files: Contents)] = []
             var isWhole: [String: Bool] = [:]
             for number in 0..<Self.snapshots {
@@ -50,13 +55,13 @@ extension ProcessTests {
             for (snapshot, isWhole) in isWhole {
                 #expect(try environment.recovers(snapshot) == isWhole, "\(snapshot), seed \(random.seed)")
             }
-            #expect(isWhole.values.contains(true))
             try environment.varve.run(["verify", "--content"], seconds: 300).require(0)
             Self.expectDeltas(taken.map(\.output), seed: random.seed)
 
             // A negative control: one snapshot is not taken for another.
             let other = try Contents(of: environment.restore(taken[taken.count / 2].output.snapshot))
             #expect(!taken[0].files.differences(other).isEmpty)
+            return isWhole.values.count { $0 }
         }
 
         /// How deep the chains get is the history's luck: in an encrypted one a changed page changes whole, and an
