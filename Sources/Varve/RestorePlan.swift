@@ -25,7 +25,7 @@ public struct RestorePlan: Sendable, Codable, Hashable {
     /// What the reader should know; nothing here stops the restore.
     public var notes: [String]
 
-    /// What the restored home lacks, in a sentence; nil: nothing.
+    /// What a partial snapshot lacks, in a sentence; nil: it is whole.
     public var partialRemark: String? {
         guard let only = environment?.only else { return nil }
         let others = (environment?.omitted?.entries ?? []).filter {
@@ -34,8 +34,9 @@ public struct RestorePlan: Sendable, Codable, Hashable {
         let more = others.count > 5 ? " and \(others.count - 5) more" : ""
         let names = others.isEmpty ? "" : ": " + others.prefix(5).joined(separator: ", ") + more
         return
-            "the snapshot is PARTIAL: the backup was asked for \(only.joined(separator: ", ")) alone, and the"
-            + " environment's other databases are not in \(target)" + names
+            "the snapshot is PARTIAL: the backup was asked for \(only.joined(separator: ", ")) alone, and did not"
+            + " store the environment's other databases" + names
+            + "; what recovery makes of one comes from the logs alone"
     }
 
     public var totalBytes: UInt64 { files.reduce(0) { $0 + $1.size } }
