@@ -26,6 +26,8 @@ struct Inventory: Sendable {
     private(set) var strangers: [String] = []
     /// Sorted; manifests first, as they are what is missed by name.
     private(set) var missing: [Missing] = []
+    /// Packs that are gone and that no snapshot needed when all were found whole last; one that came since may.
+    private(set) var forgiven: [ObjectName] = []
     /// Places for objects that are gone, with whatever was in them.
     private(set) var missingDirectories: [String] = []
     /// What is wrong with documents that say what this copy is.
@@ -49,7 +51,7 @@ struct Inventory: Sendable {
         let ledger = try ledger ?? repository.ledger()
         named.addReadings(ledger)
         try named.addQuarantine(of: storage)
-        named.forgive(ledger)
+        forgiven = named.forgive(ledger)
         unreadable = parity.unreadable.map {
             Finding(object: "\(ObjectName(.parity, $0.name))", problem: $0.error.message, kind: .unreadable)
         }
@@ -173,10 +175,10 @@ private struct Named {
         }
     }
 
-    mutating func forgive(_ ledger: Ledger) {
-        for object in objects.keys where object.kind == .pack && ledger.isUnneeded(object) {
-            objects[object] = nil
-        }
+    mutating func forgive(_ ledger: Ledger) -> [ObjectName] {
+        let unneeded = objects.keys.filter { $0.kind == .pack && ledger.isUnneeded($0) }
+        for object in unneeded { objects[object] = nil }
+        return unneeded
     }
 }
 

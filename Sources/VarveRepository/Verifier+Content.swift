@@ -21,6 +21,7 @@ extension Verifier {
         try verifyDeltas(packs, blobs)
         for object in objects where object.object.kind.isCache { verifyCache(object.object) }
         try follow(objects.snapshots, walk(blobs))
+        noteNeededAgain(inventory)
         judgeBaseless(blobs)
         let isAnythingUnread = report.withLock { report in
             report.objects = objects.count
@@ -37,6 +38,14 @@ extension Verifier {
         try follow(
             inventory.objects.snapshots, SnapshotWalk(index, repository, isCancelled: isCancelled))
         return result()
+    }
+
+    /// A snapshot that came since may need a pack that none needed when it was missed.
+    private func noteNeededAgain(_ inventory: Inventory) {
+        guard report.withLock({ !$0.losses.isEmpty }) else { return }
+        for pack in inventory.forgiven {
+            note(Finding(object: "\(pack)", problem: "it is missing: it was missed before", kind: .missing))
+        }
     }
 
     /// An extent is as long as the map says, and decodes.
