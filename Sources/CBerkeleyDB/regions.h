@@ -82,6 +82,8 @@ _Static_assert(offsetof(struct varve_mutex, alloc_id) == 120, "DB_MUTEX.alloc_id
 _Static_assert(offsetof(struct varve_mutex, flags) == 140, "DB_MUTEX.flags");
 #endif
 
+enum { VARVE_SYS_FUTEX = SYS_futex };
+
 // unistd.h declares it under _DEFAULT_SOURCE only.
 extern long syscall(long number, ...);
 

@@ -54,6 +54,21 @@ static inline int varve_env_put_locks(DB_ENV *env, u_int32_t locker, int all) {
 }
 static inline int varve_env_free_locker(DB_ENV *env, u_int32_t locker) { return env->lock_id_free(env, locker); }
 
+static inline int varve_env_lock_id(DB_ENV *env, u_int32_t *locker) { return env->lock_id(env, locker); }
+// Takes a database's lock of this type (its handle's, or its first page's) for reading and gives it back: 0 if it was to
+// be had at once.
+static inline int varve_env_try_read_lock(DB_ENV *env, u_int32_t locker, const u_int8_t *fileid, u_int32_t type) {
+    DB_LOCK_ILOCK name = {0};
+    DBT object = {0};
+    DB_LOCK lock;
+    __builtin_memcpy(name.fileid, fileid, DB_FILE_ID_LEN);
+    name.type = type;
+    object.data = &name;
+    object.size = sizeof name;
+    int result = env->lock_get(env, locker, DB_LOCK_NOWAIT, &object, DB_LOCK_READ, &lock);
+    return result != 0 ? result : env->lock_put(env, &lock);
+}
+
 // The statistics that a capture needs, without the allocation.
 struct varve_log_status {
     u_int32_t file_size, current_file, current_offset, disk_file, disk_offset;

@@ -1,19 +1,47 @@
+import Glibc
 import Synchronization
+import VarveFiles
 import VarveFormat
 
 /// A request to stop, set from a signal handler or another thread and looked at between units of work.
 public final class Cancellation: Sendable {
     private let requested = Atomic<Bool>(false)
+    /// Wakes whoever waits for other descriptors as well. Nil where no more are to be had: then one has to look.
+    private let wake: WakePipe?
 
-    public init() {}
+    public init() { wake = try? WakePipe() }
 
-    public func request() { requested.store(true, ordering: .relaxed) }
+    /// May be called in a signal handler.
+    public func request() {
+        requested.store(true, ordering: .relaxed)
+        wake?.write()
+    }
+
+    /// Becomes readable with the request, and stays so.
+    public var descriptor: Int32? { wake?.descriptor }
 
     public var isRequested: Bool { requested.load(ordering: .relaxed) }
 
     /// Throws `.interrupted` once it was requested.
     public func check() throws {
         if isRequested { throw VarveError(.interrupted, "interrupted") }
+    }
+}
+
+/// Its own class: a pipe can't be copied, and may be missing.
+private final class WakePipe: Sendable {
+    private let pipe: VarveFiles.Pipe
+
+    init() throws { pipe = try VarveFiles.Pipe() }
+
+    var descriptor: Int32 { pipe.reading.descriptor }
+
+    /// A few bytes always have room: a second signal is no reason to wait.
+    func write() {
+        let code = errno
+        var byte: UInt8 = 1
+        _ = Glibc.write(pipe.writing.descriptor, &byte, 1)
+        errno = code
     }
 }
 

@@ -20,6 +20,9 @@ public struct LogFileSummary: Sendable, Hashable {
     /// Where the valid records end.
     public var validLength: UInt64 = 0
     public var end = End.clean
+    /// Of a torn end: where the record that begins there would end, if it hides nothing: only zeros follow. So libdb
+    /// leaves a record of which it has written what its buffer held, until the next flush.
+    public var unfinishedEnd: UInt64?
     /// Without the header record.
     public var recordCount: UInt64 = 0
     /// Of the first record after the header, nil for none.

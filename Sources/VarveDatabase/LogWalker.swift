@@ -130,11 +130,42 @@ private struct Walk: ~Copyable {
             }
             if !isZero(piece) {
                 summary.end = .torn(at: offset)
+                summary.unfinishedEnd = try unfinishedEnd(offset, read)
                 return
             }
             position += UInt64(piece.count)
         }
         summary.end = summary.size > offset ? .zeroTail : .clean
+    }
+}
+
+extension Walk {
+    /// Where the record at `offset`, of which perhaps only the beginning was written, would end; nil if something follows
+    /// it, or what is there contradicts the record before.
+    private mutating func unfinishedEnd(_ offset: UInt64, _ read: LogWalker.Read) throws -> UInt64? {
+        let headerSize = summary.header?.recordHeaderSize ?? LogFileHeader.maximumByteCount
+        let inHeader = offset + UInt64(headerSize)
+        if try hasOnlyZeros(from: inHeader, read) { return inHeader }
+        let head = try window.view(offset, headerSize, read)
+        guard summary.header != nil, head.count == headerSize,
+            UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
+                == summary.lastLSN?.offset
+        else { return nil }
+        let end =
+            offset + UInt64(UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+        return try end > inHeader && hasOnlyZeros(from: end, read) ? end : nil
+    }
+
+    private mutating func hasOnlyZeros(from offset: UInt64, _ read: LogWalker.Read) throws -> Bool {
+        var position = offset
+        while position < summary.size {
+            let piece = try window.view(
+                position, Int(min(UInt64(window.capacity), summary.size - position)), read)
+            if piece.isEmpty { break }
+            if !isZero(piece) { return false }
+            position += UInt64(piece.count)
+        }
+        return true
     }
 }
 

@@ -121,5 +121,16 @@ public enum ProcessTable {
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 
+    /// As whom it runs (the effective user), by `/proc/<pid>/status`, which everybody may read; nil if there is none.
+    public static func user(of process: Int32) -> UInt32? {
+        guard let file = try? File.open(reading: "/proc/\(process)/status"),
+            let bytes = try? file.readToEnd(limit: 1 << 16)
+        else { return nil }
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first {
+            $0.hasPrefix("Uid:")
+        }
+        return line?.split(whereSeparator: \.isWhitespace).dropFirst(2).first.flatMap { UInt32($0) }
+    }
+
     public static var ownStartTime: UInt64 { startTime(of: getpid()) ?? 0 }
 }

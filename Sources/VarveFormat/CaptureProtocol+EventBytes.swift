@@ -64,6 +64,13 @@ extension CaptureEvent {
             body.integer(failure.libraryCode)
         case .alive: body.integer(UInt8(19))
         case .confined: body.integer(UInt8(20))
+        case .holder(let holder):
+            body.integer(UInt8(21))
+            body.optional(holder) { body, holder in
+                body.flag(holder.isHandle)
+                body.flag(holder.isTransaction)
+                body.optional(holder.process) { $0.integer($1) }
+            }
         }
         return CaptureProtocol.frame(body)
     }
@@ -112,6 +119,13 @@ extension CaptureEvent {
                     hint: try reader.optional { try $0.text() }, libraryCode: try reader.integer()))
         case 19: self = .alive
         case 20: self = .confined
+        case 21:
+            self = .holder(
+                try reader.optional { reader in
+                    CaptureLockHolder(
+                        isHandle: try reader.flag(), isTransaction: try reader.flag(),
+                        process: try reader.optional { try $0.integer() })
+                })
         default: throw VarveError(.corrupt, "capture event of unknown kind \(kind)")
         }
         try reader.expectEnd()

@@ -99,6 +99,23 @@ public struct CaptureRepair: Hashable, Sendable {
     public init() {}
 }
 
+/// Who has a lock that opening a database takes.
+public struct CaptureLockHolder: Hashable, Sendable {
+    /// The lock is the database's as a whole: of an exclusive handle, or of a transaction that creates, removes or
+    /// renames it. Else it is its first page's, of a transaction that allocates or frees pages.
+    public var isHandle: Bool
+    /// False for a handle that stays open between transactions, and where it can't be told.
+    public var isTransaction: Bool
+    /// Nil if it can't be told.
+    public var process: Int32?
+
+    public init(isHandle: Bool, isTransaction: Bool, process: Int32?) {
+        self.isHandle = isHandle
+        self.isTransaction = isTransaction
+        self.process = process
+    }
+}
+
 /// One database file's verdict.
 public struct CaptureVerification: Hashable, Sendable {
     public var file: String
@@ -161,4 +178,6 @@ public enum CaptureEvent: Hashable, Sendable {
     case alive
     /// Nothing but the root directory can be reached.
     case confined
+    /// Nil: a copy would wait for nobody.
+    case holder(CaptureLockHolder?)
 }

@@ -120,6 +120,8 @@ public enum CaptureCommand: Hashable, Sendable {
     case verify(CaptureEnvironment, files: [String])
     /// Make the directory at `Descriptor.root` all that can be reached, and become the owner of `home` in it.
     case confine(home: String)
+    /// Who has the lock on this database that a copy would wait for.
+    case holder(file: String, fileID: [UInt8])
     case quit
 }
 
@@ -158,6 +160,11 @@ extension CaptureCommand {
         case .confine(let home):
             body.integer(UInt8(14))
             body.text(home)
+        case .holder(let file, let fileID):
+            body.integer(UInt8(15))
+            body.text(file)
+            body.integer(UInt32(fileID.count))
+            body.raw(fileID)
         }
         return CaptureProtocol.frame(body)
     }
@@ -181,6 +188,10 @@ extension CaptureCommand {
         case 12: self = .verify(try reader.environment(), files: try reader.texts())
         case 13: self = .quit
         case 14: self = .confine(home: try reader.text())
+        case 15:
+            let file = try reader.text()
+            let count: UInt32 = try reader.integer()
+            self = .holder(file: file, fileID: Array(try reader.take(Int(count))))
         default: throw VarveError(.corrupt, "capture command of unknown kind \(kind)")
         }
         try reader.expectEnd()

@@ -104,6 +104,7 @@ enum SignOfLife {
 
     /// Sends `.alive` if the last is a second old. Never blocks.
     static func give() {
+        Watchdog.isActive()
         let now = Clock.monotonic()
         guard now - last >= 1_000_000_000 else { return }
         last = now

@@ -20,6 +20,7 @@ extension LiveEnvironment {
     /// the threads of lockers wait can't be put in order first (`Regions.forgetWaits`). If what libdb prints is not
     /// as expected, or lacks locks, nothing is changed.
     func freeLocks(of process: Int32, _ thread: UInt64, _ repair: inout CaptureRepair) throws {
+        guard hasLocks else { return }
         var list = LockerList(process: process, thread: thread)
         LibraryWords.listener = { list.add($0) }
         let code = varve_env_print_lockers(handle)

@@ -13,6 +13,8 @@ final class LiveEnvironment {
     let handle: Handle
     let registered: Bool
     let encrypted: Bool
+    /// Whether there is a lock table: some applications see to it themselves that one process writes at a time.
+    let hasLocks: Bool
     var journal: JournalFile
     var journaled: CaptureJournal { journal.content }
 
@@ -48,7 +50,10 @@ final class LiveEnvironment {
         self.handle = handle
         var flags: UInt32 = 0
         encrypted = varve_env_get_encrypt_flags(handle, &flags) == 0 && flags != 0
+        var openFlags: UInt32 = 0
+        hasLocks = varve_env_get_open_flags(handle, &openFlags) == 0 && openFlags & UInt32(DB_INIT_LOCK) != 0
         journal = JournalFile(root, region: region)
+        Watchdog.start(root, region)
     }
 
     func close() { _ = varve_env_close(handle) }
@@ -102,9 +107,9 @@ final class LiveEnvironment {
     private func requireTransactional() throws {
         var flags: UInt32 = 0
         try Library.check(varve_env_get_open_flags(handle, &flags), "read the open flags", home)
+        // Not locking: that pages are whole, latches of the cache see to, which every environment has.
         let needed: [(Int32, String)] = [
-            (DB_INIT_TXN, "transactions"), (DB_INIT_LOG, "logging"), (DB_INIT_LOCK, "locking"),
-            (DB_INIT_MPOOL, "a shared cache"),
+            (DB_INIT_TXN, "transactions"), (DB_INIT_LOG, "logging"), (DB_INIT_MPOOL, "a shared cache"),
         ]
         let missing = needed.filter { flags & UInt32($0.0) == 0 }.map(\.1)
         guard missing.isEmpty else {

@@ -23,39 +23,36 @@ enum Regions {
         }
     }
 
-    /// The head of `REGENV` is fixed for all releases (region.h:160): magic 0, panic 4, versions 8–19, envid 20,
-    /// signature 24, creation time 32. Regions in System V memory have a small reference in the file instead;
-    /// its bytes serve as well, being drawn anew with the region.
+    /// Which regions these are; nil if there are none. Of those that can't be read (System V memory that is gone, or was
+    /// never finished) the file's own bytes serve as well.
     static func identity(_ root: RootDirectory) throws -> CaptureJournal.Region? {
         guard try root.status(of: name) != nil else { return nil }
         let file = try root.open(reading: name)
         let status = try file.status()
-        let head = try read(file, at: 0, count: 40)
-        func word<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {
-            guard head.count >= offset + MemoryLayout<T>.size else { return 0 }
-            return head.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: T.self) }
+        let head = try RegionBytes(file).flatMap { bytes in
+            try RegionHead.read { try bytes.read(file, into: $1, at: $0) }
+        }
+        var created = head?.fields?.created ?? 0
+        if head == nil, let reference = RegionReference(try read(file, at: 0, count: 24)) {
+            created = reference.segment
         }
         return CaptureJournal.Region(
-            device: status.device, inode: status.inode, envid: word(20, UInt32.self),
-            created: word(32, Int64.self))
+            device: status.device, inode: status.inode, envid: head?.envid ?? 0, created: created)
     }
 
     /// `DB_TXNREGION.n_hotbackup`, nil where the layout is not the one this was written against: 5.3.28 in 64
-    /// bits, `REGENV.tx_primary` at 88 (region.h:159), in the transaction region `last_ckp` at 40 and the counter
-    /// at 164 (txn.h:159). That `last_ckp` is what `txn_stat` says makes sure of it.
+    /// bits, in the transaction region `last_ckp` at 40 and the counter at 164 (txn.h:159). That `last_ckp` is what
+    /// `txn_stat` says makes sure of it.
     static func hotBackups(_ root: RootDirectory, lastCheckpoint: LSN) -> UInt32? {
         guard MemoryLayout<Int>.size == 8, let file = try? root.open(reading: name),
-            let head = try? read(file, at: 0, count: 96), head.count == 96
+            let bytes = try? RegionBytes(file),
+            let head = try? RegionHead.read({ try bytes.read(file, into: $1, at: $0) }), head.isNative,
+            let offset = head.fields?.transactions, offset > 0, offset < 1 << 40
         else { return nil }
-        let (major, minor, offset) = head.withUnsafeBytes {
-            (
-                $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self),
-                $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self),
-                $0.loadUnaligned(fromByteOffset: 88, as: UInt64.self)
-            )
-        }
-        guard major == 5, minor == 3, offset > 0, offset < 1 << 40,
-            let region = try? read(file, at: offset, count: 168), region.count == 168
+        var region = [UInt8](repeating: 0, count: 168)
+        guard
+            (try? region.withUnsafeMutableBytes { try bytes.read(file, into: $0, at: offset) })
+                == region.count
         else { return nil }
         return region.withUnsafeBytes { bytes in
             func word(_ offset: Int) -> UInt32 {
@@ -71,5 +68,30 @@ enum Regions {
         try [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             used = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
         }
+    }
+}
+
+/// Where the bytes of a primary region are: in `__db.001` itself, or in the System V segment that it names.
+struct RegionBytes {
+    private let memory: SystemVMemory?
+
+    /// Nil if the memory is not here.
+    init?(_ file: borrowing File) throws {
+        let size = try file.status().size
+        guard RegionReference.isSize(size) else {
+            memory = nil
+            return
+        }
+        guard let reference = RegionReference(try Regions.read(file, at: 0, count: Int(size))),
+            let found = try SystemVMemory.find(reference.segment)
+        else { return nil }
+        memory = found
+    }
+
+    func read(_ file: borrowing File, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+        -> Int
+    {
+        if let memory { return try memory.read(into: buffer, at: offset) }
+        return try file.read(into: buffer, at: offset)
     }
 }

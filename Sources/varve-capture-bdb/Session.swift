@@ -33,6 +33,8 @@ final class Session {
         while true {
             // A parent that can't be understood is as good as gone.
             guard let command = try? channel.nextCommandBlocking(), command != .quit else { break }
+            Watchdog.isActive()
+            defer { Watchdog.isResting() }
             do {
                 LibraryWords.lines = []
                 try carryOut(command)
@@ -42,6 +44,7 @@ final class Session {
             channel.flushBlocking()
         }
         CapturePass.current = nil
+        Watchdog.isActive()
         // Nobody is left to hear of an error; the journal stays then, for the next run.
         try? environment?.end()
         environment?.close()
@@ -89,6 +92,8 @@ final class Session {
         case .confine(let home):
             try Confinement.enter(home: home)
             channel.send(.confined)
+        case .holder(let file, let fileID):
+            channel.send(.holder(try joined().holder(of: file, fileID: fileID)))
         case .quit: break
         }
     }

@@ -25,7 +25,10 @@ struct BackupCommand: ParsableCommand {
     @Option(help: "The number of copies that must store the snapshot; with fewer the backup fails.")
     var require = 1
 
-    @Flag(help: "Read the files directly, without libdb: of an environment that nobody has open.")
+    @Flag(
+        help:
+            "Read the files directly, without libdb: of an environment that nobody has open, or of a read-only snapshot."
+    )
     var offline = false
 
     @Flag(help: "Read a live environment with plain reads: on XFS only, where these are atomic.")
@@ -136,7 +139,8 @@ struct BackupCommand: ParsableCommand {
         if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name) }
         let helper = HelperOptions(
             password: try self.environment.password.read(),
-            isCancelled: { Interruption.cancellation.isRequested })
+            isCancelled: { Interruption.cancellation.isRequested },
+            cancellationDescriptor: Interruption.cancellation.descriptor)
         if direct { return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name) }
         return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name)
     }

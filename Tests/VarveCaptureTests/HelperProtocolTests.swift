@@ -11,6 +11,7 @@ struct HelperProtocolTests {
     static let commands: [CaptureCommand] = [
         .join(environment), .join(CaptureEnvironment(home: "")), .preflight, .begin,
         .capture(file: "sub/x.db", resume: true), .slotFree(7), .cancel, .end, .clear(file: "a"), .repair,
+        .holder(file: "a", fileID: [UInt8](0..<20)),
         .logStatus, .recover(environment), .verify(environment, files: ["a", "b"]), .quit,
     ]
 
@@ -42,6 +43,8 @@ struct HelperProtocolTests {
         .verified(CaptureVerification(file: "x", code: -30970, orderChecked: false, messages: ["bad"])),
         .verificationDone, .message("m"),
         .failed(CaptureFailure(code: "c", message: "m", hint: "h", libraryCode: 22)), .alive,
+        .holder(nil), .holder(CaptureLockHolder(isHandle: true, isTransaction: false, process: 7)),
+        .holder(CaptureLockHolder(isHandle: false, isTransaction: true, process: nil)),
     ]
 
     private func body(_ frame: [UInt8]) throws -> [UInt8] {

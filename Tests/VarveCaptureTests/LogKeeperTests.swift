@@ -120,4 +120,23 @@ import VarveFormat
         #expect(throws: VarveError.self) { _ = try LogKeeper(logDirectory: home, first: 1) }
         #expect(try Directory.list(elsewhere).isEmpty)
     }
+
+    /// What a killed backup left of an environment that was closed since.
+    @Test func unwedgeRemovesLinks() throws {
+        let scratch = try Scratch()
+        let home = try scratch.make("home")
+        let logs = try scratch.make("home/logs")
+        try scratch.write("home/logs/log.0000000001", "one")
+        _ = try scratch.make("home/logs/.varve/logs")
+        try FileManager.default.linkItem(
+            atPath: logs + "/log.0000000001", toPath: logs + "/.varve/logs/log.0000000001")
+        let environment = CaptureEnvironment(home: home, logDirectory: "logs")
+        let helper = Tool.ours("varve-capture-bdb")
+        let report = try unwedge(environment, executable: helper)
+        #expect(report.removedLinks == 1 && report.helper == nil)
+        #expect(report.lines.first == "a link to a log file removed", "\(report.lines)")
+        #expect(try Directory.list(logs) == ["log.0000000001"])
+        // The control: now there is nothing of a backup, and nothing to join.
+        #expect(throws: VarveError.self) { _ = try unwedge(environment, executable: helper) }
+    }
 }

@@ -190,4 +190,40 @@ import VarveFormat
             }
         }
     }
+
+    /// As libdb leaves the last record at rest: what its buffer held, and zeros. Wherever it is cut, nothing is hidden.
+    @Test func aRecordWhoseRestIsMissingHidesNothing() throws {
+        let whole = try Fixture.named("checksum-512").bytes("log.0000000001")
+        var starts: [Int] = []
+        let summary = try whole.withUnsafeBytes { bytes in
+            try LogWalker.walk(number: 1, bytes: bytes) { starts.append(Int($0.lsn.offset)) }
+        }
+        var unfinished = 0
+        for cut in stride(from: Int(summary.validLength) / 2, to: Int(summary.validLength), by: 1) {
+            var bytes = whole
+            for index in cut..<bytes.count { bytes[index] = 0 }
+            let found = try bytes.withUnsafeBytes { try LogWalker.walk(number: 1, bytes: $0) }
+            guard case .torn(let offset) = found.end else {
+                // Only zeros were cut off, or nothing but zeros of the record is left.
+                #expect(found.unfinishedEnd == nil)
+                continue
+            }
+            unfinished += 1
+            let next = starts.first { $0 > Int(offset) } ?? Int(summary.validLength)
+            let end = try #require(found.unfinishedEnd)
+            #expect(end >= UInt64(cut) && (end <= UInt64(next) || end == offset + 12))
+
+            // The control: one byte behind it, wherever that is.
+            guard Int(end) < bytes.count else { continue }
+            bytes[Int(end) + (bytes.count - Int(end)) / 2] = 1
+            let hiding = try bytes.withUnsafeBytes { try LogWalker.walk(number: 1, bytes: $0) }
+            #expect(hiding.unfinishedEnd == nil)
+        }
+        #expect(unfinished > 100)
+        // A damaged record with others behind it.
+        var bytes = whole
+        bytes[starts[starts.count / 2] + 14] ^= 1
+        let damaged = try bytes.withUnsafeBytes { try LogWalker.walk(number: 1, bytes: $0) }
+        #expect(damaged.end == .torn(at: UInt64(starts[starts.count / 2])) && damaged.unfinishedEnd == nil)
+    }
 }

@@ -9,12 +9,13 @@ extension ProcessTests {
     /// The ways that are wrong fail, so the tests of the right way can fail.
     @Suite struct ControlTests {
         /// Plain reads of a live environment give torn pages, except on XFS; with libdb in between there are none.
-        @Test func plainReadsTear() throws {
+        /// Locks have no part in it: an application without them writes pages through the same cache.
+        @Test(arguments: ["", " --no-locking"]) func plainReadsTear(_ locking: String) throws {
             let environment = try LiveEnvironment(
                 .init(
                     "torn", "btree,hash",
                     options: "--records 4000 --page-size 65536 --checksum --cache 2000000 --checkpoint-ms 100"
-                ))
+                        + locking))
             guard try FileSystemType.of(environment.home) != .xfs else {
                 return print("plainReadsTear: skipped, page reads are atomic on XFS")
             }

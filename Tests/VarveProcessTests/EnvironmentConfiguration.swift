@@ -78,6 +78,9 @@ struct EnvironmentConfiguration: Sendable, CustomTestStringConvertible {
             "directories in code", "btree,hash", place: "--data-dir data --log-dir logs --dirs-in-code",
             options: "--records 2000", directories: "--data-dir data --log-dir logs"),
         .init(
+            "65536, no locking, checksums", "btree,hash",
+            options: "--records 2000 --page-size 65536 --checksum --no-locking --cache 2000000"),
+        .init(
             "synchronous, automatic log removal in DB_CONFIG", "btree,hash",
             options:
                 "--records 2000 --sync --auto-remove-config --log-size 300000 --cache 1000000 --threads 2"),

@@ -69,12 +69,12 @@ static void configure(DB_ENV *env, const struct options *options, enum access_mo
     must(env->mutex_set_increment(env, (u_int32_t)(cache / options->page_size) + 20000),
         "mutex_set_increment");
     if (mode == ACCESS_READ) return;
-    if (!options->no_txn) {
+    if (!options->no_txn && !options->no_locking) {
         must(env->set_lk_max_locks(env, 100000), "set_lk_max_locks");
         must(env->set_lk_max_objects(env, 100000), "set_lk_max_objects");
     }
     if (!environment_is_transactional(options)) return;
-    must(env->set_lk_detect(env, DB_LOCK_DEFAULT), "set_lk_detect");
+    if (!options->no_locking) must(env->set_lk_detect(env, DB_LOCK_DEFAULT), "set_lk_detect");
     if (options->in_memory_logs) {
         must(env->log_set_config(env, DB_LOG_IN_MEMORY, 1), "DB_LOG_IN_MEMORY");
         must(env->set_lg_bsize(env, 64u << 20), "set_lg_bsize");
@@ -85,6 +85,7 @@ static void configure(DB_ENV *env, const struct options *options, enum access_mo
         must(env->set_lg_max(env, (u_int32_t)log_size), "set_lg_max");
         if (!options->sync) must(env->set_flags(env, DB_TXN_WRITE_NOSYNC, 1), "DB_TXN_WRITE_NOSYNC");
     }
+    if (options->system_memory != 0) must(env->set_shm_key(env, (long)options->system_memory), "set_shm_key");
     if (options->auto_remove) must(env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1), "DB_LOG_AUTO_REMOVE");
 }
 
@@ -93,7 +94,8 @@ static u_int32_t application_flags(const struct options *options) {
     if (options->private_regions) flags |= DB_PRIVATE;
     if (options->cdb) return flags | DB_INIT_CDB;
     if (options->no_txn) return flags;
-    flags |= DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK;
+    flags |= DB_INIT_TXN | DB_INIT_LOG | (options->no_locking ? 0 : DB_INIT_LOCK);
+    if (options->system_memory != 0) flags |= DB_SYSTEM_MEM;
     // DB_REGISTER decides whether recovery is needed (it is, in a new home) and fails if it may not run it.
     if (options->registered) flags |= DB_REGISTER | DB_RECOVER;
     if (options->recover) flags |= DB_RECOVER;

@@ -42,6 +42,7 @@ int main(int argc, char **argv) {
         {"flags", command_flags},
         {"history", command_history},
         {"hold", command_hold},
+        {"rest", command_rest},
     };
     struct options options;
     options_parse(&options, argc, argv);
@@ -49,7 +50,7 @@ int main(int argc, char **argv) {
         if (strcmp(commands[i].name, options.command) == 0) return commands[i].run(&options);
     fprintf(stderr,
             "bdb-workload: no command \"%s\"; one of run, check, generate, day, reload, checkpoint, flags, history, "
-            "hold\n",
+            "hold, rest\n",
             options.command);
     return EXIT_USAGE;
 }

@@ -41,6 +41,10 @@ static const struct option known[] = {
     OPTION("in-memory-logs", FLAG, in_memory_logs),
     OPTION("private", FLAG, private_regions),
     OPTION("no-txn", FLAG, no_txn),
+    OPTION("no-locking", FLAG, no_locking),
+    OPTION("system-memory", NUMBER, system_memory),
+    OPTION("exclusive", FLAG, exclusive),
+    OPTION("idle", FLAG, idle),
     OPTION("cdb", FLAG, cdb),
     OPTION("progress", TEXT, progress),
     OPTION("ready", TEXT, ready),
@@ -116,8 +120,8 @@ static void validate(const struct options *options) {
     if (options->byte_order != NULL && strcmp(options->byte_order, "1234") != 0
         && strcmp(options->byte_order, "4321") != 0)
         usage("--byte-order: 1234 or 4321", "");
-    if ((options->no_txn || options->cdb) && options->threads > 1)
-        usage("without transactions: one thread", "");
+    if ((options->no_txn || options->cdb || options->no_locking) && options->threads > 1)
+        usage("without transactions or locking: one thread", "");
     if (options->sync && options->nosync) usage("--sync and --nosync exclude each other", "");
 }
 

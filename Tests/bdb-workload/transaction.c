@@ -45,11 +45,16 @@ static int put(struct transaction *transaction, struct database *database, struc
     return code;
 }
 
+// For records that are about to be written: without locking libdb refuses the flag.
+static uint32_t reading_to_write(const struct workload *workload) {
+    return workload->transactional && !workload->options->no_locking ? DB_RMW : 0;
+}
+
 // The next number of this writer's slot, in both databases: equal before, equal after.
 static int step_sequence(struct transaction *transaction, struct database *database) {
     struct writer *writer = transaction->writer;
     struct record_id id = {KIND_SEQUENCE, writer->slot};
-    uint32_t lock = writer->workload->transactional ? DB_RMW : 0;
+    uint32_t lock = reading_to_write(writer->workload);
     int code = record_get(database, transaction->txn, id, &transaction->value, lock);
     if (code == DB_NOTFOUND) fail("%s: sequence record %u is gone", database->file, writer->slot);
     if (code != 0) return code;
@@ -62,7 +67,7 @@ static int step_sequence(struct transaction *transaction, struct database *datab
 static int add_to_account(struct transaction *transaction, struct database *database, int64_t amount) {
     struct writer *writer = transaction->writer;
     struct record_id id = {KIND_ACCOUNT, random_below(&writer->random, writer->workload->accounts)};
-    uint32_t lock = writer->workload->transactional ? DB_RMW : 0;
+    uint32_t lock = reading_to_write(writer->workload);
     int code = record_get(database, transaction->txn, id, &transaction->value, lock);
     if (code == DB_NOTFOUND) fail("%s: account %llu is gone", database->file, (unsigned long long)id.index);
     if (code != 0) return code;
@@ -76,7 +81,7 @@ static int toggle_extra(struct transaction *transaction, struct database *databa
     struct writer *writer = transaction->writer;
     uint64_t share = writer->workload->extras / SLOTS;
     struct record_id id = {KIND_EXTRA, random_below(&writer->random, share) * SLOTS + writer->slot};
-    uint32_t lock = writer->workload->transactional ? DB_RMW : 0;
+    uint32_t lock = reading_to_write(writer->workload);
     int code = record_get(database, transaction->txn, id, &transaction->value, lock);
     if (code == DB_NOTFOUND) {
         transaction->value.header = (struct value_header){.kind = KIND_EXTRA, .index = id.index};

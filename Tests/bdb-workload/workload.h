@@ -28,12 +28,12 @@ struct options {
     const char *command, *home, *methods, *encrypt, *byte_order, *data_dir, *log_dir, *progress, *ready,
         *checkpoint_log, *database, *absolute;
     uint64_t page_size, log_size, cache, records, value_size, threads, queue_extent, checkpoint_ms, rate,
-        aborts, seed, steps;
+        aborts, seed, steps, system_memory;
     double seconds, update, insert, delete_share;
     bool checksum, dirs_in_code, registered, auto_remove, auto_remove_config, subdir, multi, partition;
     bool in_memory_logs, private_regions, no_txn, cdb, sync, nosync, recover, remove_regions, keep_regions,
         remove_logs, compact;
-    bool generated, zipf, append, count;
+    bool generated, zipf, append, count, no_locking, exclusive, idle;
     char password[256];
 };
 
@@ -191,5 +191,6 @@ int command_checkpoint(const struct options *options);
 int command_flags(const struct options *options);
 int command_history(const struct options *options);
 int command_hold(const struct options *options);
+int command_rest(const struct options *options);
 // `check` for the database of `generate`.
 int check_generated(const struct options *options);

@@ -26,6 +26,20 @@ final class CaptureWarnings {
         return list + [more]
     }
 
+    func addTornLog(_ number: UInt32, _ offset: UInt64) {
+        add(
+            "log-torn",
+            "log file \(number) ends in something that is no record, at offset \(offset): a write that never"
+                + " finished, or damage that hides what follows", taints: true)
+    }
+
+    func addUnfinishedLog(_ number: UInt32, _ offset: UInt64) {
+        add(
+            "log-unflushed",
+            "the application has not flushed its log since log file \(number), offset \(offset): what it has committed"
+                + " since, without waiting for the disk, is not durable yet and not in this backup")
+    }
+
     /// A damaged page each, stored as it is.
     func add(_ result: PageRunResult, path: String) {
         for page in result.badPages {

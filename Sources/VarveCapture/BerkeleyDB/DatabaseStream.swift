@@ -29,9 +29,22 @@ struct DatabaseStream {
 
     /// The next pages, in order, at a page's boundary.
     mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
-        checker.check(run: bytes, firstPage: pageNumber(offset), into: &result)
+        try deliver(bytes, at: offset, checked: checked(bytes, at: offset))
+    }
+
+    private mutating func deliver(
+        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, checked: PageRunResult
+    ) throws {
+        result = checked
         try sink.write(bytes, at: offset)
         end = max(end, offset + UInt64(bytes.count))
+    }
+
+    /// What is known of the file's pages with these.
+    private func checked(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> PageRunResult {
+        var result = result
+        checker.check(run: bytes, firstPage: pageNumber(offset), into: &result)
+        return result
     }
 
     private func pageNumber(_ offset: UInt64) -> PageNumber {
@@ -48,23 +61,21 @@ struct DatabaseStream {
         while true {
             var count = try source.read(into: buffer, at: offset)
             if count == 0 { break }
-            for _ in 0..<Self.rereads where isDamaged(buffer, count, at: offset) {
+            var run = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+            var checked = checked(run, at: offset)
+            for _ in 0..<Self.rereads {
+                if checked.badPageCount == result.badPageCount { break }
                 count = try source.read(into: buffer, at: offset)
+                run = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+                checked = self.checked(run, at: offset)
             }
-            try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+            try deliver(run, at: offset, checked: checked)
             offset += UInt64(count)
             if count < buffer.count { break }
         }
     }
 
     private static let rereads = 3
-
-    private func isDamaged(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int, at offset: UInt64) -> Bool {
-        var trial = PageRunResult()
-        let run = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
-        checker.check(run: run, firstPage: pageNumber(offset), into: &trial)
-        return trial.badPageCount > 0
-    }
 
     /// Says what was learned, and ends the file at the sink.
     ///

@@ -9,8 +9,13 @@ import VarveFormat
 public final class EnvironmentLock {
     let descriptor: Int32
     let files: EnvironmentFiles
+    /// The helper of a backup that died, which was ended so that the lock could be had.
+    public private(set) var endedHelper: Int32?
     private let file: File
 
+    /// A helper that waits in regions which nobody but it has, or that are not the environment's any more, is ended: it
+    /// would wait for ever.
+    ///
     /// - Parameter patience: how long to wait for the helper of a backup that died itself; a live backup is an
     ///   error at once (`.locked`, naming its process and since when).
     public convenience init(home: String, patience: Duration = .seconds(60)) throws {
@@ -28,6 +33,8 @@ public final class EnvironmentLock {
         }
         try files.requireOwn(file)
         let deadline = ContinuousClock.now + patience
+        var ended: Int32?
+        var turns = 0
         while try !Self.tryLock(file) {
             let holder = (try? file.readAll(limit: 256)).map { String(decoding: $0, as: UTF8.self) } ?? ""
             let words = holder.split(whereSeparator: \.isWhitespace).map(String.init)
@@ -41,14 +48,23 @@ public final class EnvironmentLock {
                     .locked, "another backup of \(home) is running: \(who)\(since)", location: path,
                     hint: "wait for it to end")
             }
+            // Once a second; first when it had the time to go by itself.
+            turns += 1
+            if turns % 20 == 0, ended == nil { ended = try OrphanedHelper.end(lock: path, files) }
             usleep(50_000)
         }
+        endedHelper = ended
         let text = "\(getpid()) \(ProcessTable.ownStartTime) \(Clock.now())\n"
         try file.truncate(to: 0)
         try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
         descriptor = file.descriptor
         self.files = files
         self.file = file
+    }
+
+    /// For people.
+    static func describe(_ endedHelper: Int32) -> String {
+        "the helper (process \(endedHelper)) of a backup that died waited for an application that is gone, and was ended"
     }
 
     private static func tryLock(_ file: borrowing File) throws -> Bool {

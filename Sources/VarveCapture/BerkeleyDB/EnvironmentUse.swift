@@ -2,61 +2,6 @@ import Glibc
 import VarveFiles
 import VarveFormat
 
-/// What the shared memory of an environment says to somebody who has not joined it: the fields at the
-/// beginning of `__db.001` (`REGENV`, `region.h`), which libdb promises to keep in place, and the count of
-/// references behind them, where 64-bit builds of 5.3 have it.
-public struct RegionState: Sendable, Hashable {
-    /// An error in shared memory made libdb give up: every call fails until recovery was run.
-    public var isPanicked: Bool
-    /// Changes when the environment is created anew.
-    public var envid: UInt32
-    public var version: (major: UInt32, minor: UInt32, patch: UInt32) { (major, minor, patch) }
-    private var major: UInt32
-    private var minor: UInt32
-    private var patch: UInt32
-    /// Handles that are open. Not zero while nobody is there: a process ended without closing.
-    public var references: UInt32
-    /// Logging and transactions are initialised.
-    public var isTransactional: Bool
-
-    static let name = "__db.001"
-    static let magic: UInt32 = 0x120897
-    /// `refcnt` lies behind `init_flags` (40) and the eight bytes of `mtx_regenv` (48).
-    static let byteCount = 60
-
-    /// Nil if there is no `__db.001`, or it is one that was never finished.
-    public static func read(_ files: EnvironmentFiles) throws -> RegionState? {
-        let path = Path.join(files.home, name)
-        do {
-            let file = try files.open(reading: path, followLinks: false)
-            let bytes = try file.readStart(byteCount)
-            return try bytes.withUnsafeBytes { try parse($0) }
-        } catch let error as VarveError where error.isNoEntry {
-            return nil
-        }
-    }
-
-    static func parse(_ bytes: UnsafeRawBufferPointer) throws -> RegionState? {
-        guard bytes.count >= byteCount else { return nil }
-        var reader = ByteReader(bytes, what: "the environment region \(name)")
-        guard try reader.integer(UInt32.self) == magic else { return nil }
-        let panic = try reader.integer(UInt32.self)
-        let major = try reader.integer(UInt32.self)
-        let minor = try reader.integer(UInt32.self)
-        let patch = try reader.integer(UInt32.self)
-        let envid = try reader.integer(UInt32.self)
-        try reader.skip(16)
-        let flags = try reader.integer(UInt32.self)
-        try reader.skip(12)
-        let references = try reader.integer(UInt32.self)
-        // DB_INITENV_LOG 0x08, DB_INITENV_TXN 0x40
-        return RegionState(
-            isPanicked: panic != 0, envid: envid, major: major, minor: minor, patch: patch,
-            references: references,
-            isTransactional: flags & 0x48 == 0x48)
-    }
-}
-
 /// Who has an environment's files open, as far as the kernel tells.
 public struct EnvironmentUse: Sendable, Hashable {
     /// Processes that have one of the files open or mapped, other than this one, and an example each.
@@ -104,7 +49,7 @@ public struct EnvironmentUse: Sendable, Hashable {
                     use.processes.append(Holder(process: process, command: command(process), path: path))
                 }
             } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
-                if process != 1 || !isOurs(process) { use.hiddenProcesses += 1 }
+                if process != 1 || ProcessTable.user(of: process) != geteuid() { use.hiddenProcesses += 1 }
             } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
@@ -156,18 +101,6 @@ public struct EnvironmentUse: Sendable, Hashable {
     private static func number(_ major: UInt32, _ minor: UInt32) -> UInt64 {
         let (major, minor) = (UInt64(major), UInt64(minor))
         return (major & 0xfff) << 8 | (major & ~0xfff) << 32 | minor & 0xff | (minor & ~0xff) << 12
-    }
-
-    /// Whether it runs as this user, by `/proc/<pid>/status`, which everybody may read.
-    private static func isOurs(_ process: Int32) -> Bool {
-        guard let file = try? File.open(reading: "/proc/\(process)/status"),
-            let bytes = try? file.readToEnd(limit: 1 << 16)
-        else { return false }
-        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first {
-            $0.hasPrefix("Uid:")
-        }
-        return line?.split(whereSeparator: \.isWhitespace).dropFirst(2).first.flatMap { UInt32($0) }
-            == geteuid()
     }
 
     private static func command(_ process: Int32) -> String {

@@ -37,6 +37,7 @@ public final class BerkeleyDBHelper {
     private let slots: Int
     private let limits: HelperLimits
     private let isCancelled: @Sendable () -> Bool
+    private let cancellationDescriptor: Int32?
     private var helper: HelperProcess
     private var hasJoined = false
     private var hasBegun = false
@@ -54,15 +55,17 @@ public final class BerkeleyDBHelper {
     ///   - slots: of 1 MiB; what the helper may be ahead of the consumer.
     ///   - limits: of its silence; beyond them it counts as stuck, and `.helperStuck` is thrown.
     ///   - isCancelled: whether the user wants to stop; then a helper that does not answer is left behind.
+    ///   - cancellationDescriptor: becomes readable when he does.
     public init(
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
         root: RootDirectory? = nil, executable: String? = nil, slots: Int = 16,
-        limits: HelperLimits = HelperLimits(),
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false },
+        cancellationDescriptor: Int32? = nil
     ) throws {
         precondition(slots > 0)
         self.limits = limits
         self.isCancelled = isCancelled
+        self.cancellationDescriptor = cancellationDescriptor
         self.environment = environment
         self.password = password
         self.lock = lock
@@ -70,17 +73,17 @@ public final class BerkeleyDBHelper {
         // A helper that dies while we write to it must be an error, not the end of this process.
         signal(SIGPIPE, SIG_IGN)
         self.executable = try executable ?? HelperProcess.locate()
-        helper = try Self.start(self.executable, password, lock, root, slots, isCancelled)
+        helper = try Self.start(
+            self.executable, password, lock, root, slots, isCancelled, cancellationDescriptor)
     }
 
     private static func start(
         _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ root: RootDirectory?,
-        _ slots: Int,
-        _ isCancelled: @escaping @Sendable () -> Bool
+        _ slots: Int, _ isCancelled: @escaping @Sendable () -> Bool, _ cancellationDescriptor: Int32?
     ) throws -> HelperProcess {
         let helper = try HelperProcess(
             executable: executable, password: password, lock: lock, root: root, slots: slots,
-            isCancelled: isCancelled)
+            isCancelled: isCancelled, cancellationDescriptor: cancellationDescriptor)
         guard case .ready(let version, _) = try helper.nextEvent(), version == CaptureProtocol.version else {
             throw VarveError(
                 .unsupported, "\(executable) belongs to another version of varve",
@@ -119,6 +122,15 @@ public final class BerkeleyDBHelper {
     /// How far the log is now.
     public func logStatus() throws -> CaptureLogStatus {
         try ask(.logStatus) { if case .logStatus(let value) = $0 { value } else { nil } }
+    }
+
+    /// Who has a lock that a copy of this database would wait for in libdb; nil if nobody does.
+    ///
+    /// - Parameter fileID: the 20 bytes of its identity, from its first page.
+    public func holder(of file: String, fileID: [UInt8]) throws -> CaptureLockHolder? {
+        try ask(.holder(file: file, fileID: fileID)) {
+            if case .holder(let value) = $0 { .some(value) } else { nil }
+        }
     }
 
     /// Lets go of the page writers of one database, after something was killed while it copied it.

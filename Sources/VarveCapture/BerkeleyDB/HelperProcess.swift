@@ -12,14 +12,17 @@ final class HelperProcess {
     private let child: ChildProcess
     private var incoming = CaptureFrameBuffer()
     private let isCancelled: @Sendable () -> Bool
+    private let cancellationDescriptor: Int32?
     /// It works on what nobody else has open: nothing is left to be undone when it is killed.
     private let isExpendable: Bool
 
     /// How long a helper may keep silent once the user wants to stop. It answers within a second, unless libdb waits
     /// for a lock of the application.
     private static let patience: UInt64 = 10_000_000_000
-    /// Milliseconds between two looks at whether the user wants to stop.
+    /// Milliseconds between two looks at whether the user wants to stop, where nothing tells it.
     private static let slice: Int32 = 200
+    /// Milliseconds of silence that are counted at a time, where something does.
+    private static let longSlice: Int32 = 1000
 
     var process: Int32 { child.process }
 
@@ -43,10 +46,11 @@ final class HelperProcess {
     }
 
     init(
-        executable: String, password: [UInt8]?, lock: EnvironmentLock?,
-        root: RootDirectory? = nil, slots: Int, isCancelled: @escaping @Sendable () -> Bool = { false }
+        executable: String, password: [UInt8]?, lock: EnvironmentLock?, root: RootDirectory? = nil, slots: Int,
+        isCancelled: @escaping @Sendable () -> Bool = { false }, cancellationDescriptor: Int32? = nil
     ) throws {
         self.isCancelled = isCancelled
+        self.cancellationDescriptor = cancellationDescriptor
         isExpendable = lock == nil
         let commands = try Pipe()
         let answers = try Pipe()
@@ -108,9 +112,10 @@ final class HelperProcess {
                 guard event == .alive else { return event }
                 silence = .zero
             }
-            guard try events.waitReadable(milliseconds: Self.slice) else {
+            let waited = try waitForEvent()
+            guard waited == nil else {
                 // Waits are counted, not the clock: while this process was stopped, the helper may have been, too.
-                silence += .milliseconds(Self.slice)
+                silence += waited ?? .zero
                 if let limit, silence >= limit {
                     throw VarveError(.helperStuck, "the helper (process \(process)) says nothing")
                 }
@@ -130,6 +135,20 @@ final class HelperProcess {
             guard !bytes.isEmpty else { throw death() }
             bytes.withUnsafeBytes { incoming.append($0) }
         }
+    }
+
+    /// Waits until there is something to read; or returns how long there was not, at once when the user wants to stop.
+    private func waitForEvent() throws -> Duration? {
+        var waiting = [pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0)]
+        var limit = Self.slice
+        // Once it is readable it stays so, and would not let us wait any more.
+        if let cancellationDescriptor, !isCancelled() {
+            waiting.append(pollfd(fd: cancellationDescriptor, events: Int16(POLLIN), revents: 0))
+            limit = Self.longSlice
+        }
+        let count = try systemCall("poll", events.path) { poll(&waiting, nfds_t(waiting.count), limit) }
+        if waiting[0].revents != 0 { return nil }
+        return count == 0 ? .milliseconds(limit) : .zero
     }
 
     /// Whether it ended within the time: its end of the pipe is closed then. What it still says is dropped.

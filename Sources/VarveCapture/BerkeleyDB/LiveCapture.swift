@@ -26,6 +26,8 @@ final class LiveCapture {
     private let lock: EnvironmentLock
     private let registered: Bool
     private let encrypted: Bool?
+    private let limits: HelperLimits
+    private let isCancelled: @Sendable () -> Bool
     private var pages: PageCapture
     /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the
     /// same.
@@ -49,6 +51,8 @@ final class LiveCapture {
         self.layout = layout
         self.sink = sink
         self.reading = reading
+        limits = (helperOptions ?? HelperOptions()).limits
+        isCancelled = (helperOptions ?? HelperOptions()).isCancelled
         pages = PageCapture(
             layout.files, sink: sink, warnings: warnings,
             unchanged: UnchangedFiles(margin: UnchangedFiles.directMargin, readsAll: options.readsAll))
@@ -69,9 +73,13 @@ final class LiveCapture {
                 logDirectory: options.logDirectory),
             password: helperOptions.password, lock: lock, executable: helperOptions.executable,
             slots: helperOptions.slots, limits: helperOptions.limits,
-            isCancelled: helperOptions.isCancelled)
+            isCancelled: helperOptions.isCancelled,
+            cancellationDescriptor: helperOptions.cancellationDescriptor)
         do {
             try helper.join()
+            if let ended = lock.endedHelper {
+                warnings.add("helper-ended", EnvironmentLock.describe(ended))
+            }
             if try EnvironmentJournal.pending(layout.files) != nil {
                 warnings.add("unwedged", "an earlier backup had died: \(try helper.repair().summary)")
             }
@@ -118,12 +126,14 @@ final class LiveCapture {
                 .refused, "the environment was created anew while it was backed up", location: layout.home,
                 hint: "back up again")
         }
-        let logs = LogCapture(keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink)
+        let logs = LogCapture(
+            keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink,
+            noteTorn: warnings.addTornLog, noteUnfinished: warnings.addUnfinishedLog)
         let recovery = try logs.capture(
             .init(
                 first: first, checkpoint: checkpoint, largestPageLSN: pages.largestLSN,
                 largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0,
-                endOnDisk: helper.map { helper in { try helper.logStatus().diskLSN } }))
+                status: helper.map { helper in { try helper.logStatus() } }))
         let mode: Manifest.Environment.Mode = reading == .library ? .live : .direct
         return CaptureSummary(
             environment: layout.manifest(
@@ -228,6 +238,7 @@ final class LiveCapture {
                 pages.note(try stream.finish(warnings), of: opened)
             }
         }
+        try DatabaseLocks(helper, isCancelled: isCancelled, patience: limits.working).waitFree(for: file)
         do {
             try helper.capture(file.name, take)
         } catch let error as VarveError where error.code == .missing && !isOpened {

@@ -27,6 +27,7 @@ extension EnvironmentCheck {
                     "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
                     + " has to be stopped first")
         }
+        try requireNative(region, layout.home)
         try QuietEnvironment.requireNoPanic(layout.files)
         if let process = try EnvironmentRegister.read(layout.files)?.dead.first {
             throw VarveError(
@@ -53,6 +54,26 @@ extension EnvironmentCheck {
         if let status, geteuid() == 0 { try layout.files.rights.requireOwnRegion(status, layout.home) }
     }
 
+    /// libdb itself would read the regions of another build with the offsets of its own before it looks at their
+    /// version (`env_region.c:208`).
+    private static func requireNative(_ region: RegionState, _ home: String) throws {
+        if case .missingMemory(let segment) = region.place {
+            throw VarveError(
+                .noEnvironment,
+                "the environment's regions were in System V memory (segment \(segment)), which is not here any more:"
+                    + " nobody has it open", location: home,
+                hint:
+                    "run db5.3_recover -h \(home) and use --offline; if the application runs in a container, back up in"
+                    + " there")
+        }
+        guard region.isForeign else { return }
+        throw VarveError(
+            .libraryMismatch,
+            "the environment's regions were made by \(region.maker), and this is for Berkeley DB 5.3 in"
+                + " \(MemoryLayout<Int>.size * 8) bits: it can't be joined while it is open", location: home,
+            hint: "stop its applications and use --offline")
+    }
+
     /// A process that was killed may have held locks and mutexes in shared memory: to wait for one of them is to
     /// wait for ever. Told only where every process can be seen; others' processes are hidden from most users.
     ///
@@ -63,8 +84,10 @@ extension EnvironmentCheck {
         var references: UInt32 = 0
         for attempt in 0..<8 {
             if attempt > 0 { usleep(100_000) }
-            guard let region = try RegionState.read(layout.files), region.references > 0 else { return }
-            references = region.references
+            guard let region = try RegionState.read(layout.files), region.attachments == 0,
+                let count = region.references, count > 0
+            else { return }
+            references = count
             let use = try QuietEnvironment.use(layout, listing)
             guard use.processes.isEmpty, use.hiddenProcesses == 0 else { return }
         }

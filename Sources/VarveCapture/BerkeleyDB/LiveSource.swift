@@ -12,11 +12,15 @@ public struct HelperOptions: Sendable {
     public var limits: HelperLimits
     /// Whether the user wants to stop: a helper that libdb keeps waiting is then left to clean up alone.
     public var isCancelled: @Sendable () -> Bool
+    /// Becomes readable when he does; nil: `isCancelled` is asked every now and then.
+    public var cancellationDescriptor: Int32?
 
     public init(
         password: [UInt8]? = nil, executable: String? = nil, slots: Int = 16,
-        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false }
+        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false },
+        cancellationDescriptor: Int32? = nil
     ) {
+        self.cancellationDescriptor = cancellationDescriptor
         self.password = password
         self.executable = executable
         self.slots = slots

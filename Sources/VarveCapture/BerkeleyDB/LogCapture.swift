@@ -17,16 +17,18 @@ struct LogCapture {
         /// Of a live environment: its id, which must stay the same. Nil for one that nobody has open.
         var environmentID: UInt32?
         var isLive: Bool { environmentID != nil }
-        /// Where the log that is on disk ends, as libdb says; nil where nobody can be asked.
-        var endOnDisk: (() throws -> LSN)?
+        /// How far the log is, as libdb says; nil where nobody can be asked.
+        var status: (() throws -> CaptureLogStatus)?
     }
 
     let keeper: LogKeeper
     /// The log directory beneath a restored home.
     let restored: String
     let sink: any CaptureSink
-    /// Told the last log's number and the offset, where nobody writes to it and it ends in what is no record.
+    /// Told the last log's number and the offset, where nobody can say what it is that it ends in and that is no record.
     var noteTorn: (UInt32, UInt64) -> Void = { _, _ in }
+    /// Told the last log's number and the offset, where libdb has not written all of the record there.
+    var noteUnfinished: (UInt32, UInt64) -> Void = { _, _ in }
 
     /// The pages were on disk before, and libdb flushes a log record before the page that it describes; only
     /// a network file system could show them the other way round for a moment.
@@ -42,7 +44,7 @@ struct LogCapture {
         try awaitCoverage(need)
         // The time first, then the list: what is durable by now may lie in a log that was begun since the last look.
         let recoverableTo = Clock.now()
-        let endOnDisk = try need.endOnDisk?()
+        let endOnDisk = try need.status?().diskLSN
         try keeper.poll()
         let numbers = try wholeFiles()
         try requireContiguous(numbers, need)
@@ -51,7 +53,7 @@ struct LogCapture {
         let chain = try LogChain.check(summaries)
         try Self.prove(chain, need)
         if let last = summaries.last, case .torn(let offset) = last.end {
-            if need.isLive { try requireGrowth(last) } else { noteTorn(last.number, offset) }
+            if need.isLive { try judgeEnd(last, need) } else { noteTorn(last.number, offset) }
         }
         if let endOnDisk { try Self.prove(chain, reaches: endOnDisk, keeper.logDirectory) }
         return Manifest.Recovery(
@@ -195,22 +197,37 @@ struct LogCapture {
         return summary
     }
 
-    /// Bytes behind the last record that are no record are one that is being written: then it is whole a moment later.
-    /// What stays as it is is damaged, and hides all that follows.
-    private func requireGrowth(_ delivered: LogFileSummary) throws {
+    /// Bytes behind the last record that are no record are one that is being written: then it is whole a moment later; or
+    /// one of which libdb has written what its buffer held, and writes the rest when somebody flushes the log, which at
+    /// rest may never be. That one hides nothing, and lies beyond what libdb calls durable and before its end of the log.
+    /// All else that stays as it is is damaged, and hides what follows.
+    private func judgeEnd(_ delivered: LogFileSummary, _ need: Need) throws {
         guard case .torn(let offset) = delivered.end else { return }
         let deadline = Clock.monotonic() + Self.patience
+        var last = delivered
         while Clock.monotonic() < deadline {
+            // Asked before the file is read again: what is durable by now must be whole in it.
+            let status = try need.status?()
             let now = try keeper.withFile(delivered.number) { try LogSurvey.summarize(delivered.number, $0) }
             guard let now else { throw noLongerThere(delivered.number) }
             if now.validLength > delivered.validLength { return }
-            if case .torn = now.end {} else { return }
+            guard case .torn = now.end else { return }
+            last = now
+            if let status, Self.isUnfinished(now, status) { return noteUnfinished(delivered.number, offset) }
             usleep(Self.pause)
         }
+        // Where libdb can't be asked.
+        if need.status == nil, last.unfinishedEnd != nil { return noteTorn(delivered.number, offset) }
         throw VarveError(
             .refused, "log file \(delivered.number) is damaged at offset \(offset)",
             location: Path.join(keeper.logDirectory, EnvironmentFileKind.logName(delivered.number)),
             hint: "recovery would end there: take a checkpoint, back up again, and look for the cause")
+    }
+
+    static func isUnfinished(_ summary: LogFileSummary, _ status: CaptureLogStatus) -> Bool {
+        guard let end = summary.unfinishedEnd, let limit = UInt32(exactly: end) else { return false }
+        return status.diskLSN <= LSN(file: summary.number, offset: UInt32(summary.validLength))
+            && LSN(file: summary.number, offset: limit) <= status.endOfLog
     }
 
     private func noLongerThere(_ number: UInt32) -> VarveError {

@@ -12,6 +12,11 @@ public struct LogSurvey: Sendable, Hashable {
     /// The first that recovery needs.
     public var firstNeeded: UInt32
 
+    /// As `survey`; nil if there are no log files.
+    static func find(_ directory: String, _ files: EnvironmentFiles) throws -> LogSurvey? {
+        try LogKeeper.numbers(in: directory, files).isEmpty ? nil : survey(directory, files)
+    }
+
     /// Reads the log files from the newest down to the one with the last checkpoint.
     ///
     /// Recovery begins at the `ckp_lsn` of the last checkpoint, and without a checkpoint at the log's
@@ -82,7 +87,7 @@ public struct LogSurvey: Sendable, Hashable {
         }
     }
 
-    private static func noLogs(_ directory: String) -> VarveError {
+    static func noLogs(_ directory: String) -> VarveError {
         VarveError(
             .notTransactional,
             "there are no log files: the environment is not transactional, keeps its logs in memory,"

@@ -9,6 +9,10 @@ import VarveFormat
 /// region, log or database file open or mapped (as far as this user may see), nobody holds a lock in
 /// `__db.register`, the regions count no references, and no file has changed meanwhile.
 ///
+/// On a file system that nobody can write to, such as a mounted snapshot, nobody need be excluded: the files are of
+/// one moment, and what the regions say is of that moment too. They are stored as they lie, with a note
+/// (`as-it-lies`).
+///
 /// An application that closes an environment leaves no checkpoint behind by itself (`__env_close` takes
 /// none), and need not: recovery of the backup begins at the last checkpoint that there is, so the logs from
 /// there on are stored, and the end of the log lies past every page. Transactions that were committed without
@@ -29,10 +33,13 @@ public final class OfflineSource: CaptureSource {
         let listing = try layout.list()
         let selected = try listing.selecting(options.only)
         let quiet = try QuietEnvironment(layout, listing)
-        let survey = try LogSurvey.survey(layout.logDirectory.path, layout.files)
-
         let warnings = CaptureWarnings()
+        quiet.report(to: warnings)
         listing.report(to: warnings)
+        guard let survey = try LogSurvey.find(layout.logDirectory.path, layout.files) else {
+            return try captureWithoutLogs(layout, listing, selected, quiet, warnings, into: sink)
+        }
+
         if survey.isEncrypted { warnings.addEncryptedLogs() }
         let lowest = survey.numbers.first ?? 1
         let keeper = try LogKeeper(
@@ -48,12 +55,7 @@ public final class OfflineSource: CaptureSource {
         for file in selected.databases { try pages.readDirectly(file) }
         let logs = LogCapture(
             keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink,
-            noteTorn: { number, offset in
-                warnings.add(
-                    "log-torn",
-                    "log file \(number) ends in something that is no record, at offset \(offset): a write that never"
-                        + " finished, or damage that hides what follows", taints: true)
-            })
+            noteTorn: warnings.addTornLog)
         let recovery = try logs.capture(
             .init(
                 first: survey.firstNeeded, checkpoint: survey.checkpoint.map(CaptureCheckpoint.init),
@@ -70,6 +72,45 @@ public final class OfflineSource: CaptureSource {
 }
 
 extension OfflineSource {
+    /// Databases whose pages name no log record need none: of an application that has reset them when it closed
+    /// (`DB_ENV->lsn_reset`), or that never logged.
+    ///
+    /// Throws `.notTransactional` if a page names one: then there are logs somewhere, and recovery needs them.
+    private func captureWithoutLogs(
+        _ layout: EnvironmentLayout, _ listing: EnvironmentListing, _ selected: EnvironmentListing,
+        _ quiet: QuietEnvironment, _ warnings: CaptureWarnings, into sink: any CaptureSink
+    ) throws -> CaptureSummary {
+        guard !selected.databases.isEmpty else { throw LogSurvey.noLogs(layout.logDirectory.path) }
+        let sizes = (selected.databases + selected.configurations).map(\.status.size)
+        sink.expect(totalBytes: sizes.reduce(0, +))
+        var pages = PageCapture(
+            layout.files, sink: sink, warnings: warnings,
+            unchanged: UnchangedFiles(margin: UnchangedFiles.offlineMargin, readsAll: options.readsAll))
+        for file in selected.configurations { try pages.copyPlain(file) }
+        for file in selected.databases {
+            try pages.readDirectly(file)
+            guard pages.largestLSN == .zero else {
+                var error = LogSurvey.noLogs(layout.logDirectory.path)
+                error.message +=
+                    "; yet a page of \(file.restored) was logged at \(pages.largestLSN), so its logs are missing"
+                throw error
+            }
+        }
+        try quiet.requireUnchanged(layout)
+        warnings.add(
+            "no-logs",
+            "there are no log files, and no page names a record in one: the databases are stored as they were closed, and"
+                + " a restore has nothing to recover")
+        return CaptureSummary(
+            environment: layout.manifest(
+                mode: .offline, envid: nil,
+                encrypted: selected.databases.contains { $0.header?.isEncrypted ?? false },
+                registered: false, only: options.only,
+                omitted: listing.omissions(selected, home: layout.home)),
+            recovery: nil, warnings: warnings.all,
+            directories: try layout.restoredDirectories(of: pages.delivered))
+    }
+
     /// Nil on a medium that can't be written to: there no other backup could leave anything behind either.
     private static func lock(_ files: EnvironmentFiles) throws -> EnvironmentLock? {
         do {
@@ -77,104 +118,5 @@ extension OfflineSource {
         } catch let error as VarveError where error.errno == EROFS {
             return nil
         }
-    }
-}
-
-/// The proof that nobody has an environment open: made at the start, and again at the end.
-struct QuietEnvironment {
-    private let files: [String: FileStatus]
-
-    /// Throws `.refused` if somebody has it open, or ended without closing it.
-    init(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        try Self.requireNoPanic(layout.files)
-        try Self.requireUnused(layout, listing)
-        try Self.requireCleanClose(layout.files)
-        files = try Self.statuses(layout, listing)
-    }
-
-    /// Throws `.refused` if somebody has opened it since, or a file was written, created, removed or
-    /// replaced.
-    func requireUnchanged(_ layout: EnvironmentLayout) throws {
-        let listing = try layout.list()
-        try Self.requireUnused(layout, listing)
-        let now = try Self.statuses(layout, listing)
-        guard now != files else { return }
-        let changed = Set(now.keys).union(files.keys).sorted().first { now[$0] != files[$0] } ?? layout.home
-        throw VarveError(
-            .refused, "the environment was used while it was backed up: \(changed) has changed",
-            location: layout.home,
-            hint: "stop the application for the time of an offline backup, or leave out --offline")
-    }
-
-    private static func statuses(
-        _ layout: EnvironmentLayout, _ listing: EnvironmentListing
-    ) throws -> [String: FileStatus] {
-        var paths = listing.databases.map(\.path) + listing.configurations.map(\.path) + listing.regions
-        paths += try logPaths(layout)
-        var statuses: [String: FileStatus] = [:]
-        for path in paths {
-            guard var status = try layout.files.status(path) else { continue }
-            // Hard links to log files, which this backup makes itself, change these two.
-            status.links = 0
-            status.changed = Timestamp(seconds: 0)
-            statuses[path] = status
-        }
-        return statuses
-    }
-
-    private static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
-        let directory = layout.logDirectory.path
-        return try LogKeeper.numbers(in: directory, layout.files).map {
-            Path.join(directory, EnvironmentFileKind.logName($0))
-        }
-    }
-
-    /// Who has a file of the environment open.
-    static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> EnvironmentUse {
-        try EnvironmentUse.find(
-            listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout),
-            layout.files)
-    }
-
-    private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
-        if let holder = try use(layout, listing).processes.first {
-            throw inUse(
-                layout.home,
-                "process \(holder.process) (\(holder.command)) has \(Path.name(holder.path)) open")
-        }
-        if let process = try EnvironmentRegister.read(layout.files)?.living.first {
-            throw inUse(layout.home, "process \(process) is registered with it")
-        }
-    }
-
-    private static func inUse(_ home: String, _ why: String) -> VarveError {
-        VarveError(
-            .refused, "the environment is in use: \(why)", location: home,
-            hint: "stop the application first, or leave out --offline")
-    }
-
-    static func requireNoPanic(_ files: EnvironmentFiles) throws {
-        if try RegionState.read(files)?.isPanicked == true {
-            throw needsRecovery(files.home, "it has panicked")
-        }
-    }
-
-    private static func requireCleanClose(_ files: EnvironmentFiles) throws {
-        let home = files.home
-        if let process = try EnvironmentRegister.read(files)?.dead.first {
-            throw needsRecovery(home, "process \(process) ended without closing it")
-        }
-        if let region = try RegionState.read(files), region.references > 0 {
-            throw needsRecovery(
-                home, "its regions count \(region.references) open handles, but no process has them")
-        }
-    }
-
-    private static func needsRecovery(_ home: String, _ why: String) -> VarveError {
-        VarveError(
-            .needsRecovery, "the environment needs recovery: \(why)", location: home,
-            hint:
-                "run db5.3_recover in the home (or start the application, if it recovers by itself), then back up again"
-        )
     }
 }

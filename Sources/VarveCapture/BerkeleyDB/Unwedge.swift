@@ -6,14 +6,24 @@ public struct UnwedgeReport: Sendable, Hashable {
     /// The helper that left the journal, nil if there was none.
     public var helper: Int32?
     public var repair: CaptureRepair
+    /// A helper that waited for an application that is gone, and was ended.
+    public var endedHelper: Int32?
+    /// Links to log files that were removed.
+    public var removedLinks = 0
 
     /// For people, one fact a line.
     public var lines: [String] {
         var lines: [String] = []
         if let helper {
             lines.append("a capture helper (process \(helper)) died and left a journal: \(repair.summary)")
-        } else {
+        } else if endedHelper == nil && removedLinks == 0 {
             lines.append("no backup left anything to undo")
+        }
+        if let endedHelper { lines.append(EnvironmentLock.describe(endedHelper)) }
+        if removedLinks > 0 {
+            lines.append(
+                removedLinks == 1
+                    ? "a link to a log file removed" : "\(removedLinks) links to log files removed")
         }
         switch repair.remainingHotBackups {
         case 0?: break
@@ -38,20 +48,39 @@ public func unwedge(
 ) throws -> UnwedgeReport {
     let lock = try lock ?? EnvironmentLock(home: environment.home)
     let files = lock.files
+    // Nobody waits for it: what goes wrong with it is told last.
+    let links = Result { try removeLinks(environment, files) }
+    func report(_ helper: Int32?, _ repair: CaptureRepair) throws -> UnwedgeReport {
+        UnwedgeReport(
+            helper: helper, repair: repair, endedHelper: lock.endedHelper,
+            removedLinks: try links.get())
+    }
     let pending = try EnvironmentJournal.pending(files)
-    if pending != nil, try files.status(Path.join(files.home, RegionState.name)) == nil {
+    let isThere = try files.status(Path.join(files.home, RegionState.name)) != nil
+    if try !isThere && (pending != nil || links.get() > 0) {
         // The application closed or recovered the environment: with the regions went all that could be undone.
-        try files.perform { try files.root.unlink(EnvironmentJournal.name) }
         var repair = CaptureRepair()
-        repair.journal = true
-        repair.regionsReplaced = true
+        if pending != nil {
+            try files.perform { try files.root.unlink(EnvironmentJournal.name) }
+            repair.journal = true
+            repair.regionsReplaced = true
+        }
         repair.remainingHotBackups = 0
-        return UnwedgeReport(helper: pending?.process, repair: repair)
+        return try report(pending?.process, repair)
     }
     let helper = try BerkeleyDBHelper(
         environment, password: password, lock: lock, executable: executable, slots: 1, limits: limits)
     try helper.join()
     let repair = try helper.repair()
     try helper.close()
-    return UnwedgeReport(helper: pending?.process, repair: repair)
+    return try report(pending?.process, repair)
+}
+
+/// The links to log files that a killed backup left. Only under the environment's lock.
+private func removeLinks(_ environment: CaptureEnvironment, _ files: EnvironmentFiles) throws -> Int {
+    let options = EnvironmentOptions(
+        home: environment.home, dataDirectories: environment.dataDirectories,
+        logDirectory: environment.logDirectory)
+    return try LogKeeper.removeLinks(
+        logDirectory: EnvironmentLayout.find(options).logDirectory.path, files)
 }

@@ -1,0 +1,113 @@
+import Glibc
+import ProcessSupport
+import Testing
+import VarveFiles
+
+extension ProcessTests {
+    /// A snapshot of a file system with a live environment in it, and what only looks like one.
+    @Suite struct FrozenEnvironmentTests {
+        private static let configuration = EnvironmentConfiguration(
+            "frozen", "btree,hash", options: "--records 500 --log-size 1000000 --rate 500")
+
+        @Test(arguments: LoopMount.Kind.allCases)
+        func aReadOnlySnapshotIsStoredAsItLies(_ kind: LoopMount.Kind) throws {
+            let directory = try TemporaryDirectory()
+            let mounted: LoopMount
+            switch try LoopMount.make(kind, in: directory) {
+            case .success(let mount): mounted = mount
+            case .failure(let reason):
+                return print("aReadOnlySnapshotIsStoredAsItLies: skipped, \(reason)")
+            }
+            defer { mounted.unmount() }
+            try takeSnapshot(kind, of: mounted, directory)
+        }
+
+        private func takeSnapshot(
+            _ kind: LoopMount.Kind, of mounted: LoopMount, _ directory: TemporaryDirectory
+        ) throws {
+            let environment = try LiveEnvironment(Self.configuration, in: mounted.path)
+            try environment.workload.advance(200)
+            let committed = try environment.workload.committed()
+            let copy = directory["copy"]
+            try run("fsfreeze", ["-f", mounted.path]).require(0)
+            let copied = try run("cp", ["--sparse=always", directory["image"], copy])
+            try run("fsfreeze", ["-u", mounted.path]).require(0)
+            try copied.require(0)
+            let snapshot = try Snapshot(kind, of: copy, at: directory["snapshot"])
+            defer { snapshot.unmount() }
+            let home = directory["snapshot"] + environment.home.dropFirst(mounted.path.utf8.count)
+            let varve = try VarveCommand.initialized(directory["repository"])
+
+            // Writable, it could be somebody's who can't be seen: the regions count a handle.
+            try snapshot.mount("rw")
+            let refused = try varve.run(["backup", "--offline", "--bdb", home]).require(1)
+            #expect(refused.errors.contains("its regions count 1 open handles"), "\(refused)")
+            #expect(refused.errors.contains("mount its file system read-only"), "\(refused)")
+
+            try snapshot.mount("ro")
+            let finished = try varve.run(["backup", "--json", "--offline", "--bdb", home])
+            // A log that ends in the middle of a write taints.
+            try #require([0, 3].contains(finished.code), "\(finished)")
+            let backup = try finished.decode(BackupOutput.self)
+            let note = try #require(backup.warnings.first { $0.code == "as-it-lies" })
+            #expect(note.message.contains("had 1 open handles") && !note.taints, "\(note)")
+            let target = directory["restored"]
+            let restored = try varve.run(["restore", backup.snapshot, "--target", target, "--recover"])
+            #expect(restored.code == finished.code, "\(restored)")
+            #expect(try environment.workload.check(target) >= committed)
+            try environment.workload.stop()
+        }
+
+        /// Read-only for us alone: the application writes on.
+        @Test(.enabled(if: Host.isRoot)) func aReadOnlyMountOfALiveEnvironmentIsRefused() throws {
+            let environment = try LiveEnvironment(Self.configuration)
+            let view = environment.directory["view"]
+            try Directory.create(view)
+            try run("mount", ["--bind", environment.home, view]).require(0)
+            defer { _ = try? run("umount", ["-l", view]) }
+            try run("mount", ["-o", "remount,bind,ro", view]).require(0)
+            let arguments = ["backup", "--offline", "--bdb", view, "-r", environment.varve.repository]
+            let seen = try run(Executable.varve, arguments).require(1)
+            #expect(
+                seen.errors.contains("in use: process \(environment.workload.running.process)"), "\(seen)")
+
+            // As from a container: its processes can't be seen.
+            let hidden = try run(
+                "unshare", ["--pid", "--fork", "--mount-proc", Executable.varve] + arguments
+            ).require(1)
+            #expect(hidden.errors.contains("its regions count 1 open handles"), "\(hidden)")
+            #expect(try environment.varve.snapshots().isEmpty)
+            try environment.workload.stop()
+        }
+
+        /// A file system in a copy of an image.
+        private final class Snapshot {
+            private let kind: LoopMount.Kind
+            private let image: String
+            private let path: String
+
+            init(_ kind: LoopMount.Kind, of image: String, at path: String) throws {
+                self.kind = kind
+                self.image = image
+                self.path = path
+                try Directory.create(path)
+            }
+
+            func mount(_ mode: String) throws {
+                unmount()
+                // The original is mounted, too.
+                let options = "loop,\(mode)" + (kind == .xfs ? ",nouuid" : "")
+                // Its log is replayed, which a read-only mount of a loop device can't always do.
+                if mode == "ro" {
+                    try run("mount", ["-o", "loop" + (kind == .xfs ? ",nouuid" : ""), image, path]).require(0)
+                    try run("umount", [path]).require(0)
+                }
+                try run("mount", ["-o", options, image, path]).require(0)
+            }
+
+            func unmount() {
+                _ = try? run("umount", [path])
+            }
+        }
+    }
+}
