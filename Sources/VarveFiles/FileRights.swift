@@ -18,6 +18,8 @@ public struct FileRights: Sendable, Hashable {
     public let isOpen: Bool
     /// The home is writable for `group`: its files may be of any user of that group.
     public let isShared: Bool
+    /// New files in the home get its group (set-group-ID).
+    private let handsGroupOn: Bool
 
     /// `__db.001`
     public static let regionName = "__db.001"
@@ -47,6 +49,7 @@ public struct FileRights: Sendable, Hashable {
         group = isMember ? status.group : primary
         isShared = isWritable && isMember
         isOpen = status.mode & 0o022 != 0
+        handsGroupOn = status.mode & 0o2000 != 0
     }
 
     private static func groups(of user: UInt32, home: UInt32) -> (all: [UInt32], primary: UInt32) {
@@ -91,6 +94,25 @@ public struct FileRights: Sendable, Hashable {
     }
 
     private var isOwn: Bool { geteuid() != 0 || user == 0 }
+
+    // MARK: A home that a group shares
+
+    /// This process is no owner but a member of the group that shares the home, and what it makes there is the group's.
+    public var isMember: Bool {
+        guard geteuid() != 0, geteuid() != user, isShared else { return false }
+        return getegid() == group || handsGroupOn && Self.ownGroups.contains(group)
+    }
+
+    /// Gives a file or directory that this process has just made, or that the owner once kept for himself, to the group
+    /// that shares the home: the next backup may be another member's. Where none shares it, nothing happens.
+    public func share(_ descriptor: Int32, _ path: String, mode: mode_t) throws {
+        guard isShared else { return }
+        var status = stat()
+        try systemCall("fstat", path) { fstat(descriptor, &status) }
+        guard status.st_uid == (geteuid() == 0 ? user : geteuid()) else { return }
+        if status.st_gid != group { try systemCall("fchown", path) { fchown(descriptor, .max, group) } }
+        if status.st_mode & 0o060 != 0o060 { try systemCall("fchmod", path) { fchmod(descriptor, mode) } }
+    }
 
     // MARK: For a call
 
@@ -144,11 +166,14 @@ public struct FileRights: Sendable, Hashable {
     // MARK: For good
 
     /// Makes this process the owner's, with all of its threads and for ever; nothing that it executes gets other rights.
+    /// A member of the group that shares the home stays who he is. What libdb makes in such a home, a log file above
+    /// all, is then writable for the group, whatever the umask was.
     ///
-    /// - Throws: `.notOwner` where this process is neither root's nor the owner's.
+    /// - Throws: `.notOwner` where this process is neither root's nor the owner's nor such a member's.
     public func becomeForGood(_ home: String) throws {
         _ = varve_no_new_privileges()
-        if geteuid() == user { return }
+        if isShared { umask(umask(0o077) & ~0o070) }
+        if geteuid() == user || isMember { return }
         guard geteuid() == 0 else {
             throw VarveError(
                 .notOwner, "\(home) belongs to user \(user), this is user \(geteuid())",

@@ -26,7 +26,7 @@ struct JournalFile {
         change(&next)
         if isWritten && next == content { return }
         try root.makeDirectory(Self.directory)
-        try root.replace(Self.name, with: next.encoded)
+        try write(next)
         content = next
         isWritten = true
     }
@@ -51,7 +51,13 @@ struct JournalFile {
         ours.process = content.process
         ours.processStart = content.processStart
         ours.thread = content.thread
-        try root.replace(Self.name, with: ours.encoded)
+        try write(ours)
+    }
+
+    /// For whoever may come next: where the directory is a group's, the file is, too.
+    private func write(_ journal: CaptureJournal) throws {
+        let isShared = try root.status(of: Self.directory).map { $0.mode & 0o020 != 0 } ?? false
+        try root.replace(Self.name, with: journal.encoded, mode: isShared ? 0o660 : 0o600)
     }
 
     /// Goes on from what an earlier helper had changed.

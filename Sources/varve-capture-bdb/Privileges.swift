@@ -7,19 +7,19 @@ import VarveFormat
 /// he could not go himself.
 enum Privileges {
     /// Becomes the owner of the environment's home for good, and makes the home the working directory: libdb opens what
-    /// is in it as ".", whatever its path leads to by then. Root can, others must be the owner already.
+    /// is in it as ".", whatever its path leads to by then. Root can, others must be the owner already, or a member of the group that
+    /// shares the home.
     ///
     /// The home is the directory that the parent has opened and given, else the one at the path.
     static func enter(_ home: String) throws -> (root: RootDirectory, rights: FileRights) {
         let root = try Startup.isGiven(CaptureProtocol.Argument.home) ? inherited(home) : open(home)
         let rights = try FileRights(ofEnvironment: root)
-        if geteuid() != 0, let region = try root.status(of: FileRights.regionName), region.user == geteuid(),
-            rights.own(region)
+        if let region = try root.status(of: FileRights.regionName), geteuid() != 0, geteuid() != rights.user,
+            rights.isMember
         {
-            // A member of the group that shares the home, and the regions are his.
-        } else {
-            try rights.becomeForGood(home)
+            try rights.requireOwnRegion(region, home)
         }
+        try rights.becomeForGood(home)
         try root.changeInto()
         return (root, rights)
     }

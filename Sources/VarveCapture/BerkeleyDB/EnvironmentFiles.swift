@@ -176,6 +176,16 @@ public final class EnvironmentFiles: Sendable {
 }
 
 extension EnvironmentFiles {
+    /// Makes a directory of ours, in the home or in that of the logs: for the owner alone, or for the group that shares
+    /// the home. To be used within `perform`. False if it was there.
+    @discardableResult
+    func makeOwnDirectory(_ name: String, in parent: RootDirectory) throws -> Bool {
+        let isNew = try parent.makeDirectory(name)
+        let directory = try parent.directory(name)
+        try rights.share(directory.descriptor, directory.path, mode: 0o2770)
+        return isNew
+    }
+
     /// A state file of ours in `.varve`: the owner's alone, with one name, so that what is written to it is written to
     /// nothing else.
     func requireOwn(_ file: borrowing File) throws {

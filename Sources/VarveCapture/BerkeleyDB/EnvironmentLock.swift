@@ -28,8 +28,12 @@ public final class EnvironmentLock {
         let path = Path.join(home, name)
         // As the owner, whose helper must be able to write here.
         let file = try files.perform {
-            if try files.root.makeDirectory(EnvironmentLayout.ownDirectoryName) { try files.root.sync() }
-            return try files.root.open(updating: name)
+            if try files.makeOwnDirectory(EnvironmentLayout.ownDirectoryName, in: files.root) {
+                try files.root.sync()
+            }
+            let file = try files.root.open(updating: name)
+            try files.rights.share(file.descriptor, path, mode: 0o660)
+            return file
         }
         try files.requireOwn(file)
         let deadline = ContinuousClock.now + patience

@@ -44,14 +44,17 @@ extension EnvironmentCheck {
             )
         }
         let status = try layout.files.status(Path.join(layout.home, RegionState.name), followLinks: false)
-        if let status, geteuid() != 0, geteuid() != status.user {
+        let isMember = layout.files.rights.isMember
+        if let status, geteuid() != 0, geteuid() != status.user, !isMember {
             throw VarveError(
                 .notOwner, "the environment belongs to user \(status.user), and this is user \(geteuid())",
                 location: layout.home,
                 hint: "run as its owner (sudo -u) or as root: files that another user makes would break the"
                     + " application")
         }
-        if let status, geteuid() == 0 { try layout.files.rights.requireOwnRegion(status, layout.home) }
+        if let status, geteuid() == 0 || isMember {
+            try layout.files.rights.requireOwnRegion(status, layout.home)
+        }
     }
 
     /// libdb itself would read the regions of another build with the offsets of its own before it looks at their

@@ -149,8 +149,8 @@ public final class LogKeeper: Sendable {
     /// write wherever the environment's owner has led a symbolic link.
     private func prepareDirectory() throws {
         do {
-            try root.makeDirectory(EnvironmentLayout.ownDirectoryName)
-            try root.makeDirectory(Self.linkDirectory)
+            try files.makeOwnDirectory(EnvironmentLayout.ownDirectoryName, in: root)
+            try files.makeOwnDirectory(Self.linkDirectory, in: root)
         } catch let error as VarveError where error.errno == EEXIST {
             throw VarveError(
                 .refused, "there is something else where varve keeps its links to log files",
