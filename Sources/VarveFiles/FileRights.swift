@@ -14,7 +14,7 @@ public struct FileRights: Sendable, Hashable {
     public let group: UInt32
     /// All that are checked at files, `group` among them.
     public let groups: [UInt32]
-    /// The home is writable for somebody else than its owner.
+    /// The home is writable for somebody else than its owner, who can get to it.
     public let isOpen: Bool
     /// The home is writable for `group`: its files may be of any user of that group.
     public let isShared: Bool
@@ -48,8 +48,30 @@ public struct FileRights: Sendable, Hashable {
         self.groups = groups
         group = isMember ? status.group : primary
         isShared = isWritable && isMember
-        isOpen = status.mode & 0o022 != 0
+        isOpen = status.mode & 0o022 != 0 && Self.isReachable(home)
         handsGroupOn = status.mode & 0o2000 != 0
+    }
+
+    /// Whether others than root can get to a directory: one above it, of root's, may let nobody through. Berkeley DB's SQL
+    /// interface makes its `FILE-journal/` with mode 0777, wherever it is.
+    private static func isReachable(_ home: RootDirectory) -> Bool {
+        var holder: File?
+        var current = home.descriptor
+        var below: (device: dev_t, inode: ino_t)?
+        defer { withExtendedLifetime(holder) {} }
+        for _ in 0..<256 {
+            let above = openat(current, "..", Int32(VARVE_O_PATH) | O_DIRECTORY | O_CLOEXEC)
+            guard above >= 0 else { return true }
+            // Closes the one below.
+            holder = File(descriptor: above, path: home.path)
+            current = above
+            var status = stat()
+            guard fstat(above, &status) == 0 else { return true }
+            if status.st_uid == 0 && status.st_mode & 0o011 == 0 { return false }
+            if let below, below == (status.st_dev, status.st_ino) { return true }
+            below = (status.st_dev, status.st_ino)
+        }
+        return true
     }
 
     private static func groups(of user: UInt32, home: UInt32) -> (all: [UInt32], primary: UInt32) {
@@ -88,8 +110,8 @@ public struct FileRights: Sendable, Hashable {
                 .notOwner, "the environment is root's, and others can write its directory",
                 location: home,
                 hint:
-                    "who can exchange its regions is not to be trusted by root: give the directory to the user"
-                    + " that the application runs as (chown)")
+                    "who can exchange its regions is not to be trusted by root: take that right away (chmod go-w), or"
+                    + " give the directory to the user that the application runs as (chown)")
         }
     }
 
