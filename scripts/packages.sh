@@ -8,7 +8,7 @@
 set -eu
 
 build="make pkg-config libdb5.3-dev libb2-dev libisal-dev libzstd-dev"
-test="$build 389-ds-base bindfs bogofilter-bdb db5.3-util e2fsprogs exfat-fuse exfatprogs ldap-utils python3
+test="$build 389-ds-base bindfs bogofilter-bdb db5.3-sql-util db5.3-util e2fsprogs exfat-fuse exfatprogs ldap-utils python3
     python3-fuse strace subversion util-linux xfsprogs zstd"
 bench="$build python3 restic borgbackup time zstd"
 toolchain="binutils ca-certificates git libc6-dev libcurl4 libgcc-12-dev libncurses6 libsqlite3-0

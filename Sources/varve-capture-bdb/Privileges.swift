@@ -14,12 +14,11 @@ enum Privileges {
     static func enter(_ home: String) throws -> (root: RootDirectory, rights: FileRights) {
         let root = try Startup.isGiven(CaptureProtocol.Argument.home) ? inherited(home) : open(home)
         let rights = try FileRights(ofEnvironment: root)
-        if let region = try root.status(of: FileRights.regionName), geteuid() != 0, geteuid() != rights.user,
-            rights.isMember
-        {
-            try rights.requireOwnRegion(region, home)
-        }
-        try rights.becomeForGood(home)
+        let region = try root.status(of: FileRights.regionName)
+        if rights.isMember, let region { try rights.requireOwnRegion(region, home) }
+        // In a home that does not hand its group on, whose regions are this user's is enough.
+        let isUser = region.map { geteuid() != 0 && $0.user == geteuid() && rights.own($0) } ?? false
+        if rights.isMember || !isUser { try rights.becomeForGood(home) }
         try root.changeInto()
         return (root, rights)
     }
