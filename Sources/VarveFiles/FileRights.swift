@@ -74,7 +74,11 @@ public struct FileRights: Sendable, Hashable {
         return true
     }
 
+    /// Names are looked up only where root is about to become somebody: the library that does it reads files, which are
+    /// the environment's own in a root directory of restored ones.
     private static func groups(of user: UInt32, home: UInt32) -> (all: [UInt32], primary: UInt32) {
+        guard geteuid() == 0 else { return (ownGroups + [getegid()], getegid()) }
+        if user == 0 { return (ownGroups, getegid()) }
         guard let entry = getpwuid(user) else { return ([home], home) }
         let primary = entry.pointee.pw_gid
         var count: Int32 = 256
