@@ -9,6 +9,7 @@ final class Session {
     private let slots: Slots
     private let password: String?
     private var environment: LiveEnvironment?
+    private var isConfined = false
 
     init(_ channel: Channel) throws {
         self.channel = channel
@@ -82,20 +83,27 @@ final class Session {
         case .repair: channel.send(.repaired(try joined().repair()))
         case .logStatus: channel.send(.logStatus(try joined().logStatus()))
         case .recover(let request):
-            try Privileges.becomeOwner(of: request.home)
+            try becomeOwner(of: request.home)
             try Restored.recover(request, password: password)
             channel.send(.recovered)
         case .verify(let request, let files):
-            try Privileges.becomeOwner(of: request.home)
+            try becomeOwner(of: request.home)
             try Restored.verify(request, files: files, password: password, channel: channel)
             channel.send(.verificationDone)
         case .confine(let home):
             try Confinement.enter(home: home)
+            isConfined = true
             channel.send(.confined)
         case .holder(let file, let fileID):
             channel.send(.holder(try joined().holder(of: file, fileID: fileID)))
         case .quit: break
         }
+    }
+
+    /// In confinement it is done already, and must not be done again: it looks users up, and there the files of users, and
+    /// of what looks them up, would be the restored ones.
+    private func becomeOwner(of home: String) throws {
+        if !isConfined { try Privileges.becomeOwner(of: home) }
     }
 
     private func joined() throws -> LiveEnvironment {
