@@ -77,8 +77,10 @@ public final class CopySynchronizer: Sendable {
     }
 
     /// Packs, then the index, then manifests: each snapshot is whole when it appears.
+    ///
+    /// - Throws: also why the copy may not be written to (`Copy.refusal`).
     public func run(_ target: RepositoryCopies.Copy) throws -> SyncReport {
-        let repository = try target.there()
+        let repository = try target.writable()
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
@@ -127,7 +129,7 @@ public final class CopySynchronizer: Sendable {
             Array(try CopyRecords($0.path, repository: $0.id).records.values)
         }
         try repository.hear(known + copies.copies.map(\.record))
-        for other in sources(but: repository) { try? other.hear([receipt]) }
+        for other in copies.writable { try? other.repository?.hear([receipt]) }
     }
 
     private final class Progress: Sendable {
@@ -166,6 +168,12 @@ public final class CopySynchronizer: Sendable {
 }
 
 extension RepositoryCopies.Copy {
+    /// The copy, if it is there and may be written to.
+    public func writable() throws -> Repository {
+        if let refusal { throw refusal }
+        return try there()
+    }
+
     /// The copy, or why it is away.
     public func there() throws -> Repository {
         if let repository { return repository }

@@ -11,7 +11,7 @@ extension Healer {
     /// is as good as the first would have been.
     public func run(_ plan: HealPlan) throws -> HealReport {
         let target = try copies.find(plan.copy)
-        let repository = try target.there()
+        let repository = try target.writable()
         var report = HealReport(copy: plan.copy, label: plan.label, path: plan.path)
         guard !plan.isEmpty else {
             try endTaint(repository)

@@ -87,7 +87,7 @@ public final class Healer: Sendable {
 
     /// Reads every byte of the copy, and follows every snapshot.
     public func plan(_ target: RepositoryCopies.Copy) throws -> HealPlan {
-        let repository = try target.there()
+        let repository = try target.writable()
         var options = MediaOptions()
         // All of it, whatever an interrupted run has read already.
         options.restarts = true

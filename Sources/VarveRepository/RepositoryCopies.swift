@@ -3,9 +3,10 @@ import VarveFormat
 import VarveStorage
 
 /// The copies of a repository, looked for where they were last: which of them are there, which are away and why.
-/// Opening them writes nothing.
+/// Opening them writes nothing, and nothing that another disk is or holds keeps it from being opened.
 ///
-/// Every copy is a repository of its own and can be named by `-r`; the one that is named comes first and is read.
+/// Every copy is a repository of its own and can be named by `-r`; the one that is named comes first and is read. What
+/// `copy.json` says decides which copy a directory is, wherever that is: two disks may take turns at one mount point.
 public final class RepositoryCopies: Sendable {
     public struct Copy: Sendable {
         public var record: CopyRecord
@@ -13,13 +14,20 @@ public final class RepositoryCopies: Sendable {
         public var repository: Repository?
         /// Why it is away.
         public var absence: VarveError?
-        /// Packs and manifests that the first has and this one lacks; nil if that was not found out.
+        /// Why nothing may be written to it although it is there: `.clonedCopy` or `.rolledBack`.
+        public var refusal: VarveError?
+        /// Packs, manifests and events that the first has and this one lacks; nil if that was not found out.
         public var lacking: Int?
         let identity: DiskIdentity?
 
         public var isThere: Bool { repository != nil }
         /// A manifest that goes there finds everything it needs.
         public var isComplete: Bool { lacking == 0 }
+        /// What a person has to look at: it is there twice, or older than it was, or something is in its place that is
+        /// not it. A disk that is away is nothing to look at, and neither is another copy's disk in its place.
+        public var trouble: VarveError? {
+            refusal ?? absence.flatMap { $0.code == .noRepository ? nil : $0 }
+        }
     }
 
     public struct Options: Sendable {
@@ -36,41 +44,52 @@ public final class RepositoryCopies: Sendable {
 
     /// Looks for all copies that the named one knows.
     ///
-    /// - Throws: before anything is written anywhere, `.wrongDisk` if another repository, or an unknown copy, is where
-    ///   a copy should be; `.clonedCopy` if one copy is there twice; `.rolledBack` if a copy is older than another one
-    ///   knows. A path with nothing at it, an empty mount point and a disk that does not answer are copies that are away.
+    /// - Throws: only what the named one's own directory throws. All that is wrong elsewhere is told by the copies.
     public init(_ lead: Repository, _ options: Options = .init()) throws {
         self.lead = lead
         let known = try CopyRecords(lead.path, repository: lead.id)
         let own = known.records[lead.copy.copy] ?? CopyRecord.first(lead.copy, at: lead.path)
-        try Self.requireOnlyOne(lead, own, options.patience)
+        let others = known.records.values.filter { $0.copy != own.copy && $0.removed == nil }.sorted {
+            ($0.label, $0.copy) < ($1.label, $1.copy)
+        }
+        let survey = try CopySurvey(lead, places: [own.path] + others.map(\.path), known, options.patience)
         var copies = [
-            Copy(record: own, repository: lead, lacking: 0, identity: try DiskIdentity(lead.path))
+            Copy(
+                record: own, repository: lead, refusal: survey.clone(of: own), lacking: 0,
+                identity: survey.identity)
         ]
-        for record in known.records.values.sorted(by: { ($0.label, $0.copy) < ($1.label, $1.copy) })
-        where record.copy != own.copy && record.removed == nil {
+        for record in others {
             if options.without.contains(record.label) || options.without.contains(record.copy) {
-                copies.append(Self.away(record, "left out by --without"))
+                copies.append(
+                    Copy(
+                        record: record,
+                        absence: VarveError(
+                            .noRepository, "left out by --without", location: record.path), identity: nil))
             } else {
-                copies.append(try Self.look(for: record, of: lead, known.records, options.patience))
+                copies.append(survey.copy(record))
             }
         }
-        try Self.requireDifferentDisks(copies)
-        try Self.requireNoRollback(copies)
-        let lacking = try Self.findLacking(copies)
+        Self.findRollbacks(&copies, survey)
+        let lacking = try Self.findLacking(copies, options.patience)
         for (index, count) in zip(copies.indices, lacking) { copies[index].lacking = count }
         self.copies = copies
     }
 
     public var online: [Copy] { copies.filter(\.isThere) }
 
-    /// By label, id, the beginning of an id, or path.
+    /// Those that may be written to.
+    var writable: [Copy] { copies.filter { $0.isThere && $0.refusal == nil } }
+
+    /// By label, id, the beginning of an id, or path: at a path, the copy that is there comes before those that were.
     public func find(_ text: String) throws -> Copy {
         let resolved = (try? Path.resolve(text)) ?? text
-        let matches = copies.filter {
-            $0.record.label == text || $0.record.path == resolved || $0.repository?.path == text
-                || (text.count >= 4 && $0.record.copy.hasPrefix(text))
-        }
+        let ways: [(Copy) -> Bool] = [
+            { $0.record.label == text || $0.record.copy == text },
+            { copy in copy.repository.map { $0.path == text || $0.path == resolved } ?? false },
+            { $0.record.path == resolved || $0.record.path == text },
+            { text.count >= 4 && $0.record.copy.hasPrefix(text) },
+        ]
+        let matches = ways.lazy.map { self.copies.filter($0) }.first { !$0.isEmpty } ?? []
         if matches.count == 1 { return matches[0] }
         let labels = copies.map { "\($0.record.label) (\($0.record.path))" }.joined(separator: ", ")
         throw VarveError(
@@ -78,100 +97,27 @@ public final class RepositoryCopies: Sendable {
             hint: "the copies are: \(labels)")
     }
 
-    // MARK: Looking
-
-    private static func away(_ record: CopyRecord, _ why: String, hint: String? = nil) -> Copy {
-        Copy(
-            record: record, absence: VarveError(.noRepository, why, location: record.path, hint: hint),
-            identity: nil)
-    }
-
-    private static func look(
-        for record: CopyRecord, of lead: Repository, _ known: [String: CopyRecord], _ patience: Double
-    ) throws -> Copy {
-        let path = record.path
-        let opened: (Repository, DiskIdentity)?
-        do {
-            opened = try within(seconds: patience) { (try Repository.open(path), try DiskIdentity(path)) }
-        } catch let error as VarveError where error.code == .noRepository {
-            return Copy(record: record, absence: error, identity: nil)
-        } catch {
-            // Unreadable, or its identity is damaged: it can't be told from another disk, so nothing goes there.
-            let known = error as? VarveError ?? VarveError(.system, "\(error)", location: path)
-            return Copy(record: record, absence: known, identity: nil)
-        }
-        guard let (repository, identity) = opened else {
-            return away(record, "the disk does not answer", hint: "see the kernel log")
-        }
-        guard repository.id == lead.id else {
-            throw VarveError(
-                .wrongDisk,
-                "the disk at \(path) belongs to another repository (\(repository.id)), not to \(lead.id) as the copy "
-                    + "'\(record.label)'",
-                hint: "mount the right disk there, or leave this copy out (--without '\(record.label)'). "
-                    + "Nothing was written")
-        }
-        return Copy(record: record, repository: repository, identity: identity)
-    }
-
-    /// Each disk is there once, and is the copy that its place is known for.
-    private static func requireDifferentDisks(_ copies: [Copy]) throws {
-        for (index, copy) in copies.enumerated() {
-            guard let identity = copy.identity else { continue }
-            for other in copies[..<index] where other.repository?.copy.copy == copy.repository?.copy.copy {
-                throw cloned(other.record.label, other.record.path, copy.record.path)
-            }
-            for other in copies[..<index] where other.identity == identity {
-                throw VarveError(
-                    .wrongDisk, "'\(other.record.label)' and '\(copy.record.label)' are the same directory",
-                    location: copy.record.path, hint: "mount each copy's own disk. Nothing was written")
-            }
-        }
-        for copy in copies {
-            guard let found = copy.repository?.copy, found.copy != copy.record.copy else { continue }
-            throw VarveError(
-                .wrongDisk,
-                "at \(copy.record.path), where the copy '\(copy.record.label)' should be, is the copy "
-                    + "'\(found.label)' (\(found.copy))",
-                hint:
-                    "mount the right disk there, or tell where it is now ('varve copy add'), or leave this copy out "
-                    + "(--without '\(copy.record.label)'). Nothing was written")
-        }
-    }
-
-    /// The named one may be a clone of the disk that is where it always was.
-    private static func requireOnlyOne(_ lead: Repository, _ own: CopyRecord, _ patience: Double) throws {
-        let identity = try DiskIdentity(lead.path)
-        let before = try? within(seconds: patience) {
-            (try Repository.open(own.path).copy.copy, try DiskIdentity(own.path))
-        }
-        guard let (copy, other) = before, copy == own.copy, other != identity else { return }
-        throw cloned(own.label, own.path, lead.path)
-    }
-
     static func cloned(_ label: String, _ first: String, _ second: String) -> VarveError {
         VarveError(
             .clonedCopy, "the copy '\(label)' is there twice: at \(first) and at \(second)",
             hint:
                 "one is a clone of the other's disk: unmount it, or make it a copy of its own (empty it, then "
-                + "'varve copy add'). Nothing was written")
+                + "'varve copy add'). Nothing is written to either until then")
     }
 
     /// Each copy's own record must be as new as what the others that are here know of it.
-    private static func requireNoRollback(_ copies: [Copy]) throws {
-        let records = try copies.compactMap { copy in
-            try copy.repository.map { try CopyRecords($0.path, repository: $0.id) }
-        }
-        for copy in copies {
-            guard let repository = copy.repository else { continue }
-            let own = try CopyRecords(repository.path, repository: repository.id).records[
-                repository.copy.copy]
-            for others in records where others.root != repository.path {
-                guard let heard = others.records[repository.copy.copy] else { continue }
+    private static func findRollbacks(_ copies: inout [Copy], _ survey: CopySurvey) {
+        for index in copies.indices where copies[index].refusal == nil {
+            guard let repository = copies[index].repository else { continue }
+            let own = survey.records(of: repository).records[repository.copy.copy]
+            for other in copies where other.record.copy != repository.copy.copy {
+                guard let witness = other.repository,
+                    let heard = survey.records(of: witness).records[repository.copy.copy]
+                else { continue }
                 let isOlder = (own?.generation ?? 0) < heard.generation
                 let isFork = own?.generation == heard.generation && own?.mark != heard.mark
                 guard isOlder || isFork else { continue }
-                throw VarveError(
+                copies[index].refusal = VarveError(
                     .rolledBack,
                     "the copy '\(heard.label)' at \(repository.path) is not as new as it was: "
                         + (isOlder
@@ -180,23 +126,24 @@ public final class RepositoryCopies: Sendable {
                             : "a clone of it was used as generation \(heard.generation) elsewhere"),
                     hint:
                         "its disk was restored from an image, or is a clone; if that is as it should be, take it back "
-                        + "('varve copy add \(repository.path) --without \(heard.label)'). Nothing was written"
+                        + "('varve copy add -r \(witness.path) \(repository.path)'). Nothing is written to it until then"
                 )
+                break
             }
         }
     }
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
-    private static func findLacking(_ copies: [Copy]) throws -> [Int?] {
+    private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> [Int?] {
         guard copies.count(where: \.isThere) > 1, let lead = copies[0].repository else {
             return copies.map(\.lacking)
         }
-        let ours = try common(lead)
+        let ours = try Self.common(lead)
         return [0]
             + copies.dropFirst().map { copy in
-                guard let repository = copy.repository, let theirs = try? common(repository) else {
-                    return nil
-                }
+                guard let repository = copy.repository,
+                    let theirs = try? within(seconds: patience, { try Self.common(repository) })
+                else { return nil }
                 return ours.subtracting(theirs).count
             }
     }

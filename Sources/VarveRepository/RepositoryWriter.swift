@@ -21,9 +21,11 @@ public final class RepositoryWriter {
     /// - Parameters:
     ///   - copies: of the repository, which is the first of them; nil if it stands alone.
     ///   - required: so many copies must have a snapshot for it to count.
-    /// - Throws: `.locked` if another writer is at work, `.tooFewCopies` if fewer than required can be written to.
+    /// - Throws: `.locked` if another writer is at work, `.clonedCopy` or `.rolledBack` if nothing may be written to
+    ///   it, `.tooFewCopies` if fewer than required can be written to.
     public init(_ repository: Repository, copies known: RepositoryCopies? = nil, required: Int = 1) throws {
         self.repository = repository
+        if let refusal = known?.copies[0].refusal { throw refusal }
         let first = try WriterLock(repository)
         try repository.storage.removeTemporaryFiles()
         if let known, known.copies.count > 1 || required > 1 {
@@ -108,7 +110,15 @@ public final class RepositoryWriter {
     public func commit(_ manifest: Manifest) throws -> SnapshotReference {
         try flush()
         try copies?.set.check()
-        let reference = try manifests.publish(manifest)
+        let reference: SnapshotReference
+        do {
+            reference = try manifests.publish(manifest)
+        } catch var error as VarveError where error.code == .tooFewCopies {
+            error.message =
+                "snapshot \(manifest.sequence) does not count, and may be there, whole, on some copies: "
+                + error.message
+            throw error
+        }
         acknowledgements = try copies?.acknowledge(reference) ?? []
         return reference
     }

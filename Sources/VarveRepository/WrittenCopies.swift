@@ -11,6 +11,9 @@ public struct CopyAcknowledgement: Codable, Sendable {
     public var isAcknowledged: Bool
     /// It was there when the run began, and failed in it.
     public var hasFailed: Bool
+    /// A person has to look at it: it failed, or is there and may not or can't be written to, or something else is in its
+    /// place. One that is away or that somebody else is writing to is nothing to look at.
+    public var needsAttention: Bool
     /// Objects of before that it lacked, and that the backup brought first.
     public var caughtUp: Int
     /// Why it has not got the snapshot.
@@ -35,6 +38,8 @@ final class WrittenCopies {
     private let required: Int
 
     /// Takes the lock of every copy that is there; one that another varve writes to counts as away.
+    ///
+    /// - Throws: also why the one that was named may not be written to.
     init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
         var copies = known.copies
         self.required = required
@@ -43,6 +48,10 @@ final class WrittenCopies {
         for (number, copy) in copies.enumerated() {
             guard let repository = copy.repository else {
                 absences[number] = copy.absence
+                continue
+            }
+            if let refusal = copy.refusal {
+                absences[number] = refusal
                 continue
             }
             do {
@@ -153,11 +162,14 @@ final class WrittenCopies {
         }
         return copies.enumerated().map { number, copy in
             let reason = reasons[number]
+            let isQuiet = absences[number].map { $0.code == .noRepository || $0.code == .locked } ?? true
+            let hasFailed = (failures[number] ?? nil) != nil
             return CopyAcknowledgement(
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
-                isAcknowledged: reason == nil, hasFailed: (failures[number] ?? nil) != nil,
-                caughtUp: caughtUp[number] ?? 0, reason: reason.map { "\($0)" })
+                isAcknowledged: reason == nil, hasFailed: hasFailed,
+                needsAttention: hasFailed || !isQuiet, caughtUp: caughtUp[number] ?? 0,
+                reason: reason.map { "\($0)" })
         }
     }
 

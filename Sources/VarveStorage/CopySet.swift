@@ -5,7 +5,9 @@ import VarveFormat
 /// Several copies of a repository as one storage: what is published goes to all of them side by side, and counts when
 /// enough of them have it. The first is the one that is read; where it fails, the others are.
 ///
-/// A copy that fails or does not answer is left out from then on; the others go on.
+/// A copy that fails is left out from then on; the others go on. So is one that does not answer in time, when it is written
+/// to side by side with the others. Only the one that is read can hold everybody up: there is no thread to leave behind
+/// for each read, and `publish(_:write:)` makes its object there.
 public final class CopySet: Storage {
     public struct Copy: Sendable {
         public var label: String

@@ -21,9 +21,11 @@ struct CopyOptions: ParsableArguments {
     @Option(help: "Go on without this copy (label or id; repeatable), as if it were away.")
     var without: [String] = []
 
-    func open(_ repository: Repository) throws -> RepositoryCopies {
+    /// - Parameter added: a copy that was added just now, and so is not left out.
+    func open(_ repository: Repository, but added: CopyRecord? = nil) throws -> RepositoryCopies {
         var options = RepositoryCopies.Options()
         options.without = Set(without)
+        if let added { options.without.subtract([added.label, added.copy]) }
         return try RepositoryCopies(repository, options)
     }
 }
@@ -37,6 +39,8 @@ struct CopyRow: Codable {
     var present: Bool
     /// Why it is away.
     var absence: String?
+    /// Why nothing is written to it although it is there.
+    var refusal: String?
     var detached: Timestamp?
     /// Packs and manifests that it lacks of those of the copy that was named.
     var lacking: Int?
@@ -50,6 +54,7 @@ struct CopyRow: Codable {
         path = copy.repository?.path ?? copy.record.path
         present = copy.isThere
         absence = copy.absence.map { "\($0)" }
+        refusal = copy.refusal.map { "\($0)" }
         detached = copy.record.detached
         lacking = copy.lacking
         newestSnapshot = copy.record.newestSnapshot.flatMap { SnapshotReference(name: $0) }?.description
@@ -60,6 +65,7 @@ struct CopyRow: Codable {
         if !present {
             return detached.map { "detached since \($0.toSeconds)" } ?? "away"
         }
+        if refusal != nil { return "refused" }
         return switch lacking {
         case 0?: "complete"
         case let count?: "lacks \(objects(count))"
@@ -81,7 +87,9 @@ struct CopyListCommand: ParsableCommand {
         let header = ["LABEL", "ROLE", "STATE", "NEWEST", "PATH"]
         try Terminal.output(
             table([header] + rows.map { [$0.label, $0.role, $0.state, $0.newestSnapshot ?? "-", $0.path] }))
-        for row in rows { if let absence = row.absence { Terminal.say("\(row.label): \(absence)") } }
+        for row in rows {
+            if let reason = row.absence ?? row.refusal { Terminal.say("\(row.label): \(reason)") }
+        }
     }
 }
 
@@ -119,7 +127,7 @@ struct CopyAddCommand: ParsableCommand {
             if options.json { try printJSON(CopyRow(added)) }
             return
         }
-        let all = try copies.open(repository)
+        let all = try copies.open(repository, but: added.record)
         try synchronize([try all.find(added.record.copy)], all, options)
     }
 }
@@ -155,10 +163,13 @@ struct CopySyncCommand: ParsableCommand {
             }
             return
         }
-        try synchronize(targets, all, options)
-        for copy in all.copies where !copy.isThere && names.isEmpty {
+        // One that may not be written to is told of when the others are up to date.
+        try synchronize(names.isEmpty ? targets.filter { $0.refusal == nil } : targets, all, options)
+        guard names.isEmpty else { return }
+        for copy in all.copies where !copy.isThere {
             Terminal.say("\(copy.record.label) is away: \(copy.absence.map { "\($0)" } ?? "")")
         }
+        if let trouble = all.copies.lazy.compactMap(\.trouble).first { throw trouble }
     }
 }
 

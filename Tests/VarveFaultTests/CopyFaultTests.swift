@@ -199,8 +199,8 @@ extension FaultTests {
             let disk = try LoopDisk(kind)
             let copied = try CopiedRepository(environment, second: Path.join(disk.path, "two"))
             try disk.remount("ro")
-            // It was there as a disk that can't be written: away from the start.
-            try check(copied, code: 0, words: "Read-only file system") { try disk.remount("rw") }
+            // It is there and can't be written to, which a person has to look at.
+            try check(copied, code: 3, words: "Read-only file system") { try disk.remount("rw") }
         }
 
         /// Unplugged: an empty mount point. Plugged in again: it catches up.
@@ -223,7 +223,7 @@ extension FaultTests {
             let disk = try LoopDisk(kind)
             let copied = try CopiedRepository(environment, second: Path.join(disk.path, "two"))
             try disk.die()
-            try check(copied, code: 0, words: "Input/output error") {
+            try check(copied, code: 3, words: "Input/output error") {
                 try disk.unmount()
                 try disk.mount()
             }
