@@ -24,6 +24,12 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         (a.seconds, a.nanoseconds) < (b.seconds, b.nanoseconds)
     }
 
+    /// Seconds that clocks may differ by.
+    public static let clockTolerance: Int64 = 600
+
+    /// No moment that has been: a clock was wrong when this was written, or is now. It proves nothing.
+    public func isFuture(at now: Timestamp) -> Bool { seconds > now.seconds + Self.clockTolerance }
+
     public var description: String {
         // Rounded down, and without an overflow at either end.
         let rest = seconds % 86400

@@ -11,25 +11,36 @@ public struct Ledger: Sendable {
     public private(set) var last: [LedgerRow.Subject: [LedgerRow]] = [:]
     /// What could not be read of it, one sentence each.
     public private(set) var losses: [String] = []
+    /// Readings that claim to be later than now: a clock was wrong then, or is now. Good ones prove nothing; what was bad
+    /// is suspect until it is read again.
+    private(set) var ahead: [LedgerRow.Subject: [LedgerRow]] = [:]
+    private var now: Timestamp?
     /// When the newest round began that is in it, and whether it has ended.
     private var newestRound: (started: Timestamp, hasEnded: Bool)?
 
     public init() {}
 
-    public init(_ rows: some Sequence<LedgerRow>) { for row in rows { add(row) } }
+    /// - Parameter now: nil if no time is to count as the future.
+    public init(_ rows: some Sequence<LedgerRow>, now: Timestamp? = nil) {
+        self.now = now
+        for row in rows { add(row) }
+    }
 
     /// Reads all segments of a copy. Damage is no error; that nothing can be read is.
     ///
     /// - Parameter device: what the copy lies on now: that it was read well on another one proves nothing of this one.
     ///   What was bad there is suspect here, too.
     public init(
-        of storage: any Storage, repository: RepositoryID, copy: RepositoryID, device: String? = nil
+        of storage: any Storage, repository: RepositoryID, copy: RepositoryID, device: String? = nil,
+        now: Timestamp = Clock.now()
     ) throws {
         self.init(
-            segments: try Self.segments(of: storage, repository: repository, copy: copy), device: device)
+            segments: try Self.segments(of: storage, repository: repository, copy: copy), device: device,
+            now: now)
     }
 
-    init(segments: [Segment], device: String? = nil) {
+    init(segments: [Segment], device: String? = nil, now: Timestamp) {
+        self.now = now
         for segment in segments {
             for row in segment.rows where row.result != .good || !Device.areDifferent(row.device, device) {
                 add(row)
@@ -40,16 +51,23 @@ public struct Ledger: Sendable {
 
     /// The newest wins; of several rows of one reading all stay.
     private mutating func add(_ row: LedgerRow) {
-        if let round = row.round { noteRound(round, hasEnded: row.kind == .roundEnd) }
-        let known = last[row.subject]
+        if let now, row.time.isFuture(at: now) { return Self.add(row, to: &ahead) }
+        if let round = row.round, now.map({ !round.isFuture(at: $0) }) ?? true {
+            noteRound(round, hasEnded: row.kind == .roundEnd)
+        }
+        Self.add(row, to: &last)
+    }
+
+    private static func add(_ row: LedgerRow, to rows: inout [LedgerRow.Subject: [LedgerRow]]) {
+        let known = rows[row.subject]
         if let known, let first = known.first {
             if row.time < first.time { return }
             if row.time == first.time {
-                if !known.contains(row) { last[row.subject]?.append(row) }
+                if !known.contains(row) { rows[row.subject]?.append(row) }
                 return
             }
         }
-        last[row.subject] = [row]
+        rows[row.subject] = [row]
     }
 
     private mutating func noteRound(_ started: Timestamp, hasEnded: Bool) {
@@ -77,7 +95,9 @@ public struct Ledger: Sendable {
 
     /// The last reading of an object, all its rows; empty if it was never read.
     public func rows(of object: ObjectName) -> [LedgerRow] {
-        object.subject.flatMap { last[$0] } ?? []
+        guard let subject = object.subject else { return [] }
+        let bad = ahead[subject]?.filter { $0.result != .good } ?? []
+        return bad.isEmpty ? last[subject] ?? [] : bad
     }
 
     public func lastReading(of object: ObjectName) -> Timestamp? { rows(of: object).first?.time }
@@ -159,13 +179,18 @@ extension Ledger {
     /// Several processes may do so at once: each removes only what it has read and what its own segment holds, so a
     /// row may be in two segments for a time, and is never in none.
     ///
-    /// - Parameter isThere: whether the copy still has an object; good readings of one that is gone are dropped.
+    /// - Parameters:
+    ///   - read: was read by this run: later than whatever claims to be later than now, which is dropped.
+    ///   - isThere: whether the copy still has an object; good readings of one that is gone are dropped.
     static func merge(
         in storage: any Storage, repository: RepositoryID, copy: RepositoryID,
+        read: Set<LedgerRow.Subject> = [], now: Timestamp = Clock.now(),
         isThere: (LedgerRow.Subject) -> Bool
     ) throws {
         let inputs = try segments(of: storage, repository: repository, copy: copy)
-        let rows = Ledger(segments: inputs).last.values.filter { rows in
+        let ledger = Ledger(segments: inputs, now: now)
+        let ahead = ledger.ahead.filter { !read.contains($0.key) }
+        let rows = (Array(ledger.last.values) + Array(ahead.values)).filter { rows in
             guard let first = rows.first, first.result == .good, first.kind != .roundEnd else { return true }
             return first.kind == .content || isThere(first.subject)
         }.joined().sorted {

@@ -18,6 +18,8 @@ final class LedgerWriter: Sendable {
         /// A short run, too, goes on where it was killed; a long one makes few segments.
         var interval: UInt64 = 1_000_000_000
         var isWriting = false
+        /// What this run has written.
+        var subjects: Set<LedgerRow.Subject> = []
         var failure: VarveError?
 
         /// Takes what there is, to be written; nothing is begun with nothing.
@@ -72,6 +74,7 @@ final class LedgerWriter: Sendable {
         state.change { state in
             if failure != nil { state.rows = rows + state.rows }
             state.failure = failure
+            if failure == nil { state.subjects.formUnion(rows.lazy.map(\.subject)) }
             state.isWriting = false
             state.lastWrite = Clock.monotonic()
             state.interval = min(state.interval * 2, Self.longestInterval)
@@ -90,13 +93,20 @@ final class LedgerWriter: Sendable {
     }
 
     private func merge() throws {
-        guard try storage.list(.ledger).count > Ledger.segmentLimit else { return }
+        let read = state.withLock { $0.subjects }
+        guard try storage.list(.ledger).count > Ledger.segmentLimit || supersedes(read) else { return }
         var there: Set<LedgerRow.Subject> = []
         for kind in ObjectKind.allCases {
             for name in try storage.list(kind) {
                 if let subject = ObjectName(kind, name).subject { there.insert(subject) }
             }
         }
-        try Ledger.merge(in: storage, repository: repository, copy: copy) { there.contains($0) }
+        try Ledger.merge(in: storage, repository: repository, copy: copy, read: read) { there.contains($0) }
+    }
+
+    /// Whether the ledger has readings that claim to be later than now, of what was read just now.
+    private func supersedes(_ read: Set<LedgerRow.Subject>) throws -> Bool {
+        let ledger = try Ledger(of: storage, repository: repository, copy: copy)
+        return ledger.ahead.keys.contains { read.contains($0) }
     }
 }

@@ -20,6 +20,8 @@ public struct MediaHealth: Codable, Sendable {
     public var neverReadBytes: UInt64 = 0
     /// The reading that is the longest ago; nil if nothing was read yet.
     public var oldestReading: Timestamp?
+    /// Objects whose last reading claims to be later than now, and counts for nothing.
+    public var readAhead: Int?
     /// What the last reading of objects that are still there found bad.
     public var damage: [Damage] = []
     /// Objects that are gone, as something that is there tells: `packs/<name>`.
@@ -46,7 +48,7 @@ extension Repository {
     public func mediaHealth(within seconds: Int64 = 30 * 86400, now: Timestamp = Clock.now()) throws
         -> MediaHealth
     {
-        let ledger = try ledger()
+        let ledger = try ledger(now: now)
         let inventory = try Inventory(self, ledger: ledger)
         var health = MediaHealth()
         health.losses = ledger.losses
@@ -55,6 +57,9 @@ extension Repository {
             let size = listed.size
             health.bytes += size
             let rows = ledger.rows(of: listed)
+            if listed.object.subject.map({ ledger.ahead[$0] != nil }) ?? false {
+                health.readAhead = (health.readAhead ?? 0) + 1
+            }
             guard let time = rows.first?.time else {
                 health.neverReadBytes += size
                 continue
@@ -71,7 +76,10 @@ extension Repository {
         health.missing = inventory.missing.filter { !$0.isSetAside }.map(\.path)
         health.missingDirectories = inventory.missingDirectories
         health.uncovered = inventory.uncovered.count
-        health.lastDrill = try drills().last
+        let drills = try drills()
+        // One in the future proves nothing, but that it failed.
+        health.lastDrill =
+            drills.last { !$0.started.isFuture(at: now) } ?? drills.last { !$0.isGood }
         return health
     }
 }

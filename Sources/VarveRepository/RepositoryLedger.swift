@@ -10,7 +10,7 @@ extension Repository {
     }
 
     /// What is known of the readings of this copy.
-    public func ledger() throws -> Ledger {
-        try Ledger(of: storage, repository: id, copy: copyID, device: Device.describe(path))
+    public func ledger(now: Timestamp = Clock.now()) throws -> Ledger {
+        try Ledger(of: storage, repository: id, copy: copyID, device: Device.describe(path), now: now)
     }
 }

@@ -48,6 +48,12 @@ extension Verifier {
         let ledger = loadLedger(options, &reading)
         let inventory = try begin(ledger)
         var objects = inventory.objects
+        if !options.isCached {
+            // A good reading counts for the file that was there at the time: this one would never be read late enough.
+            for listed in objects where listed.changed.isFuture(at: now) {
+                repository.storage.renewChangeTime(of: listed.object)
+            }
+        }
         // What a cache gave is no reading.
         var plan = MediaPlan(
             objects, ledger: options.isCached ? Ledger() : ledger, options: options, now: now)

@@ -232,6 +232,10 @@ extension DirectoryStorage {
     /// What killed runs left. Only under the writer's lock: another writer's files look the same.
     public func removeTemporaryFiles() throws {
         let root = try root()
+        // Of a document that was being replaced.
+        for name in try root.names() where name.hasSuffix(".tmp") && name.contains(".json.") {
+            try root.unlink(name)
+        }
         for name in try root.names(in: Self.temporary) where !SystemLeftovers.contains(name) {
             let name = "\(Self.temporary)/\(name)"
             // No writer makes directories here.
@@ -327,6 +331,14 @@ extension DirectoryStorage {
 
     public func openMedia(_ object: ObjectName) throws -> any MediaObject {
         try judging(object) { try MediaFile(root(), name(of: object)) }
+    }
+
+    /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
+    public func renewChangeTime(of object: ObjectName) {
+        guard let file = try? root().open(reading: name(of: object)), let status = try? file.status() else {
+            return
+        }
+        try? file.setMode(mode_t(status.mode))
     }
 
     public func remove(_ object: ObjectName) throws {
