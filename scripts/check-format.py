@@ -137,12 +137,17 @@ def check_summaries(data, repository, manifests):
         length = struct.unpack("<I", data[at : at + 4])[0]
         texts.append(data[at + 4 : at + 4 + length].decode())
         at += 4 + length
-    assert len(data) == at + 100 * rows and len(set(texts)) == len(texts)
-    for row in struct.iter_unpack("<Q32sqIqIIIBB2sQQQ", data[at:]):
+    length = 100 if version == 1 else 104
+    assert len(data) == at + length * rows and len(set(texts)) == len(texts)
+    for row in struct.iter_unpack("<Q32sqIqIIIBB2sQQQ" if version == 1 else "<Q32sqIqIIIIBB2sQQQ", data[at:]):
         manifest = manifests.get("%010d-%s" % (row[0], row[1].hex()))
         if manifest is None:
             continue
         environment, recovery = manifest.get("environment"), manifest.get("recovery")
+        if version > 1:
+            home = environment["home"] if environment else "-"
+            assert texts[row[8]] == manifest.get("source", f"{manifest['host']}:{home}")
+            row = row[:8] + row[9:]
         assert time(row[2], row[3]) == manifest["finished"] and texts[row[6]] == manifest["host"]
         partial = version == 2 and environment is not None and "only" in environment
         assert row[9] == manifest["tainted"] + 2 * (recovery is not None) + 4 * partial and row[10] == bytes(2)
@@ -314,6 +319,12 @@ def main(root):
         previous, manifests[file] = file, manifest
     for _, data in objects(root, "summaries"):
         check_summaries(data, repository, manifests)
+    events = 0
+    for file, data in objects(root, "events"):
+        event = json.loads(unzstd(data))
+        assert event["format"] == 1 and event["repository"] == repository
+        assert file.split("-")[0] == "%010d" % event["sequence"] and isinstance(event["previous"], list)
+        events += 1
     covered = sum(check_parity(data, repository, members) for _, data in objects(root, "parity"))
     readings = sum(check_ledger(data, repository, copy["copy"]) for _, data in objects(root, "ledger"))
     drills = 0
@@ -324,7 +335,7 @@ def main(root):
         drills += 1
     deltas = sum(place[4] == 2 for place in stored.values())
     print(
-        f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots,"
+        f"{len(blobs)} blobs ({deltas} deltas), {entries} index entries, {len(manifests)} snapshots, {events} events,"
         f" {covered} objects under parity, {readings} readings, {drills} drills: as documented"
     )
 

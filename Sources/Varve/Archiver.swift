@@ -7,7 +7,9 @@ import VarveRepository
 
 /// Takes one capture into a repository as a new snapshot.
 ///
-/// Either the snapshot is committed and durable when `backup` returns, or the repository's snapshots are as before.
+/// When `backup` returns, the snapshot is committed and durable, on as many copies as were required. When it throws, no
+/// copy's snapshots are other than before; but for `.tooFewCopies`, where copies fail while the manifest is published:
+/// then some may have the snapshot, whole, and the error says so.
 public final class Archiver {
     public struct Result: Sendable {
         public var snapshot: SnapshotReference
@@ -16,6 +18,8 @@ public final class Archiver {
         public var copies: [CopyAcknowledgement] = []
         /// What became of this copy's parity; nil if it keeps none.
         public var parity: Swift.Result<ParityReport, VarveError>?
+        /// What the source is called.
+        public var source: String
     }
 
     private let repository: Repository
@@ -40,13 +44,19 @@ public final class Archiver {
         self.progress = progress
     }
 
-    /// - Parameter tool: name and version, for the manifest.
-    public func backup(_ source: some CaptureSource, tool: String) throws -> Result {
+    /// - Parameters:
+    ///   - tool: name and version, for the manifest.
+    ///   - name: of the source (`SourceList.name` without one); it is remembered beside the environment.
+    public func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Result {
+        if let given { try SourceName.check(given) }
         let started = Clock.now()
         let writer = try RepositoryWriter(repository, copies: copies, required: required)
-        let parent = try source.home.flatMap {
-            try ParentSnapshot.newest(of: $0, on: Host.name, in: repository)
-        }
+        let (host, home, sources) = (Host.name, source.home, try repository.sources())
+        let remembered = source.rememberedSource()
+        let choice = sources.name(given: given, remembered: remembered, host: host, home: home)
+        let name = choice.name
+        let parent =
+            home == nil ? nil : try ParentSnapshot.newest(of: name, in: repository, sources.catalog)
         let session = ArchiveSession(
             writer: writer, parent: parent, cancellation: cancellation, progress: progress)
         defer { session.close() }
@@ -59,18 +69,23 @@ public final class Archiver {
         let manifest = Manifest(
             repository: repository.id.description, sequence: try writer.nextSequence(),
             previous: previous?.name,
-            tool: tool, host: Host.name, started: started, finished: Clock.now(),
+            tool: tool, host: host, started: started, finished: Clock.now(),
             environment: summary.environment,
             recovery: summary.recovery, files: files, directories: directories,
-            warnings: summary.warnings + session.warnings + late,
-            statistics: statistics)
+            warnings: summary.warnings + session.warnings + late
+                + choice.warnings(on: host),
+            statistics: statistics, source: name)
         try ManifestCheck.requireRestorable(manifest)
         let snapshot = try writer.commit(manifest)
+        if let home, remembered != RememberedSource(name: name, home: home) {
+            source.remember(RememberedSource(name: name, home: home))
+        }
         // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered
         // if this is interrupted, the next backup covers.
         let parity = writer.updateParity { [cancellation] in cancellation.isRequested }
         return Result(
-            snapshot: snapshot, manifest: manifest, copies: writer.acknowledgements, parity: parity)
+            snapshot: snapshot, manifest: manifest, copies: writer.acknowledgements, parity: parity,
+            source: name)
     }
 }
 
@@ -130,7 +145,7 @@ private final class ArchiveSession: CaptureSink {
             throw VarveError(
                 .invalid, "\(source.path) has pages of \(source.unit) bytes, which no extent can hold")
         }
-        let before = openParent(of: source)
+        let before = try openParent(of: source)
         file = (source, ExtentCutter(preferredSize: extentSize, unit: source.unit), before)
         extentOffset = 0
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
@@ -138,10 +153,12 @@ private final class ArchiveSession: CaptureSink {
 
     /// A parent that can't be read costs space, not the backup. But what did not change since is not stored again, so
     /// the new snapshot may need just what is damaged: that must be said.
-    private func openParent(of source: SourceFile) -> Parent? {
+    private func openParent(of source: SourceFile) throws -> Parent? {
         guard let (file, snapshot) = findParent(of: source) else { return nil }
         do {
             return Parent(file: try ParentFile(file, reader: parentReader), snapshot: snapshot)
+        } catch let error as VarveError where error.isAccess {
+            throw error.unreadable("what this backup builds on")
         } catch {
             noteDamage(source.path, snapshot, error)
             return nil

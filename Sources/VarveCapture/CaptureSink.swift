@@ -94,9 +94,25 @@ public protocol CaptureSource {
     /// snapshot of the same one. Nil for none.
     var home: String? { get }
 
+    /// What the environment's owner's file says that its snapshots are called; nil if there is none.
+    func rememberedSource() -> RememberedSource?
+
+    /// Writes that down for the next time; false if it can't be: then the name is told anew each time.
+    @discardableResult
+    func remember(_ source: RememberedSource) -> Bool
+
     /// Delivers everything in the order of the contract (databases, then logs ascending), checks what it can,
     /// and throws before the first `begin` if the source must be refused.
     func capture(into sink: any CaptureSink) throws -> CaptureSummary
+}
+
+extension CaptureSource {
+    public func rememberedSource() -> RememberedSource? { home.flatMap { RememberedSource.read(home: $0) } }
+
+    @discardableResult
+    public func remember(_ source: RememberedSource) -> Bool {
+        home.map { source.write(home: $0) } ?? false
+    }
 }
 
 extension CaptureSink {

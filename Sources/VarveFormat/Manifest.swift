@@ -14,6 +14,9 @@ public struct Manifest: Codable, Hashable, Sendable {
     public var previous: String?
     public var tool: String
     public var host: String
+    /// The source that this is a snapshot of, as it was called then; nil in manifests from before it was recorded
+    /// (`SourceName.ordinary`).
+    public var source: String?
     public var started: Timestamp
     public var finished: Timestamp
     public var environment: Environment?
@@ -31,8 +34,10 @@ public struct Manifest: Codable, Hashable, Sendable {
         repository: String, sequence: UInt64, previous: String?, tool: String, host: String,
         started: Timestamp,
         finished: Timestamp, environment: Environment?, recovery: Recovery?, files: [File],
-        directories: [Directory], warnings: [Warning], statistics: Statistics
+        directories: [Directory], warnings: [Warning], statistics: Statistics,
+        source: String? = nil
     ) {
+        self.source = source
         self.repository = repository
         self.sequence = sequence
         self.previous = previous
@@ -296,6 +301,9 @@ extension Manifest {
 }
 
 extension Manifest {
+    /// What the source was called.
+    public var sourceName: String { source ?? SourceName.ordinary(host: host, home: environment?.home) }
+
     /// Of all files; as much as can be told where hostile sizes add up to more.
     public var totalBytes: UInt64 {
         files.reduce(0) { sum, file in

@@ -8,6 +8,8 @@ public struct SnapshotSummary: Hashable, Sendable {
     public var recoverableTo: Timestamp?
     public var host: String
     public var home: String?
+    /// As the manifest calls it.
+    public var source: String
     public var mode: Manifest.Environment.Mode?
     public var files: UInt64
     public var bytes: UInt64
@@ -24,6 +26,7 @@ public struct SnapshotSummary: Hashable, Sendable {
         recoverableTo = manifest.recovery?.recoverableTo
         host = manifest.host
         home = manifest.environment?.home
+        source = manifest.sourceName
         mode = manifest.environment?.mode
         files = UInt64(manifest.files.count)
         bytes = manifest.totalBytes
@@ -37,7 +40,7 @@ public struct SnapshotSummary: Hashable, Sendable {
 public enum SummaryTable {
     public static let magic = Array("VARVESUM".utf8)
     public static let version: UInt16 = 2
-    /// Of a stored table: 100 bytes a snapshot, and its strings once.
+    /// Of a stored table: 104 bytes a snapshot, and its strings once.
     public static let maximumLength = 1 << 30
     private static let noString = UInt32.max
     private static let modes: [Manifest.Environment.Mode?] = [nil, .live, .direct, .offline]
@@ -64,6 +67,7 @@ public enum SummaryTable {
             rows.timestamp(summary.recoverableTo ?? Timestamp(seconds: 0))
             rows.integer(number(summary.host))
             rows.integer(number(summary.home))
+            rows.integer(number(summary.source))
             rows.integer(UInt8(modes.firstIndex(of: summary.mode) ?? 0))
             rows.integer(
                 (summary.isTainted ? taintedFlag : 0)
@@ -89,7 +93,8 @@ public enum SummaryTable {
         return writer.bytes
     }
 
-    /// Whether this is a table of version 1, which does not tell which snapshots are partial: it is as if it had no rows.
+    /// Whether this is a table of version 1, which does not tell which snapshots are partial and what their
+    /// sources are called: it is as if it had no rows.
     public static func isOutdated(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var reader = ByteReader(bytes, what: "the table of summaries")
         let version: UInt16? = try? {
@@ -116,8 +121,8 @@ public enum SummaryTable {
         }
         let count: UInt32 = try reader.integer()
         let stringCount: UInt32 = try reader.integer()
-        // What follows bounds both: four bytes a string, a hundred a row.
-        guard Int(stringCount) <= reader.remaining / 4, Int(count) <= reader.remaining / 100 else {
+        // What follows bounds both: four bytes a string, 104 a row.
+        guard Int(stringCount) <= reader.remaining / 4, Int(count) <= reader.remaining / 104 else {
             throw VarveError(.corrupt, "the table of summaries has impossible lengths")
         }
         var strings: [String] = []
@@ -146,7 +151,9 @@ public enum SummaryTable {
         let finished = try reader.timestamp()
         let recoverableTo = try reader.timestamp()
         let host = try string(try reader.integer())
-        let home: UInt32 = try reader.integer()
+        let homeNumber: UInt32 = try reader.integer()
+        let home = homeNumber == noString ? nil : try string(homeNumber)
+        let source = try string(try reader.integer())
         let mode: UInt8 = try reader.integer()
         let flags: UInt8 = try reader.integer()
         try reader.expectZero(2)
@@ -154,7 +161,7 @@ public enum SummaryTable {
         return SnapshotSummary(
             sequence: sequence, manifest: manifest, finished: finished,
             recoverableTo: flags & recoverableFlag == 0 ? nil : recoverableTo, host: host,
-            home: home == noString ? nil : try string(home), mode: modes[Int(mode)],
+            home: home, source: source, mode: modes[Int(mode)],
             files: try reader.integer(), bytes: try reader.integer(), storedBytes: try reader.integer(),
             isTainted: flags & taintedFlag != 0, isPartial: flags & partialFlag != 0)
     }
@@ -163,7 +170,8 @@ public enum SummaryTable {
 extension SnapshotSummary {
     fileprivate init(
         sequence: UInt64, manifest: ContentID, finished: Timestamp, recoverableTo: Timestamp?, host: String,
-        home: String?, mode: Manifest.Environment.Mode?, files: UInt64, bytes: UInt64, storedBytes: UInt64,
+        home: String?, source: String, mode: Manifest.Environment.Mode?, files: UInt64, bytes: UInt64,
+        storedBytes: UInt64,
         isTainted: Bool, isPartial: Bool
     ) {
         self.sequence = sequence
@@ -172,6 +180,7 @@ extension SnapshotSummary {
         self.recoverableTo = recoverableTo
         self.host = host
         self.home = home
+        self.source = source
         self.mode = mode
         self.files = files
         self.bytes = bytes

@@ -93,7 +93,7 @@ final class LedgerWriter: Sendable {
     }
 
     private func merge() throws {
-        let read = state.withLock { $0.subjects }
+        let read = state.change { $0.subjects }
         guard try storage.list(.ledger).count > Ledger.segmentLimit || supersedes(read) else { return }
         var there: Set<LedgerRow.Subject> = []
         for kind in ObjectKind.allCases {

@@ -1,3 +1,4 @@
+import VarveFiles
 import VarveFormat
 
 /// The version of a file that an earlier snapshot holds, looked at from front to back: what its new version is
@@ -46,11 +47,11 @@ public struct ParentSnapshot: Sendable {
     /// How many manifests are read: beyond, a source counts as new.
     private static let searchLimit = 1000
 
-    /// The newest whole snapshot of the environment at `home` on `host`, or else the newest partial one; nil if there
-    /// is none that can be read. A partial one would leave most files without an earlier version.
+    /// The newest whole snapshot of a source, by its present name, or else the newest partial one; nil if there is none
+    /// that can be read. A partial one would leave most files without an earlier version.
     ///
     /// Summaries tell which manifests need not be read; what they say of one that is chosen is not relied on.
-    public static func newest(of home: String, on host: String, in repository: Repository) throws
+    public static func newest(of source: String, in repository: Repository, _ catalog: SourceCatalog) throws
         -> ParentSnapshot?
     {
         let summaries = try repository.manifests.storedSummaries()
@@ -58,14 +59,21 @@ public struct ParentSnapshot: Sendable {
         var partial: ParentSnapshot?
         for reference in try repository.manifests.list().reversed() {
             if let known = summaries[reference] {
-                if known.home != home || known.host != host { continue }
+                if catalog.current(known.source) != source { continue }
                 if known.isPartial && partial != nil { continue }
             }
             read += 1
             if read > searchLimit { break }
             // One that is damaged is verification's business; an older one serves as well.
-            guard let manifest = try? repository.manifests.read(reference) else { continue }
-            if manifest.environment?.home == home && manifest.host == host {
+            let manifest: Manifest
+            do {
+                manifest = try repository.manifests.read(reference)
+            } catch let error as VarveError where error.isAccess {
+                throw error.unreadable("the manifest of snapshot \(reference)")
+            } catch {
+                continue
+            }
+            if catalog.current(manifest.sourceName) == source {
                 let found = ParentSnapshot(reference: reference, manifest: manifest)
                 if !manifest.isPartial { return found }
                 partial = partial ?? found

@@ -13,6 +13,8 @@ public struct RepositoryStatus: Codable, Sendable {
         public var present: Bool
         /// Why it is away.
         public var absence: String?
+        /// What a person has to look at: something else is in its place, or it is there and may not be written to.
+        public var trouble: String?
         /// Which of the documents are damaged that say who it is: it is away for that, or they are there twice.
         public var damagedDocuments: [String]
         /// When it was heard of last; for one that is away.
@@ -32,11 +34,17 @@ public struct RepositoryStatus: Codable, Sendable {
     }
 
     public struct Source: Codable, Sendable {
+        public var name: String
+        /// It is not backed up any more, and so nothing is against the policy.
+        public var archived: Bool
+        /// Where the newest snapshot was taken.
         public var host: String
         /// Nil for what is no environment.
         public var home: String?
         /// The newest whole one, or the newest partial one if there is no whole one.
         public var newest: SnapshotFacts
+        /// Newer than `newestVerified`, or all there are, and they restore to a moment that has not been yet.
+        public var future: [String]
         /// The newest whole one that at least `minimumCopies` verified copies hold; nil if there is none.
         public var newestVerified: SnapshotFacts?
     }
@@ -45,7 +53,7 @@ public struct RepositoryStatus: Codable, Sendable {
         public var snapshot: String
         /// The moment to which it restores.
         public var restoresTo: Timestamp
-        /// Seconds since then.
+        /// Seconds since then; negative for a moment that has not been yet.
         public var age: Int64
         /// Labels of copies that have it, and of those that were read since.
         public var copies: [String]
@@ -62,6 +70,8 @@ public struct RepositoryStatus: Codable, Sendable {
         public var minimumCopies = 1
         /// Seconds within which a copy must have been read.
         public var readWithin: Int64 = 30 * 86400
+        /// Only these sources are looked at; nil: all.
+        public var sources: [String]?
         public init() {}
     }
 
@@ -79,9 +89,12 @@ public struct RepositoryStatus: Codable, Sendable {
         self.policy = policy
         let holdings = try copies.copies.map { try Holding($0, policy, now) }
         self.copies = holdings.map(\.copy)
-        let summaries = try copies.lead.manifests.summaries()
-        sources = Self.sources(summaries, holdings, policy, now)
+        let list = try copies.lead.sources()
+        sources = try Self.sources(list, holdings, policy, now)
         problems = Self.problems(self.copies, sources, policy)
+        problems += list.unknown.map {
+            "the manifest of snapshot \($0) can't be read, so its source is not known: run 'varve verify'"
+        }
     }
 
     /// What is known of the snapshots on one copy.
@@ -102,7 +115,7 @@ public struct RepositoryStatus: Codable, Sendable {
             copy = Copy(
                 copy: record.copy, label: record.label, role: record.role,
                 path: known.repository?.path ?? record.path, present: known.isThere,
-                absence: known.absence.map { "\($0)" },
+                absence: known.absence.map { "\($0)" }, trouble: known.trouble.map { "\($0)" },
                 damagedDocuments: known.repository?.identityDamage.map(\.object)
                     ?? (known.absence?.code == .corrupt ? ["varve.json or copy.json"] : []),
                 lastSeen: known.isThere ? nil : record.written,
@@ -112,14 +125,14 @@ public struct RepositoryStatus: Codable, Sendable {
             if let repository = known.repository {
                 let list = try repository.manifests.list()
                 (names, newest) = (Set(list), list.last)
-                ledger = try repository.ledger()
-                verified = try repository.newestVerified(since: limit, list)
+                ledger = try repository.ledger(now: now)
+                verified = try repository.newestVerified(since: limit, list, now: now)
                 copy.snapshots = UInt64(list.count)
                 copy.newestSnapshot = newest?.description
                 copy.health = try repository.mediaHealth(within: policy.readWithin, now: now)
                 copy.free = FileSystemType.availableBytes(repository.path)
                 copy.capacity = FileSystemType.capacityBytes(repository.path)
-            } else if record.written.seconds >= limit {
+            } else if record.written.seconds >= limit, !record.written.isFuture(at: now) {
                 verified = record.verifiedSnapshot.flatMap { SnapshotReference(name: $0) }
             }
             copy.verifiedSnapshot = verified?.description
@@ -136,19 +149,19 @@ public struct RepositoryStatus: Codable, Sendable {
     }
 
     private static func sources(
-        _ summaries: [SnapshotSummary], _ holdings: [Holding], _ policy: Policy, _ now: Timestamp
-    ) -> [Source] {
-        struct Key: Hashable {
-            var host: String
-            var home: String?
+        _ list: SourceList, _ holdings: [Holding], _ policy: Policy, _ now: Timestamp
+    ) throws -> [Source] {
+        let wanted = policy.sources.map { Set($0.map(list.catalog.current)) }
+        let groups = list.groups
+        if let unknown = wanted?.subtracting(groups.map { $0.name }).sorted().first {
+            throw VarveError(
+                .missing, "there is no source '\(unknown)'",
+                hint: "the sources are: " + groups.map { "'\($0.name)'" }.joined(separator: ", "))
         }
-        var bySource: [Key: [SnapshotSummary]] = [:]
-        for summary in summaries {
-            bySource[Key(host: summary.host, home: summary.home), default: []].append(summary)
-        }
-        return bySource.map { key, snapshots in
-            let whole = snapshots.filter { !$0.isPartial }
-            let facts = (whole.isEmpty ? snapshots : whole).reversed().lazy.map { summary in
+        return groups.filter { wanted?.contains($0.name) ?? true }.map { group in
+            let whole = group.snapshots.filter { !$0.isPartial }
+            let facts = (whole.isEmpty ? group.snapshots : whole).reversed().lazy.map {
+                summary -> SnapshotFacts in
                 let moment = summary.recoverableTo ?? summary.finished
                 return SnapshotFacts(
                     snapshot: summary.reference.description, restoresTo: moment,
@@ -158,12 +171,22 @@ public struct RepositoryStatus: Codable, Sendable {
                     tainted: summary.isTainted && !holdings.contains { $0.proves(summary.reference) },
                     partial: summary.isPartial)
             }
+            // By number, newest first: what a clock said orders nothing, and the future is no moment to restore to.
+            var future: [String] = []
+            var verified: SnapshotFacts?
+            for fact in facts {
+                if fact.restoresTo.isFuture(at: now) {
+                    future.append(fact.snapshot)
+                } else if !fact.partial && fact.verifiedCopies.count >= policy.minimumCopies {
+                    verified = fact
+                    break
+                }
+            }
+            let newest = group.snapshots[group.snapshots.count - 1]
             return Source(
-                host: key.host, home: key.home, newest: facts.first!,
-                newestVerified: facts.first {
-                    !$0.partial && $0.verifiedCopies.count >= policy.minimumCopies
-                })
-        }.sorted { ($0.host, $0.home ?? "") < ($1.host, $1.home ?? "") }
+                name: group.name, archived: list.isArchived(group), host: newest.host, home: newest.home,
+                newest: facts.first!, future: future, newestVerified: verified)
+        }
     }
 
     private static func objects(_ count: Int, _ kind: String = "") -> String {
@@ -173,6 +196,14 @@ public struct RepositoryStatus: Codable, Sendable {
     private static func problems(_ copies: [Copy], _ sources: [Source], _ policy: Policy) -> [String] {
         var problems: [String] = []
         for copy in copies {
+            if let trouble = copy.trouble, copy.damagedDocuments.isEmpty {
+                problems.append("'\(copy.label)': \(trouble)")
+            }
+            if let ahead = copy.health?.readAhead {
+                problems.append(
+                    "'\(copy.label)': \(objects(ahead)) were read at a time that has not been yet, which counts for nothing: "
+                        + "a clock was wrong then, or is now; run 'varve verify --media' when it is right")
+            }
             let damaged = Set(copy.health?.damage.map(\.object) ?? []).count
             if damaged > 0 {
                 problems.append(
@@ -208,62 +239,32 @@ public struct RepositoryStatus: Codable, Sendable {
             }
         }
         if sources.isEmpty { problems.append("there is no snapshot yet") }
-        for source in sources {
-            let name = "\(source.host):\(source.home ?? "-")"
+        for source in sources where !source.archived {
             if source.newest.partial {
                 problems.append(
-                    "\(name): no snapshot holds the whole environment, only partial ones ('varve backup --only')"
+                    "\(source.name): no snapshot holds the whole environment, only partial ones ('varve backup --only')"
                 )
                 continue
             }
+            if !source.future.isEmpty {
+                problems.append(
+                    "\(source.name): \(source.future.joined(separator: ", ")) restores to a moment that has not been yet, "
+                        + "and counts for nothing: a clock was wrong when it was taken, or is now; back up again when it "
+                        + "is right")
+            }
             guard let verified = source.newestVerified else {
                 problems.append(
-                    "\(name): no snapshot is on \(policy.minimumCopies) verified copies: run 'varve verify --media' on "
-                        + "each")
+                    "\(source.name): no snapshot is on \(policy.minimumCopies) verified copies: run 'varve verify --media' "
+                        + "on each")
                 continue
             }
             if let limit = policy.maximumAge, verified.age > limit {
                 problems.append(
-                    "\(name): the newest snapshot on \(policy.minimumCopies) verified copies, \(verified.snapshot), "
-                        + "restores to \(verified.restoresTo), more than \(limit) s ago")
+                    "\(source.name): the newest snapshot on \(policy.minimumCopies) verified copies, \(verified.snapshot), "
+                        + "restores to \(verified.restoresTo), more than \(limit) s ago ('varve source archive' ends "
+                        + "this for one that is not backed up any more)")
             }
         }
         return problems
-    }
-}
-
-extension Repository {
-    /// The newest snapshot with everything that it needs in packs whose last reading was good and not before `seconds`.
-    /// Its packs are those that came before its manifest did: each is durable before, by its time in this copy. A pack
-    /// that is lost was needed by snapshots from its time on until it was set aside: later ones do without it.
-    func newestVerified(since seconds: Int64, _ snapshots: [SnapshotReference]) throws -> SnapshotReference? {
-        let ledger = try ledger()
-        func isVerified(_ object: ObjectName, _ status: FileStatus) -> Bool {
-            let rows = ledger.rows(
-                of: ListedObject(object: object, size: status.size, changed: status.changed))
-            guard let time = rows.first?.time else { return false }
-            return time.seconds >= seconds && rows.allSatisfy { $0.result == .good }
-        }
-        let inventory = try Inventory(self, ledger: ledger)
-        let names = Set(inventory.missing.filter(\.isSetAside).compactMap(\.object))
-        let lost = try storage.lost(.pack).filter { names.contains($0.object) }
-        // When it was written, and so which snapshots need it, nobody knows.
-        guard inventory.missing.allSatisfy({ $0.isSetAside || $0.object?.kind != .pack }) else { return nil }
-        var limit: Timestamp?
-        try storage.forEachPack { pack in
-            let object = ObjectName(.pack, pack)
-            guard let status = try storage.status(of: object), !isVerified(object, status) else {
-                return
-            }
-            limit = min(limit ?? status.modified, status.modified)
-        }
-        return try snapshots.last { snapshot in
-            let object = ObjectName(.manifest, snapshot.name)
-            guard let status = try storage.status(of: object), isVerified(object, status)
-            else { return false }
-            let written = status.modified
-            if let limit, written >= limit { return false }
-            return !lost.contains { $0.written <= written && written <= $0.setAside }
-        }
     }
 }

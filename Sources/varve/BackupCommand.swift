@@ -22,6 +22,11 @@ struct BackupCommand: ParsableCommand {
     @OptionGroup var environment: EnvironmentArguments
     @OptionGroup var copies: CopyOptions
 
+    @Option(
+        help: "The environment's name (HOST:HOME unless it was given one before); it is remembered beside it."
+    )
+    var source: String?
+
     @Option(help: "The number of copies that must store the snapshot; with fewer the backup fails.")
     var require = 1
 
@@ -52,6 +57,9 @@ struct BackupCommand: ParsableCommand {
     var force = false
 
     func validate() throws {
+        if let source, !SourceName.isPossible(source) {
+            throw ValidationError("--source: a source can't be called '\(source)'")
+        }
         if require < 1 { throw ValidationError("--require is at least 1") }
         if offline && direct { throw ValidationError("--offline and --direct exclude each other") }
     }
@@ -60,6 +68,7 @@ struct BackupCommand: ParsableCommand {
     private struct Output: Codable {
         var snapshot: String
         var sequence: UInt64
+        var source: String
         var tainted: Bool
         /// Only some of the environment's databases are in it.
         var partial: Bool
@@ -91,6 +100,7 @@ struct BackupCommand: ParsableCommand {
             try printJSON(
                 Output(
                     snapshot: result.snapshot.description, sequence: result.snapshot.sequence,
+                    source: result.source,
                     tainted: result.manifest.tainted, partial: result.manifest.isPartial,
                     seconds: line.seconds,
                     recovery: result.manifest.recovery,
@@ -99,8 +109,8 @@ struct BackupCommand: ParsableCommand {
                     parityError: parityError?.description))
         }
         let isCovered = parityError == nil && (parity?.skipped.isEmpty ?? true)
-        // A copy that was away is nothing new; one that failed under the backup is.
-        if result.manifest.tainted || !isCovered || result.copies.contains(where: \.hasFailed) {
+        // A copy that is away is nothing new; one that failed, or whose place another disk has, is.
+        if result.manifest.tainted || !isCovered || result.copies.contains(where: \.needsAttention) {
             throw ExitCode(ExitStatus.tainted)
         }
     }
@@ -136,13 +146,15 @@ struct BackupCommand: ParsableCommand {
         environment.only = only
         environment.allLogs = allLogs
         environment.readsAll = force
-        if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name) }
+        if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name, as: source) }
         let helper = HelperOptions(
             password: try self.environment.password.read(),
             isCancelled: { Interruption.cancellation.isRequested },
             cancellationDescriptor: Interruption.cancellation.descriptor)
-        if direct { return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name) }
-        return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name)
+        if direct {
+            return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name, as: source)
+        }
+        return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name, as: source)
     }
 
     private func say(_ result: Archiver.Result, seconds: Double) {

@@ -10,10 +10,13 @@ struct DrillArguments: ParsableArguments {
         help: "Where to restore to, for the time of the drill (TMPDIR, or /var/tmp).", completion: .directory)
     var scratch: String?
 
+    @Option(help: "The source that 'latest' is of, by its name ('varve source list').")
+    var source: String?
+
     @OptionGroup var password: PasswordArguments
 
     var areDefault: Bool {
-        scratch == nil && password.passwordFile == nil && password.passwordFd == nil
+        scratch == nil && source == nil && password.passwordFile == nil && password.passwordFd == nil
             && password.passwordCommand == nil
     }
 
@@ -24,7 +27,7 @@ struct DrillArguments: ParsableArguments {
     }
 
     func carryOut(_ snapshot: String, _ repository: Repository) throws -> DrillEvidence {
-        let reference = try repository.find(snapshot)
+        let reference = try repository.find(snapshot, source: source)
         try repository.requireOutside(directory)
         let line = ProgressLine()
         let drill = Drill(

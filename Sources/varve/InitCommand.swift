@@ -1,6 +1,5 @@
 import ArgumentParser
 import Varve
-import VarveFiles
 import VarveFormat
 import VarveRepository
 
@@ -28,13 +27,7 @@ struct InitCommand: ParsableCommand {
         var parameters = RepositoryDescription.Parameters()
         parameters.compressionLevel = compressionLevel
         let repository = try Repository.create(
-            at: try options.path(), parameters: parameters, label: label, parity: parity)
-        for path in copy {
-            let copies = try RepositoryCopies(repository)
-            let name = Path.name(path)
-            let isTaken = copies.copies.contains { $0.record.label == name }
-            _ = try CopyRegistry(copies).add(at: path, label: isTaken ? nil : name, role: "local")
-        }
+            at: try options.path(), parameters: parameters, label: label, parity: parity, copies: copy)
         if options.json { return try printJSON(repository.description) }
         Terminal.say("repository \(repository.id) made at \(repository.path)")
         for path in copy { Terminal.say("copy at \(path)") }

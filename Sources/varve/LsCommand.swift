@@ -12,9 +12,11 @@ struct LsCommand: ParsableCommand {
     @Argument(help: "latest, a number, or what 'varve snapshots' prints.")
     var snapshot = "latest"
 
+    @OptionGroup var source: SourceOption
+
     func run() throws {
         let repository = try options.open()
-        let manifest = try repository.manifests.read(try repository.find(snapshot))
+        let manifest = try repository.manifests.read(try repository.find(snapshot, source: source.source))
         if options.json {
             if let only = manifest.environment?.only { Terminal.say("note: " + Self.partial(only)) }
             return try printJSON(manifest.files)

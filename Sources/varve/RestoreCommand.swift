@@ -57,6 +57,7 @@ struct RestoreCommand: ParsableCommand {
     @Flag(help: .hidden)
     var allowAbsolute = false
 
+    @OptionGroup var source: SourceOption
     @OptionGroup var password: PasswordArguments
     @OptionGroup var copies: CopyOptions
 
@@ -76,7 +77,7 @@ struct RestoreCommand: ParsableCommand {
     func run() throws {
         Interruption.install()
         let repository = try options.open()
-        let reference = try repository.find(snapshot)
+        let reference = try repository.find(snapshot, source: source.source)
         let line = ProgressLine()
         let restorer = Restorer(
             repository: repository, copies: try copies.open(repository),

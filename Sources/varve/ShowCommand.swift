@@ -13,9 +13,11 @@ struct ShowCommand: ParsableCommand {
     @Argument(help: "latest, a number, or what 'varve snapshots' prints.")
     var snapshot = "latest"
 
+    @OptionGroup var source: SourceOption
+
     func run() throws {
         let repository = try options.open()
-        let reference = try repository.find(snapshot)
+        let reference = try repository.find(snapshot, source: source.source)
         let manifest = try repository.withoutOutlivedTaint(
             try repository.manifests.read(reference), reference)
         if options.json { return try printJSON(manifest) }
@@ -29,6 +31,7 @@ struct ShowCommand: ParsableCommand {
             ["snapshot", reference.name],
             ["taken", "\(manifest.started) to \(manifest.finished) on \(manifest.host) by \(manifest.tool)"],
         ]
+        rows.insert(["source", manifest.sourceName], at: 1)
         if let environment = manifest.environment {
             rows.append(["environment", "\(environment.home), \(environment.mode.rawValue)"])
             rows.append(["log directory", Self.describe(environment.logDirectory)])

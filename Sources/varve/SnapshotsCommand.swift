@@ -10,12 +10,17 @@ struct SnapshotsCommand: ParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
 
+    @Option(help: "Only those of this source ('varve source list').")
+    var source: String?
+
     /// One line of the list.
     fileprivate struct Row: Codable {
         var snapshot: String
         var sequence: UInt64
         var finished: Timestamp
         var recoverableTo: Timestamp?
+        /// Its present name.
+        var source: String
         var host: String
         var home: String?
         var mode: String?
@@ -29,9 +34,19 @@ struct SnapshotsCommand: ParsableCommand {
 
     func run() throws {
         let repository = try options.open()
+        let list = try repository.sources()
+        for snapshot in list.unknown {
+            Terminal.say("warning: the manifest of snapshot \(snapshot) can't be read: run 'varve verify'")
+        }
+        let wanted = source.map(list.catalog.current)
+        if let wanted, !list.groups.contains(where: { $0.name == wanted }) {
+            throw VarveError(
+                .missing, "there is no source '\(wanted)'", location: repository.path,
+                hint: "'varve source list' lists them")
+        }
         let ledger = try repository.ledger()
-        let rows = try repository.manifests.summaries().map { summary in
-            var row = Row(summary)
+        let rows = list.summaries.filter { wanted == nil || list.name(of: $0) == wanted }.map { summary in
+            var row = Row(summary, list.name(of: summary))
             row.tainted = row.tainted && !ledger.isProven(summary.reference)
             return row
         }
@@ -41,7 +56,7 @@ struct SnapshotsCommand: ParsableCommand {
             [
                 row.snapshot, (row.recoverableTo ?? row.finished).toSeconds, String(row.files),
                 "\(ByteCount(row.bytes))", "\(ByteCount(row.storedBytes))",
-                "\(row.host):\(row.home ?? "-")\(row.partial ? " PARTIAL" : "")\(row.tainted ? " TAINTED" : "")",
+                row.source + (row.partial ? " PARTIAL" : "") + (row.tainted ? " TAINTED" : ""),
             ]
         }
         try Terminal.output(table([header] + lines, rightAligned: [2, 3, 4]))
@@ -49,10 +64,10 @@ struct SnapshotsCommand: ParsableCommand {
 }
 
 extension SnapshotsCommand.Row {
-    fileprivate init(_ summary: SnapshotSummary) {
+    fileprivate init(_ summary: SnapshotSummary, _ source: String) {
         self.init(
             snapshot: summary.reference.description, sequence: summary.sequence, finished: summary.finished,
-            recoverableTo: summary.recoverableTo, host: summary.host, home: summary.home,
+            recoverableTo: summary.recoverableTo, source: source, host: summary.host, home: summary.home,
             mode: summary.mode?.rawValue, files: Int(clamping: summary.files), bytes: summary.bytes,
             storedBytes: summary.storedBytes, tainted: summary.isTainted,
             partial: summary.isPartial)

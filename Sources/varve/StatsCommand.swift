@@ -20,9 +20,11 @@ struct StatsCommand: ParsableCommand {
     @Argument(help: "latest, a number, or what 'varve snapshots' prints.")
     var snapshot = "latest"
 
+    @OptionGroup var source: SourceOption
+
     func run() throws {
         let repository = try options.open()
-        let reference = try repository.find(snapshot)
+        let reference = try repository.find(snapshot, source: source.source)
         let statistics = try repository.statistics(of: reference)
         if options.json { return try printJSON(statistics) }
         let manifest = try repository.manifests.read(reference)
@@ -38,8 +40,7 @@ struct StatsCommand: ParsableCommand {
             ["snapshot", statistics.snapshot],
             [
                 "source",
-                "\(manifest.host):\(manifest.environment?.home ?? "-") at \(manifest.finished)"
-                    + (manifest.isPartial ? " PARTIAL" : ""),
+                "\(manifest.sourceName) at \(manifest.finished)" + (manifest.isPartial ? " PARTIAL" : ""),
             ],
             ["files", "\(manifest.files.count), \(ByteCount(manifest.totalBytes))"],
         ]

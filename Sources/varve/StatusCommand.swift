@@ -25,6 +25,9 @@ struct StatusCommand: ParsableCommand {
     @Option(help: "A copy must have been read within this time.")
     var readWithin: DurationArgument = DurationArgument(argument: "30d")!
 
+    @Option(help: "Look at this source only (repeatable; 'varve source list').")
+    var source: [String] = []
+
     func validate() throws {
         if minCopies < 1 { throw ValidationError("--min-copies is at least 1") }
     }
@@ -34,6 +37,7 @@ struct StatusCommand: ParsableCommand {
         policy.maximumAge = maxAge.map { Int64($0.seconds) }
         policy.minimumCopies = minCopies
         policy.readWithin = Int64(readWithin.seconds)
+        policy.sources = source.isEmpty ? nil : source
         let status = try RepositoryStatus(try copies.open(try options.open()), policy: policy)
         if options.json {
             try printJSON(status)
@@ -69,11 +73,11 @@ private struct StatusPage {
     }
 
     private func source(_ source: RepositoryStatus.Source) -> [String] {
-        var lines = ["\(source.host):\(source.home ?? "-")"]
+        var lines = [source.name + (source.archived ? ", archived" : "")]
         lines.append("  newest    " + facts(source.newest))
         if let verified = source.newestVerified {
             if verified.snapshot != source.newest.snapshot { lines.append("  verified  " + facts(verified)) }
-        } else if !source.newest.partial {
+        } else if !source.newest.partial && !source.archived {
             lines.append(
                 "  verified  " + paint("none on \(status.policy.minimumCopies) verified copies", .bad))
         }
@@ -82,7 +86,8 @@ private struct StatusPage {
 
     private func facts(_ facts: RepositoryStatus.SnapshotFacts) -> String {
         let verified = facts.verifiedCopies.isEmpty ? "none" : facts.verifiedCopies.joined(separator: ", ")
-        return "\(facts.snapshot)  restores to \(facts.restoresTo.toSeconds), \(age(facts.age)) ago"
+        return "\(facts.snapshot)  restores to \(facts.restoresTo.toSeconds), "
+            + (facts.age < -Timestamp.clockTolerance ? paint("IN THE FUTURE", .bad) : "\(age(facts.age)) ago")
             + "\(facts.tainted ? paint(", TAINTED", .warning) : "")"
             + "\(facts.partial ? paint(", PARTIAL", .bad) : "")"
             + "; on \(facts.copies.joined(separator: ", ")); verified on \(verified)"
@@ -93,6 +98,8 @@ private struct StatusPage {
         if !copy.present {
             let since = copy.lastSeen.map { ", last seen \($0.toSeconds)" } ?? ""
             state = copy.detached.map { "detached since \($0.toSeconds)" } ?? paint("away\(since)", .warning)
+        } else if copy.trouble != nil {
+            state = paint("NOT WRITTEN TO", .bad)
         } else if let lacking = copy.lacking, lacking > 0 {
             state = paint("lags behind by \(objects(lacking))", .warning)
         } else {

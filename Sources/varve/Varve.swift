@@ -22,7 +22,7 @@ struct VarveCommand: ParsableCommand {
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, LsCommand.self, ShowCommand.self,
             StatsCommand.self, RestoreCommand.self, VerifyCommand.self, CopyCommand.self, HealCommand.self,
             ParityCommand.self, StatusCommand.self,
-            UnwedgeCommand.self,
+            SourceCommand.self, UnwedgeCommand.self,
         ])
 
     static func main() {

@@ -45,7 +45,7 @@ struct VerifyCommand: ParsableCommand {
         }
         guard drill || snapshot == nil && drillArguments.areDefault else {
             throw ValidationError(
-                "a snapshot, --scratch and passwords are for --drill, which was not asked for")
+                "a snapshot, --source, --scratch and passwords are for --drill, which was not asked for")
         }
     }
 

@@ -7,6 +7,8 @@ public func fuzzDocuments(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     decodeTwice(CopyDescription.self, bytes)
     decodeTwice(RepositoryIdentity.self, bytes)
     decodeTwice(CopyRecord.self, bytes)
+    decodeTwice(Event.self, bytes)
+    if let source = RememberedSource(bytes) { precondition(SourceName.isPossible(source.name)) }
     let text = String(decoding: bytes, as: UTF8.self)
     if let time = Timestamp(text) { precondition(Timestamp(time.description) == time) }
     if let id = ContentID(hex: text) { precondition(id.hex == text) }

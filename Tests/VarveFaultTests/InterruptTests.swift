@@ -21,7 +21,9 @@ extension FaultTests {
             #expect(interrupted.code == 130, "\(interrupted)")
             #expect(ProcessTable.startTime(of: helper) == nil)
             #expect(try live.settings() == live.flagsBefore)
-            #expect(try Directory.list(Path.join(live.home, ".varve")).filter { $0 != "lock" } == [])
+            #expect(
+                try Directory.list(Path.join(live.home, ".varve")).filter { $0 != "lock" && $0 != "source" }
+                    == [])
             let stored = try Stored(live.command.repository)
             #expect(stored.manifests == [] && stored.temporary == 0)
             try live.command.requireGood("after an interrupted backup")

@@ -168,7 +168,9 @@ extension FaultTests {
             let committed = try live.workload.committed()
             try live.backup().require(0)
             #expect(try live.settings() == live.flagsBefore)
-            #expect(try Directory.list(Path.join(live.home, ".varve")).filter { $0 != "lock" } == [])
+            #expect(
+                try Directory.list(Path.join(live.home, ".varve")).filter { $0 != "lock" && $0 != "source" }
+                    == [])
             let longest = try live.workload.longestCheckpoint(since: since)
             #expect(longest < 3, "a checkpoint took \(longest) s")
             let target = live.directory["restored"]

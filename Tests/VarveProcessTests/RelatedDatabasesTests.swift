@@ -41,7 +41,7 @@ extension ProcessTests {
             let second = try backup(clone)
             try requireDeltas(second, of: clone, "main.db")
             let target = directory["restored"]
-            try varve.run(["restore", "latest", "--target", target]).require(0)
+            try varve.run(["restore", "2", "--target", target]).require(0)
             try run("cmp", [Path.join(clone, "main.db"), Path.join(target, "main.db")]).require(0)
 
             // The control: dumped and loaded it is another database, and nothing tells what to compare it with.

@@ -125,7 +125,7 @@ import VarveTestSupport
     @Test func theParentIsFoundWithoutReadingOthers() throws {
         for sequence in 1...40 as ClosedRange<UInt64> { try publish(sequence, home: "/srv/\(sequence % 20)") }
         func newest(_ home: String) throws -> UInt64? {
-            try ParentSnapshot.newest(of: home, on: "host", in: repository)?.reference.sequence
+            try ParentSnapshot.newest(of: "host:\(home)", in: repository, SourceCatalog())?.reference.sequence
         }
         // Every manifest that need not be read is damaged, so reading one of them would not help.
         for reference in try repository.manifests.list() where reference.sequence != 27 {

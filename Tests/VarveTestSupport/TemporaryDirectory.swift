@@ -20,6 +20,15 @@ package final class TemporaryDirectory: Sendable {
     package func join(_ name: String) -> String { Path.join(path, name) }
 }
 
+/// What is no regular file, for tests.
+package enum FileKind {
+    package static func symbolicLink(_ path: String, to target: String) throws {
+        try systemCall("symlink", path) { symlink(target, path) }
+    }
+
+    package static func fifo(_ path: String) throws { try systemCall("mkfifo", path) { mkfifo(path, 0o600) } }
+}
+
 /// Files as arrays, for tests.
 package enum Bytes {
     package static func read(_ path: String) throws -> [UInt8] {

@@ -95,7 +95,9 @@ import VarveTestSupport
     /// What comes after it is compared with the whole one before it.
     @Test func itIsNoParentBesideAWholeOne() throws {
         func parent() throws -> SnapshotReference? {
-            try ParentSnapshot.newest(of: "/home", on: Host.name, in: try bench.repository("a"))?.reference
+            try ParentSnapshot.newest(
+                of: SourceName.ordinary(host: Host.name, home: "/home"), in: try bench.repository("a"),
+                SourceCatalog())?.reference
         }
         let only = try backup(only: ["file-0"])
         #expect(try parent() == only)
