@@ -1,5 +1,6 @@
 import Glibc
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveRepository
 
@@ -49,7 +50,7 @@ final class ExtentWorker {
 
         let new = filled.filter { !index.contains(ids[$0]) }
         for index in new { bases[index].chain = nil }
-        readBases(new.filter { !index.isDamaged(ids[$0]) }, batch)
+        try readBases(new.filter { !index.isDamaged(ids[$0]) }, batch)
         var outcomes = ids.map { Outcome(id: $0) }
         for index in new {
             outcomes[index] = try encode(
@@ -60,14 +61,17 @@ final class ExtentWorker {
     }
 
     /// Fetches what the new extents are compared with. A base that can't be read, or is not what it should be, must
-    /// not end the backup that makes up for it: there the extent is stored whole, and the batch says so.
-    private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) {
+    /// not end the backup that makes up for it: there the extent is stored whole, and the batch says so. One that this
+    /// user may not read is not damaged, and nothing would be gained by storing it again.
+    private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) throws {
         var read: [Int] = []
         for index in new {
             guard let parent = batch.parents[index] else { continue }
             do {
                 bases[index].chain = try reader.readUnchecked(parent, .data, into: bases[index].buffer)
                 read.append(index)
+            } catch let error as VarveError where error.isAccess {
+                throw error.unreadable("what this backup builds on")
             } catch {
                 batch.damage = batch.damage ?? error
             }
