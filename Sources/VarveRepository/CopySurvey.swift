@@ -22,7 +22,7 @@ struct CopySurvey {
             path: lead.path, repository: lead, identity: try DiskIdentity(lead.path), records: known)
         self.known = known
         for path in places where self.places[path] == nil {
-            self.places[path] = Self.look(at: path, of: lead, patience)
+            self.places[path] = Self.look(at: path, patience)
         }
     }
 
@@ -47,15 +47,14 @@ struct CopySurvey {
     }
 
     private static func look(
-        at path: String, of lead: Repository, _ patience: Double
+        at path: String, _ patience: Double
     ) -> Result<Found, VarveError> {
-        let id = lead.id
         do {
             let opened = try within(seconds: patience) {
                 let repository = try Repository.open(path)
                 return Found(
                     path: path, repository: repository, identity: try DiskIdentity(path),
-                    records: try CopyRecords(path, repository: id))
+                    records: try CopyRecords(repository))
             }
             guard let opened else {
                 return .failure(
