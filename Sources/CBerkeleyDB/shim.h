@@ -42,6 +42,12 @@ static inline int varve_env_log_file(DB_ENV *env, const DB_LSN *lsn, char *name,
     return env->log_file(env, lsn, name, size);
 }
 
+// The names of the files in the cache; the caller frees the list. Nil where there are none.
+static inline int varve_env_cached_files(DB_ENV *env, DB_MPOOL_FSTAT ***files) {
+    *files = NULL;
+    return env->memp_stat(env, NULL, files, 0);
+}
+static inline int varve_env_sync_cache(DB_ENV *env) { return env->memp_sync(env, NULL); }
 // Every locker and its locks, in lines for the message callback.
 static inline int varve_env_print_lockers(DB_ENV *env) {
     return env->lock_stat_print(env, DB_STAT_LOCK_LOCKERS);

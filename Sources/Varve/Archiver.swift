@@ -63,10 +63,14 @@ public final class Archiver {
         let summary = try source.capture(into: session)
         try cancellation.check()
         var (files, statistics) = try session.finish()
+        for index in files.indices {
+            guard let id = files[index].database?.uid, summary.removed.contains(id) else { continue }
+            files[index].database?.removed = true
+        }
         var directories = summary.directories
         let late = ManifestCheck.boundTimes(&files, &directories).map { [$0] } ?? []
         let previous = try writer.latest()
-        let manifest = Manifest(
+        var manifest = Manifest(
             repository: repository.id.description, sequence: try writer.nextSequence(),
             previous: previous?.name,
             tool: tool, host: host, started: started, finished: Clock.now(),
@@ -75,6 +79,7 @@ public final class Archiver {
             warnings: summary.warnings + session.warnings + late
                 + choice.warnings(on: host),
             statistics: statistics, source: name)
+        if !summary.requires.isEmpty { manifest.requires = summary.requires }
         try ManifestCheck.requireRestorable(manifest)
         let snapshot = try writer.commit(manifest)
         if let home, remembered != RememberedSource(name: name, home: home) {
@@ -238,6 +243,10 @@ private final class ArchiveSession: CaptureSink {
             file?.parent = nil
             batch.parents.append(nil)
         }
+    }
+
+    var previousSnapshot: PreviousSnapshot? {
+        parent.map { PreviousSnapshot(databases: $0.allDatabases, endOfLog: $0.endOfLog) }
     }
 
     /// Damage in a tainted snapshot is noticed and said again only where it is read again.

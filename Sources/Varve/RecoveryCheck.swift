@@ -61,7 +61,7 @@ struct RecoveryCheck {
         let promised = Set(plan.files.compactMap { $0.database?.uid })
         for file in plan.files where file.kind == .database {
             guard let uid = file.database?.uid, !uids.contains(uid) else { continue }
-            if before.removes(uid) {
+            if before.removes(uid) || before.files.isUnmade(uid) {
                 removed.append(file.path)
             } else {
                 result.append(

@@ -55,12 +55,13 @@ struct RestoredRecovery {
         var isIsolated = true
         var verified: [CaptureVerification] = []
         var strangers: [String] = []
+        let isDone = try recoverByUID(staging, tree, environment, rewrite)
         let files = Self.uids(plan.files)
         let layout = RecoveryLayout(
             environment, configuration: configuration, names: logs.names, files: files)
         let room = try RecoveryRoom(layout, in: staging, tree: tree)
         do {
-            verified = try confined(room)
+            verified = try confined(room, recovers: !isDone)
             places = layout.moves.map(\.place)
             strangers = try room.clear()
         } catch let error as VarveError where error.code == .noIsolation {
@@ -72,7 +73,7 @@ struct RestoredRecovery {
             try requireHarmless(logs, changed ?? configuration, error)
             try rewrite()
             isIsolated = false
-            verified = try unconfined(environment, home, staging, tree)
+            verified = try unconfined(environment, home, staging, tree, recovers: !isDone)
         } catch {
             // For whoever wants to save something of them.
             _ = try? room.clear()
@@ -98,15 +99,41 @@ struct RestoredRecovery {
             uniquingKeysWith: { first, _ in first })
     }
 
+    /// Where names changed within the logs, libdb alone would lose databases. Nothing that such a recovery reads names a
+    /// file outside of its directory.
+    ///
+    /// - Returns: whether recovery is done.
+    private func recoverByUID(
+        _ staging: RootDirectory, _ tree: String, _ environment: Manifest.Environment,
+        _ rewrite: () throws -> Void
+    ) throws -> Bool {
+        let home = Path.join(try Path.resolve(staging.path), tree)
+        guard
+            var recovery = try UIDRecovery.prepare(
+                home: home, logDirectory: Path.join(home, environment.logDirectory.restored),
+                files: plan.recoveryFiles)
+        else { return false }
+        do {
+            let helper = try makeHelper(CaptureEnvironment(home: recovery.directory))
+            try recover(helper)
+            try helper.close()
+            _ = try recovery.finish()
+        } catch {
+            try? recovery.abandon()
+            throw error
+        }
+        return true
+    }
+
     /// - Returns: the verdicts, with paths beneath the restored home.
-    private func confined(_ room: RecoveryRoom) throws -> [CaptureVerification] {
+    private func confined(_ room: RecoveryRoom, recovers: Bool) throws -> [CaptureVerification] {
         let layout = room.layout
         let helper = try makeHelper(
             CaptureEnvironment(
                 home: layout.home, dataDirectories: layout.dataDirectories, logDirectory: layout.logDirectory),
             root: room.root)
         try helper.confine(home: layout.home)
-        try recover(helper)
+        if recovers { try recover(helper) }
         // By absolute names: libdb would look for a relative one in every data directory, and take the first.
         return try verify(helper, databases(room)) { layout.place(of: $0) }
     }
@@ -178,7 +205,8 @@ struct RestoredRecovery {
     }
 
     private func unconfined(
-        _ environment: Manifest.Environment, _ home: RootDirectory, _ staging: RootDirectory, _ tree: String
+        _ environment: Manifest.Environment, _ home: RootDirectory, _ staging: RootDirectory, _ tree: String,
+        recovers: Bool
     ) throws -> [CaptureVerification] {
         let path = Path.join(try Path.resolve(staging.path), tree)
         let unknown = environment.dataDirectories.filter { !$0.configured }.map(\.restored)
@@ -187,7 +215,7 @@ struct RestoredRecovery {
             CaptureEnvironment(
                 home: path, dataDirectories: unknown,
                 logDirectory: logs.configured || logs.restored == "." ? nil : logs.restored))
-        try recover(helper)
+        if recovers { try recover(helper) }
         return try verify(helper, try check.databases(in: home).map(\.path)) { Path.join(path, $0) }
     }
 }

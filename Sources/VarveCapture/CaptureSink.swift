@@ -56,6 +56,10 @@ public struct CaptureSummary: Sendable {
     public var warnings: [Manifest.Warning]
     /// The restored home (".") and the directories beneath it that a restore makes, parents first.
     public var directories: [Manifest.Directory]
+    /// `Manifest.requires`.
+    public var requires: [String] = []
+    /// Of databases that were delivered and are not there where the logs end, by uid (`Manifest.Database.removed`).
+    public var removed: Set<String> = []
 
     public init(
         environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning],
@@ -65,6 +69,18 @@ public struct CaptureSummary: Sendable {
         self.recovery = recovery
         self.warnings = warnings
         self.directories = directories
+    }
+}
+
+/// What a snapshot before says of the databases that there were.
+public struct PreviousSnapshot: Sendable {
+    /// Files with a uid.
+    public var databases: [Manifest.File]
+    public var endOfLog: LSN?
+
+    public init(databases: [Manifest.File], endOfLog: LSN?) {
+        self.databases = databases
+        self.endOfLog = endOfLog
     }
 }
 
@@ -81,6 +97,9 @@ public protocol CaptureSink: AnyObject {
 
     /// What the snapshot before, of the same source, says of a file; nil if there is none.
     func previous(_ path: String) -> Manifest.File?
+
+    /// The snapshot before, of the same source; nil if there is none.
+    var previousSnapshot: PreviousSnapshot? { get }
 
     /// Takes a file over as the snapshot before has it, in place of `begin`, writes and `end`.
     ///
@@ -118,5 +137,6 @@ extension CaptureSource {
 extension CaptureSink {
     public func expect(totalBytes: UInt64) {}
     public func previous(_ path: String) -> Manifest.File? { nil }
+    public var previousSnapshot: PreviousSnapshot? { nil }
     public func takeOver(_ file: SourceFile) throws -> Bool { false }
 }

@@ -26,9 +26,14 @@ public struct LoggedFiles: Sendable, Hashable {
         public var isOpen = false
         /// It was opened outside of any transaction, for writing: what is changed through such a handle is not logged.
         public var isOpenedUnlogged = false
+        /// It was made or opened in a transaction: what is changed through such a handle is logged.
+        public var isOpenedLogged = false
 
         public var firstName: String { names[0].name }
         public var name: String { names[names.count - 1].name }
+        /// The data directory that it was made or renamed in, as the application gave it: absolute, or relative to the
+        /// home; nil where no record tells.
+        public fileprivate(set) var directory: String?
         /// By a committed transaction.
         public fileprivate(set) var isRenamed = false
     }
@@ -121,7 +126,13 @@ public struct LoggedFiles: Sendable, Hashable {
                 || record.transaction == 0 && running.touches(id)
             if isPending { return }
             see(id, name: registration.name, at: record.lsn)
-            if record.transaction == 0, registration.isOpen { files[id]?.isOpenedUnlogged = true }
+            if registration.isOpen {
+                if record.transaction == 0 {
+                    files[id]?.isOpenedUnlogged = true
+                } else {
+                    files[id]?.isOpenedLogged = true
+                }
+            }
         } else if registration.isClose, !registration.name.isEmpty, files[id] == nil,
             !running.touches(id)
         {
@@ -176,12 +187,15 @@ public struct LoggedFiles: Sendable, Hashable {
             files[id] = File(
                 fileID: id, names: [Name(since: change.begin, name: name)], created: change.begin,
                 lastSeen: change.lsn)
+            files[id]?.directory = change.directory
+            files[id]?.isOpenedLogged = true
         case .renamed(let old, let new, _):
             var file =
                 files[id]
                 ?? File(fileID: id, names: [Name(since: change.begin, name: old)], lastSeen: change.lsn)
             file.names.append(Name(since: change.lsn, name: new))
             file.isRenamed = true
+            file.directory = change.directory
             file.lastSeen = change.lsn
             files[id] = file
         case .movedExtent: return

@@ -246,7 +246,12 @@ extension RecoveryByUID {
         var patch = Patch(bytes: bytes, lsn: record.lsn)
         switch record.event {
         case .register(let registration):
-            guard !registration.name.isEmpty, let work = works[registration.fileID] else { return nil }
+            switch registration.operation {
+            case .reopenInMemory, .reopenInMemoryExclusive: return nil
+            default: if registration.name.isEmpty { return nil }
+            }
+            // One that no committed transaction made gets a name that nothing has: none may lead out.
+            let work = works[registration.fileID] ?? "_"
             // After type, transaction, previous and opcode.
             try patch.setText(work, at: 20)
         case .file(.create(let name, let directory)), .file(.write(let name, let directory)):

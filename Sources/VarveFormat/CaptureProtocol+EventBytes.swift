@@ -71,6 +71,10 @@ extension CaptureEvent {
                 body.flag(holder.isTransaction)
                 body.optional(holder.process) { $0.integer($1) }
             }
+        case .cachedFiles(let names):
+            body.integer(UInt8(30))
+            body.texts(names)
+        case .synced: body.integer(UInt8(31))
         }
         return CaptureProtocol.frame(body)
     }
@@ -126,6 +130,8 @@ extension CaptureEvent {
                         isHandle: try reader.flag(), isTransaction: try reader.flag(),
                         process: try reader.optional { try $0.integer() })
                 })
+        case 30: self = .cachedFiles(try reader.texts())
+        case 31: self = .synced
         default: throw VarveError(.corrupt, "capture event of unknown kind \(kind)")
         }
         try reader.expectEnd()

@@ -180,4 +180,7 @@ public enum CaptureEvent: Hashable, Sendable {
     case confined
     /// Nil: a copy would wait for nobody.
     case holder(CaptureLockHolder?)
+    /// As the application that opened them first named them, at most `CaptureProtocol.cachedFileLimit`.
+    case cachedFiles([String])
+    case synced
 }

@@ -4,7 +4,7 @@
 /// sides are built together, so there is one version and no negotiation; both read as if the other were hostile.
 public enum CaptureProtocol {
     /// Goes up with every change; the client refuses a helper that says another one.
-    public static let version: UInt16 = 5
+    public static let version: UInt16 = 6
     /// Longer frames are refused before anything is allocated for them.
     public static let frameLimit = 1 << 20
     /// What libdb hands to one write callback at most (`MEGABYTE`, mp_backup.c:147).
@@ -31,6 +31,11 @@ public enum CaptureProtocol {
         public static let home = "home"
         public static let root = "root"
     }
+
+    /// More names than these are not sent: the logs and the directories are witnesses as well.
+    public static let cachedFileLimit = 4096
+    /// In bytes, in all.
+    public static let cachedFileBytes = 512 << 10
 
     static func frame(_ body: ByteWriter) -> [UInt8] {
         var frame = ByteWriter(capacity: body.bytes.count + 4)
@@ -115,6 +120,10 @@ public enum CaptureCommand: Hashable, Sendable {
     /// Undo what the journal of a dead helper says.
     case repair
     case logStatus
+    /// The names of the files that have pages in the cache.
+    case cachedFiles
+    /// Write every page that has changed, as a checkpoint does.
+    case sync
     /// Catastrophic recovery, in private regions.
     case recover(CaptureEnvironment)
     case verify(CaptureEnvironment, files: [String])
@@ -165,6 +174,8 @@ extension CaptureCommand {
             body.text(file)
             body.integer(UInt32(fileID.count))
             body.raw(fileID)
+        case .cachedFiles: body.integer(UInt8(30))
+        case .sync: body.integer(UInt8(31))
         }
         return CaptureProtocol.frame(body)
     }
@@ -192,6 +203,8 @@ extension CaptureCommand {
             let file = try reader.text()
             let count: UInt32 = try reader.integer()
             self = .holder(file: file, fileID: Array(try reader.take(Int(count))))
+        case 30: self = .cachedFiles
+        case 31: self = .sync
         default: throw VarveError(.corrupt, "capture command of unknown kind \(kind)")
         }
         try reader.expectEnd()

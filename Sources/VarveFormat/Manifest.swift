@@ -29,6 +29,8 @@ public struct Manifest: Codable, Hashable, Sendable {
     public var tainted: Bool
     public var warnings: [Warning]
     public var statistics: Statistics
+    /// What a restore has to be able to do (`Requirement`); a reader refuses a word that it does not know.
+    public var requires: [String]?
 
     public init(
         repository: String, sequence: UInt64, previous: String?, tool: String, host: String,
@@ -224,6 +226,11 @@ extension Manifest {
         public var checksums: Bool
         public var encrypted: Bool
         public var largestLSN: LSN?
+        /// Where the file lay at the source, if another database was stored at that path: it took its place.
+        public var place: String?
+        /// True: it is not there where the logs end. A transaction removed it while the backup ran, or made it and did
+        /// not commit.
+        public var removed: Bool?
 
         public init(
             type: String, pageSize: UInt32, pages: UInt64, uid: String?, bigEndian: Bool, checksums: Bool,

@@ -51,6 +51,7 @@ public struct ManifestStore: Sendable {
                 "the manifest has format \(manifest.format); this varve reads \(Manifest.currentFormat)",
                 location: place, hint: "use a newer varve")
         }
+        try manifest.requireKnownRequirements(location: place)
         guard manifest.sequence == reference.sequence, manifest.repository == repository.description else {
             throw VarveError(.corrupt, "the manifest belongs to another repository or place", location: place)
         }

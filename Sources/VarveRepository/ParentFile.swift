@@ -28,16 +28,22 @@ public struct ParentSnapshot: Sendable {
     public var reference: SnapshotReference
     /// Something in it is damaged, as the manifest says.
     public var isTainted: Bool
+    /// Nil for what is no environment.
+    public var endOfLog: LSN?
     private var files: [String: Manifest.File]
     private var databases: [String: Manifest.File]
 
     public init(reference: SnapshotReference, manifest: Manifest) {
         self.reference = reference
         isTainted = manifest.tainted
+        endOfLog = manifest.recovery?.endOfLog
         files = Dictionary(manifest.files.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let known = manifest.files.compactMap { file in file.database?.uid.map { ($0, file) } }
         databases = Dictionary(known, uniquingKeysWith: { first, _ in first })
     }
+
+    /// Files with a uid.
+    public var allDatabases: [Manifest.File] { Array(databases.values) }
 
     public func file(_ path: String) -> Manifest.File? { files[path] }
 

@@ -82,6 +82,10 @@ final class Session {
             channel.send(.cleared)
         case .repair: channel.send(.repaired(try joined().repair()))
         case .logStatus: channel.send(.logStatus(try joined().logStatus()))
+        case .cachedFiles: channel.send(.cachedFiles(try joined().cachedFiles()))
+        case .sync:
+            try joined().sync()
+            channel.send(.synced)
         case .recover(let request):
             try becomeOwner(of: request.home)
             try Restored.recover(request, password: password)

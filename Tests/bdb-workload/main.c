@@ -43,6 +43,9 @@ int main(int argc, char **argv) {
         {"history", command_history},
         {"hold", command_hold},
         {"rest", command_rest},
+        {"names", command_names},
+        {"write", command_write},
+        {"names-check", command_names_check},
     };
     struct options options;
     options_parse(&options, argc, argv);
@@ -50,7 +53,7 @@ int main(int argc, char **argv) {
         if (strcmp(commands[i].name, options.command) == 0) return commands[i].run(&options);
     fprintf(stderr,
             "bdb-workload: no command \"%s\"; one of run, check, generate, day, reload, checkpoint, flags, history, "
-            "hold, rest\n",
+            "hold, names, names-check, rest, write\n",
             options.command);
     return EXIT_USAGE;
 }

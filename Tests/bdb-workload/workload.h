@@ -192,5 +192,8 @@ int command_flags(const struct options *options);
 int command_history(const struct options *options);
 int command_hold(const struct options *options);
 int command_rest(const struct options *options);
+int command_names(const struct options *options);
+int command_write(const struct options *options);
+int command_names_check(const struct options *options);
 // `check` for the database of `generate`.
 int check_generated(const struct options *options);

@@ -91,11 +91,12 @@ struct DatabaseStream {
         var uid: String?
         if case .database = file.role { uid = header.fileID }
         let pageSize = UInt64(header.pageSize)
-        let facts = Manifest.Database(
+        var facts = Manifest.Database(
             type: header.method.rawValue, pageSize: UInt32(header.pageSize),
             pages: (end + pageSize - 1) / pageSize,
             uid: uid, bigEndian: header.byteOrder == .big, checksums: header.hasChecksums,
             encrypted: header.isEncrypted, largestLSN: result.largestLSN == .zero ? nil : result.largestLSN)
+        facts.place = file.place
         try sink.end(SourceFileFacts(size: end, database: facts, identity: identity, reading: reading))
         return result.largestLSN
     }

@@ -105,6 +105,10 @@ struct PageCapture {
     private(set) var largestFile: String?
     /// Restored paths of what was delivered.
     private(set) var delivered: Set<String> = []
+    /// What recovery has to do with: databases, extents, placeholders.
+    private(set) var parts: [RecoveryByUID.File] = []
+    /// Databases, as they were listed, and whether one of their pages has a LSN.
+    private var databases: [(file: EnvironmentFile, isLogged: Bool)] = []
 
     init(
         _ files: EnvironmentFiles, sink: any CaptureSink, warnings: CaptureWarnings, unchanged: UnchangedFiles
@@ -117,6 +121,8 @@ struct PageCapture {
 
     mutating func note(_ lsn: LSN, of file: EnvironmentFile) {
         delivered.insert(file.restored)
+        parts.append(RecoveryByUID.File(path: file.restored, place: file.place, fileID: file.uid))
+        if file.uid != nil { databases.append((file, lsn != .zero)) }
         if lsn > largestLSN { (largestLSN, largestFile) = (lsn, file.path) }
     }
 
@@ -156,8 +162,12 @@ struct PageCapture {
         let sink = sink
         guard
             let (status, bytes) = try open(
-                file, mayVanish: mayVanish, { (try $0.status(), try $0.readToEnd(limit: Self.plainLimit)) })
+                file, mayVanish: mayVanish, { (try $0.status(), try Self.read($0, file)) })
         else { return }
+        // The transaction has ended since it was listed, and a database may have its name now.
+        if case .placeholder = file.role, mayVanish {
+            guard bytes.withUnsafeBytes({ DatabaseHeader.isRenamed($0) }) else { return }
+        }
         // Of what was opened: what was listed may be another file, with other rights.
         var file = file
         file.status = status
@@ -165,10 +175,85 @@ struct PageCapture {
         if !bytes.isEmpty { try bytes.withUnsafeBytes { try sink.write($0, at: 0) } }
         try sink.end(SourceFileFacts(size: UInt64(bytes.count)))
         delivered.insert(file.restored)
+        if case .placeholder = file.role {
+            parts.append(RecoveryByUID.File(path: file.restored, fileID: nil))
+        }
     }
 
-    /// A placeholder is one page.
+    /// Says which databases of a live environment change without a log record, and taints the snapshot where one did
+    /// while it was copied: its pages are of different moments then, and nothing mends that.
+    ///
+    /// Such are: what is opened outside of transactions; what changed though the stored logs, which name each database
+    /// that a logged change belongs to, don't name it (`DB_TXN_NOT_DURABLE`); and what changed though no page has a LSN.
+    ///
+    /// - Parameters:
+    ///   - cached: names of files that have pages in libdb's cache.
+    ///   - sync: has every changed page written, so that a file that is still as it was had none.
+    func reportUnlogged(
+        _ logged: LoggedFiles, cached: Set<String>, _ warnings: CaptureWarnings, sync: () throws -> Void
+    ) throws {
+        let candidates = try databases.filter { database in
+            guard let id = database.file.uid, !logged.isUnmade(id) else { return false }
+            let known = logged.files[id]
+            if known?.isOpenedUnlogged == true { return true }
+            // Nobody has the others open, or their changes are logged. What was made a moment ago has its LSNs in the cache.
+            guard known == nil || (!database.isLogged && known?.isOpenedLogged != true) else { return false }
+            return try cached.contains(database.file.name) || hasChanged(database.file)
+        }
+        if candidates.isEmpty { return }
+        try sync()
+        for (file, isLogged) in candidates {
+            let hasChanged = try hasChanged(file)
+            let isCertain = file.uid.flatMap { logged.files[$0] }?.isOpenedUnlogged == true || hasChanged
+            // It has LSNs and rests: whoever opened it may as well have read only.
+            if !isCertain && isLogged { continue }
+            warnings.add(
+                "unlogged",
+                "changes of \(file.restored) are not in the logs (DB_TXN_NOT_DURABLE, or opened without transactions)"
+                    + (hasChanged
+                        ? ", and it changed while it was copied: what is stored may be broken; stop the application"
+                            + " and use --offline"
+                        : "; it did not change while it was copied"),
+                path: file.restored, taints: hasChanged)
+        }
+    }
+
+    /// Since it was listed; not if another file has its name by now: what renames it is in the logs.
+    private func hasChanged(_ file: EnvironmentFile) throws -> Bool {
+        guard let now = try files.status(file.path),
+            case .database(let header)? = try EnvironmentListing.probe(file.path, files),
+            header.fileID == file.uid
+        else { return false }
+        return now.modified != file.status.modified || now.size != file.status.size
+    }
+
+    /// Of what was delivered: the uids of databases that are not there where the logs end.
+    func removed(_ logged: LoggedFiles) -> Set<String> {
+        Set(parts.compactMap(\.fileID).filter { logged.files[$0]?.removed != nil || logged.isUnmade($0) })
+    }
+
+    /// What a restore needs to bring these files back with these logs (`Manifest.requires`).
+    func requirements(_ logged: LoggedFiles, _ warnings: CaptureWarnings) -> [String] {
+        do {
+            return try RecoveryByUID.plan(logged, restored: parts) == nil
+                ? [] : [Manifest.Requirement.recoveryByUID]
+        } catch {
+            warnings.add(
+                "names-changed",
+                "databases changed their names while they were backed up, and recovery may lose some: \(error); back"
+                    + " up again", taints: true)
+            return []
+        }
+    }
+
+    private static func read(_ source: borrowing File, _ file: EnvironmentFile) throws -> [UInt8] {
+        if case .placeholder = file.role { return try source.readStart(placeholderSize) }
+        return try source.readToEnd(limit: plainLimit)
+    }
+
     private static let plainLimit = 64 << 10
+    /// A meta page's beginning (`DBMETASIZE`, `__fop_ondisk_dummy`).
+    private static let placeholderSize = 512
 
     private func open<R>(
         _ file: EnvironmentFile, mayVanish: Bool, _ body: (borrowing File) throws -> R

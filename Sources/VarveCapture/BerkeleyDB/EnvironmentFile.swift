@@ -25,6 +25,8 @@ public struct EnvironmentFile: Sendable, Hashable {
     public var status: FileStatus
     /// The restored path of the queue or partitioned database that it is a part of.
     public var owner: String?
+    /// The restored path where it belongs, if another database was delivered for that one.
+    public var place: String?
 
     public var header: DatabaseHeader? {
         switch role {

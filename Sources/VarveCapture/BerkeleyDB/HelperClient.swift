@@ -133,6 +133,14 @@ public final class BerkeleyDBHelper {
         }
     }
 
+    /// The names of the files that have pages in libdb's cache, as the application gave them.
+    public func cachedFiles() throws -> [String] {
+        try ask(.cachedFiles) { if case .cachedFiles(let names) = $0 { names } else { nil } }
+    }
+
+    /// Has every changed page in the cache written.
+    public func sync() throws { try ask(.sync) { if case .synced = $0 { () } else { nil } } }
+
     /// Lets go of the page writers of one database, after something was killed while it copied it.
     public func clear(_ file: String) throws {
         try ask(.clear(file: file)) { if case .cleared = $0 { () } else { nil } }

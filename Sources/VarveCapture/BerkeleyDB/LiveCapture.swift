@@ -29,14 +29,16 @@ final class LiveCapture {
     private let limits: HelperLimits
     private let isCancelled: @Sendable () -> Bool
     private var pages: PageCapture
-    /// The uids of databases that were delivered: one that is renamed meanwhile has another name and is the
-    /// same.
-    private var deliveredIDs: Set<String> = []
     /// What was not asked for, or is no database.
     private var omitted: Manifest.Omissions?
+    /// By their uids: a database that is renamed meanwhile has another name and is the same, and what has its name
+    /// then is another.
+    private var witnesses: DatabaseWitnesses
+
+    private var cachedNames: Set<String> = []
 
     /// A database may be created while the last of them is read, and another while that one is.
-    private static let listings = 8
+    private static let listings = 16
 
     /// Locks the environment, joins it and checks that it can be backed up. Nothing of it is changed yet.
     init(
@@ -49,6 +51,7 @@ final class LiveCapture {
         if helperOptions != nil { try EnvironmentCheck.requireJoinable(layout, listing) }
         self.options = options
         self.layout = layout
+        witnesses = DatabaseWitnesses(layout: layout)
         self.sink = sink
         self.reading = reading
         limits = (helperOptions ?? HelperOptions()).limits
@@ -129,18 +132,37 @@ final class LiveCapture {
         let logs = LogCapture(
             keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink,
             noteTorn: warnings.addTornLog, noteUnfinished: warnings.addUnfinishedLog)
-        let recovery = try logs.capture(
+        let (recovery, logged) = try logs.capture(
             .init(
                 first: first, checkpoint: checkpoint, largestPageLSN: pages.largestLSN,
                 largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0,
                 status: helper.map { helper in { try helper.logStatus() } }))
+        let requires = try conclude(logged, recovery)
         let mode: Manifest.Environment.Mode = reading == .library ? .live : .direct
-        return CaptureSummary(
+        var summary = CaptureSummary(
             environment: layout.manifest(
                 mode: mode, envid: before?.envid ?? checkpoint?.envid, encrypted: encrypted ?? false,
                 registered: registered, only: options.only, omitted: omitted),
             recovery: recovery, warnings: warnings.all,
             directories: try layout.restoredDirectories(of: pages.delivered))
+        summary.requires = requires
+        summary.removed = logged.map(pages.removed) ?? []
+        return summary
+    }
+
+    /// Every database is there, or it is said which is not; and what a restore needs for that.
+    private func conclude(_ logged: LoggedFiles?, _ recovery: Manifest.Recovery) throws -> [String] {
+        if options.only.isEmpty {
+            try witnesses.check(
+                logged, before: sink.previousSnapshot,
+                older: { [layout] first in
+                    try? LogSurvey.files(
+                        layout.logDirectory.path, layout.files, from: first, to: recovery.firstLog)
+                }, warnings)
+        }
+        guard let logged else { return [] }
+        try pages.reportUnlogged(logged, cached: cachedNames, warnings) { [helper] in try helper?.sync() }
+        return pages.requirements(logged, warnings)
     }
 
     /// Raises the counter, and tells where recovery will begin: before the first page is read.
@@ -156,7 +178,10 @@ final class LiveCapture {
     }
 
     private func captureDatabases(_ keeper: LogKeeper) throws {
+        let cached = try helper?.cachedFiles() ?? []
+        cachedNames = Set(cached)
         let all = try layout.list()
+        if options.only.isEmpty { try witnesses.requireKnownDirectories(cached, all) }
         var listing = try all.selecting(options.only)
         omitted = all.omissions(listing, home: layout.home)
         all.report(to: warnings)
@@ -173,7 +198,9 @@ final class LiveCapture {
             }
             // With --only, nothing that appears was asked for.
             if !options.only.isEmpty { return }
+            witnesses.lastLook = try helper?.logStatus().endOfLog
             listing = try layout.list()
+            witnesses.listed = listing.byUID
             if listing.databases.allSatisfy(isDelivered) { return }
         }
     }
@@ -181,9 +208,11 @@ final class LiveCapture {
     /// Extents of a queue come with it, and those that appear later are in the logs from their first record
     /// on.
     private func isDelivered(_ file: EnvironmentFile) -> Bool {
+        // A path counts with the database that was delivered for it only.
+        if case .database(let header) = file.role { return witnesses.delivered[header.fileID] != nil }
         if pages.delivered.contains(file.restored) { return true }
         switch file.role {
-        case .database(let header): return deliveredIDs.contains(header.fileID)
+        case .database: return false
         case .queueExtent: return reading == .library || deliveredExtentOwners.contains(file.owner ?? "")
         case .placeholder: return false
         case .configuration: return true
@@ -204,82 +233,54 @@ final class LiveCapture {
         guard case .database(let header)? = try EnvironmentListing.probe(file.path, layout.files) else {
             return
         }
+        if witnesses.delivered[header.fileID] != nil { return }
         var file = file
         file.role = .database(header)
+        file.giveWay(to: pages.delivered)
         switch reading {
         case .library: try captureWithLibrary(file, among: listing)
         case .direct:
             try pages.readDirectly(file, mayVanish: true)
             for extent in listing.databases where extent.owner == file.restored {
-                if case .queueExtent = extent.role { try pages.readDirectly(extent, mayVanish: true) }
+                if case .queueExtent = extent.role {
+                    try pages.readDirectly(extent.following(file), mayVanish: true)
+                }
             }
             deliveredExtentOwners.insert(file.restored)
+            // Not if it vanished: after a rename the same file has another name.
+            if pages.delivered.contains(file.restored) { witnesses.delivered[header.fileID] = file.restored }
         }
-        // Not if it vanished: after a rename the same file has another name.
-        if pages.delivered.contains(file.restored) { deliveredIDs.insert(header.fileID) }
     }
 
     private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
         guard let helper else { return }
-        var current: (file: EnvironmentFile, stream: DatabaseStream)?
-        var isOpened = false
-        func take(_ piece: BerkeleyDBHelper.Piece) throws {
-            switch piece {
-            case .open(let name):
-                isOpened = true
-                let opened = part(name, of: file, among: listing)
-                current = (opened, try DatabaseStream(opened, into: sink))
-            case .bytes(let bytes, let offset):
-                if offset == 0, let current { try Self.requireIdentity(bytes, current.file) }
-                try current?.stream.take(bytes, at: offset)
-            case .close:
-                guard let (opened, stream) = current else { return }
-                current = nil
-                pages.note(try stream.finish(warnings), of: opened)
+        try DatabaseLocks(helper, isCancelled: isCancelled, patience: limits.working).waitFree(for: file)
+        for attempt in 1... {
+            let copy = LibraryCopy(
+                file, among: listing, layout.files, witnesses.delivered, pages.delivered, sink)
+            do {
+                try helper.capture(file.name) { piece in
+                    guard let (lsn, part) = try copy.take(piece, warnings) else { return }
+                    pages.note(lsn, of: part)
+                    if let id = part.uid { witnesses.delivered[id] = part.restored }
+                }
+                return
+            } catch let error as VarveError where error.code == .missing && !copy.isOpened {
+                // Removed, renamed or replaced since we looked: the next listing tells. If it is there still, or again,
+                // libdb may have looked in between.
+                guard case .database(let header)? = try EnvironmentListing.probe(file.path, layout.files),
+                    header.fileID == file.uid
+                else { return }
+                if attempt < Self.attempts { continue }
+                throw VarveError(
+                    .refused, "libdb does not find \(file.name) under the name that the application gave it",
+                    location: file.path,
+                    hint:
+                        "the application's code sets data directories: name them with --data-dir, in its order",
+                    cause: error)
             }
         }
-        try DatabaseLocks(helper, isCancelled: isCancelled, patience: limits.working).waitFree(for: file)
-        do {
-            try helper.capture(file.name, take)
-        } catch let error as VarveError where error.code == .missing && !isOpened {
-            // Removed or renamed since we looked: the next listing tells.
-            guard try layout.files.status(file.path) != nil else { return }
-            throw VarveError(
-                .refused, "libdb does not find \(file.name) under the name that the application gave it",
-                location: file.path,
-                hint: "the application's code sets data directories: name them with --data-dir, in its order",
-                cause: error)
-        }
     }
 
-    /// libdb finds a file in its cache by uid, and then opens it under the name that the first process gave it
-    /// (`mp_fopen.c:351`): with other data directories than that process has, this may be another file.
-    private static func requireIdentity(_ bytes: UnsafeRawBufferPointer, _ file: EnvironmentFile) throws {
-        guard case .database(let header) = file.role,
-            try DatabaseHeader.probe(bytes)?.fileID != header.fileID
-        else { return }
-        throw VarveError(
-            .refused, "libdb copied another file instead of \(file.name)", location: file.path,
-            hint: "the application has other data directories than this backup was told: name them with"
-                + " --data-dir, in its order; if the file was just replaced, back up again")
-    }
-
-    /// The file that libdb means: the database itself, or an extent of it under a name such as
-    /// `./__dbq.name.0`.
-    private func part(_ name: String, of file: EnvironmentFile, among listing: EnvironmentListing)
-        -> EnvironmentFile
-    {
-        guard case .queueExtent(_, let number) = EnvironmentFileKind.classify(Path.name(name)),
-            let header = file.header, name != file.name
-        else { return file }
-        let restored = Path.join(Path.parent(file.restored), Path.name(name))
-        let clean = Placer.normalized(restored) ?? restored
-        if let listed = listing.databases.first(where: { $0.restored == clean }) { return listed }
-        var extent = file
-        extent.role = .queueExtent(number, header)
-        extent.path = Path.join(Path.parent(file.path), Path.name(name))
-        extent.restored = clean
-        extent.owner = file.restored
-        return extent
-    }
+    private static let attempts = 4
 }

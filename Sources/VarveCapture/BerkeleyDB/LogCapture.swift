@@ -40,7 +40,9 @@ struct LogCapture {
     /// - Throws: `.missingLog` or `.refused` if what was delivered does not suffice for recovery. The caller
     ///   must
     ///   not commit then.
-    func capture(_ need: Need) throws -> Manifest.Recovery {
+    ///
+    /// - Returns: what recovery needs, and what the logs say of files; nil for encrypted logs, which don't show it.
+    func capture(_ need: Need) throws -> (Manifest.Recovery, LoggedFiles?) {
         try awaitCoverage(need)
         // The time first, then the list: what is durable by now may lie in a log that was begun since the last look.
         let recoverableTo = Clock.now()
@@ -49,18 +51,20 @@ struct LogCapture {
         let numbers = try wholeFiles()
         try requireContiguous(numbers, need)
         var summaries: [LogFileSummary] = []
-        for number in numbers { summaries.append(try deliver(number)) }
+        var logged = LoggedFiles()
+        for number in numbers { summaries.append(try deliver(number, &logged)) }
         let chain = try LogChain.check(summaries)
         try Self.prove(chain, need)
         if let last = summaries.last, case .torn(let offset) = last.end {
             if need.isLive { try judgeEnd(last, need) } else { noteTorn(last.number, offset) }
         }
         if let endOnDisk { try Self.prove(chain, reaches: endOnDisk, keeper.logDirectory) }
-        return Manifest.Recovery(
+        let recovery = Manifest.Recovery(
             firstLog: need.first, lastLog: chain.lastNumber, checkpoint: need.checkpoint?.lsn,
             checkpointLSN: need.checkpoint?.checkpointLSN,
             largestPageLSN: need.largestPageLSN == .zero ? nil : need.largestPageLSN, endOfLog: chain.end,
             recoverableTo: recoverableTo)
+        return (recovery, chain.isEncrypted ? nil : logged)
     }
 
     /// Waits until the log on disk reaches the largest page LSN.
@@ -167,7 +171,7 @@ struct LogCapture {
             hint: "a record is damaged: take a checkpoint and back up again, and look for the cause")
     }
 
-    private func deliver(_ number: UInt32) throws -> LogFileSummary {
+    private func deliver(_ number: UInt32, _ logged: inout LoggedFiles) throws -> LogFileSummary {
         let name = EnvironmentFileKind.logName(number)
         let summary = try keeper.withFile(number) { file in
             let status = try file.status()
@@ -184,7 +188,11 @@ struct LogCapture {
                         let count = try file.read(into: buffer, at: offset)
                         copy.keep(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
                         return count
-                    }, visit: { try copy.deliver(upTo: UInt64($0.lsn.offset) + UInt64($0.length)) })
+                    },
+                    visit: {
+                        logged.add($0)
+                        try copy.deliver(upTo: UInt64($0.lsn.offset) + UInt64($0.length))
+                    })
                 try copy.finish(upTo: summary.validLength, file)
                 try sink.end(SourceFileFacts(size: status.size, log: Self.facts(summary)))
                 return summary

@@ -116,4 +116,22 @@ public struct LogSurvey: Sendable, Hashable {
             throw error
         }
     }
+
+    /// What the log files from one up to another one, without it, say of files; nil if one of them can't be read.
+    static func files(
+        _ directory: String, _ door: EnvironmentFiles, from first: UInt32, to end: UInt32
+    ) throws -> LoggedFiles? {
+        var logged = LoggedFiles()
+        for number in first..<max(first, end) {
+            let file = try door.open(reading: Path.join(directory, EnvironmentFileKind.logName(number)))
+            let size = try file.status().size
+            let summary = try LogWalker.walk(
+                number: number, size: size, read: { try file.read(into: $1, at: $0) }
+            ) {
+                logged.add($0)
+            }
+            if summary.isEncrypted { return nil }
+        }
+        return logged
+    }
 }

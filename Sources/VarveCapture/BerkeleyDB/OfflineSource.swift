@@ -56,18 +56,35 @@ public final class OfflineSource: CaptureSource {
         let logs = LogCapture(
             keeper: keeper, restored: layout.logDirectory.directory.restored, sink: sink,
             noteTorn: warnings.addTornLog)
-        let recovery = try logs.capture(
+        let (recovery, logged) = try logs.capture(
             .init(
                 first: survey.firstNeeded, checkpoint: survey.checkpoint.map(CaptureCheckpoint.init),
                 largestPageLSN: pages.largestLSN, largestPageFile: pages.largestFile, environmentID: nil))
         try quiet.requireUnchanged(layout)
-        return CaptureSummary(
+        if options.only.isEmpty {
+            var witnesses = DatabaseWitnesses(layout: layout)
+            for file in selected.databases {
+                if let id = file.uid { witnesses.delivered[id] = file.restored }
+            }
+            try witnesses.check(
+                logged, before: sink.previousSnapshot,
+                older: { first in
+                    try? LogSurvey.files(
+                        layout.logDirectory.path, layout.files, from: first, to: recovery.firstLog)
+                }, warnings)
+        }
+        var summary = CaptureSummary(
             environment: layout.manifest(
                 mode: .offline, envid: survey.checkpoint?.environmentID, encrypted: survey.isEncrypted,
                 registered: listing.regions.contains { Path.name($0) == EnvironmentRegister.name },
                 only: options.only, omitted: listing.omissions(selected, home: layout.home)),
             recovery: recovery, warnings: warnings.all,
             directories: try layout.restoredDirectories(of: pages.delivered))
+        if let logged {
+            summary.requires = pages.requirements(logged, warnings)
+            summary.removed = pages.removed(logged)
+        }
+        return summary
     }
 }
 

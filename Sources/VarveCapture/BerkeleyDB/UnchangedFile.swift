@@ -101,7 +101,7 @@ extension Manifest.File.Identity {
 }
 
 extension Timestamp {
-    fileprivate func earlier(bySeconds count: UInt32) -> Timestamp {
+    func earlier(bySeconds count: UInt32) -> Timestamp {
         let (earlier, overflow) = seconds.subtractingReportingOverflow(Int64(count))
         return Timestamp(seconds: overflow ? .min : earlier, nanoseconds: nanoseconds)
     }

@@ -1,0 +1,157 @@
+import VarveDatabase
+import VarveFiles
+import VarveFormat
+
+/// Whether a backup holds every database of the environment, as three witnesses have it: the directories, libdb's
+/// list of files in its cache, and the logs. Databases are compared by uid: a name may be another's by now.
+///
+/// Where a database is in none of the directories, and there is a file for it elsewhere, the backup is refused and
+/// that directory proposed. Where there is no file for it and no log says that it was removed, the snapshot is
+/// tainted and names it.
+struct DatabaseWitnesses {
+    let layout: EnvironmentLayout
+    /// By uid: the restored path.
+    var delivered: [String: String] = [:]
+    /// The last look at the directories, by uid.
+    var listed: [String: EnvironmentFile] = [:]
+    /// The end of the log just before that; nil where nobody could be asked.
+    var lastLook: LSN?
+
+    /// Throws `.refused` for a file in the cache that belongs to none of the directories.
+    ///
+    /// - Parameter listing: taken after the cache was asked: what is in neither was made or renamed meanwhile.
+    func requireKnownDirectories(_ cached: [String], _ listing: EnvironmentListing) throws {
+        let known = Set(listing.databases.compactMap(\.uid))
+        for name in cached where !Self.isTemporary(name) {
+            guard let (path, id) = find(name), !known.contains(id), isOutside(path) else { continue }
+            throw outside(name, path)
+        }
+    }
+
+    /// What a transaction is making, and extents, which come with their queue.
+    private static func isTemporary(_ name: String) -> Bool {
+        let last = Path.name(name)
+        return last.hasPrefix("__db.") || last.hasPrefix("__dbq.")
+    }
+
+    /// What is missing is said in `warnings`.
+    ///
+    /// - Parameters:
+    ///   - logged: what the stored logs say; nil if they can't be read.
+    ///   - before: the snapshot before.
+    ///   - older: what the logs before the stored ones say, back to this one; nil if they are not all there.
+    func check(
+        _ logged: LoggedFiles?, before: PreviousSnapshot?, older: (UInt32) throws -> LoggedFiles?,
+        _ warnings: CaptureWarnings
+    ) throws {
+        var said: Set<String> = []
+        for file in logged?.databases ?? [] where delivered[file.fileID] == nil {
+            // Recovery makes it, from its first record on.
+            // What is made after the last look, or was on its way from one name to another just then, recovery makes.
+            if let created = file.created, isKnown(file.directory) {
+                if let lastLook, created >= lastLook { continue }
+                if try listed[file.fileID] != nil || layout.list().byUID[file.fileID] != nil { continue }
+            }
+            said.insert(file.fileID)
+            try report(file, warnings)
+        }
+        let gone = (before?.databases ?? []).filter { file in
+            guard let id = file.database?.uid, file.database?.removed != true else { return false }
+            return delivered[id] == nil && !said.contains(id) && logged?.files[id]?.removed == nil
+        }
+        if gone.isEmpty { return }
+        let earlier = try before?.endOfLog.flatMap { try older($0.file) }
+        for file in gone {
+            guard let id = file.database?.uid, earlier?.files[id]?.removed == nil else { continue }
+            reportGone(file.database?.place ?? file.path, isProved: earlier != nil, warnings)
+        }
+    }
+
+    private func report(_ logged: LoggedFiles.File, _ warnings: CaptureWarnings) throws {
+        let (name, id) = (logged.name, logged.fileID)
+        if let file = listed[id] {
+            warnings.add(
+                "database-missing",
+                "database \(name) was never still enough to be copied: it is not in this snapshot; back up again",
+                path: file.restored, taints: true)
+            return
+        }
+        // Beside the home is where Berkeley DB's SQL interface has it.
+        let near = [logged.directory, ".."].compactMap { $0 }.map { Path.join(layout.home, $0) }
+        if let (path, _) = find(name, id, in: near), isOutside(path) { throw outside(name, path) }
+        let other = delivered.contains { $0.value == name || $0.value.hasSuffix("/" + name) }
+        if other && !logged.isOpen {
+            warnings.add(
+                "database-replaced",
+                "database \(name) was replaced by another file, and no log says so: the snapshot has the new one",
+                path: name)
+            return
+        }
+        warnings.add(
+            "database-missing",
+            "database \(name) is not in this snapshot: the logs name it, but its file is "
+                + (other ? "another database now" : "not there") + ", and no log says that it was removed",
+            path: name, taints: true)
+    }
+
+    private func reportGone(_ path: String, isProved: Bool, _ warnings: CaptureWarnings) {
+        if isProved {
+            warnings.add(
+                "database-missing",
+                "database \(path) is not in this snapshot: the snapshot before has it, its file is not there, and no"
+                    + " log since says that it was removed", path: path, taints: true)
+        } else {
+            warnings.add(
+                "database-gone",
+                "database \(path) is not in this snapshot: the snapshot before has it, and the logs that could say that"
+                    + " it was removed are no longer there", path: path)
+        }
+    }
+
+    /// The database that a name leads to, as libdb looks for it, and its uid.
+    ///
+    /// - Parameters:
+    ///   - id: of the only one that is meant; nil for any.
+    ///   - others: directories to look into, besides those of the environment.
+    private func find(_ name: String, _ id: String? = nil, in others: [String] = []) -> (
+        path: String, id: String
+    )? {
+        let directories = layout.dataDirectories.map(\.path) + [layout.home] + others
+        for path in name.hasPrefix("/") ? [name] : directories.map({ Path.join($0, name) }) {
+            guard case .database(let header)? = try? EnvironmentListing.probe(path, layout.files) else {
+                continue
+            }
+            if let id, !id.hasPrefix(header.fileID) { continue }
+            return (path, header.fileID)
+        }
+        return nil
+    }
+
+    /// A data directory that was listed, as the logs call it; nil and "" are the home.
+    private func isKnown(_ directory: String?) -> Bool {
+        guard let directory, !directory.isEmpty, directory != "." else { return true }
+        guard let real = try? layout.files.resolve(Path.join(layout.home, directory)) else { return false }
+        return ([layout.home] + layout.dataDirectories.map(\.path)).contains(real)
+    }
+
+    /// What lies within was listed, or appeared since.
+    private func isOutside(_ path: String) -> Bool {
+        guard let real = try? layout.files.resolve(path) else { return false }
+        return !([layout.home] + layout.dataDirectories.map(\.path)).contains { Placer.lies(real, in: $0) }
+    }
+
+    private func outside(_ name: String, _ path: String) -> VarveError {
+        let real = (try? layout.files.resolve(path)) ?? path
+        return VarveError(
+            .refused, "database \(name) of the environment lies in none of its directories", location: real,
+            hint: "name its directory, too: --data-dir \(Path.parent(real))")
+    }
+}
+
+extension EnvironmentFile {
+    /// Of a database.
+    var uid: String? {
+        if case .database(let header) = role { return header.fileID }
+        return nil
+    }
+}

@@ -1,0 +1,133 @@
+import Glibc
+import ProcessSupport
+import Testing
+import VarveFiles
+import VarveFormat
+
+extension ProcessTests {
+    /// Databases that a listing of the home does not show.
+    @Suite struct WitnessTests {
+        /// `bdb-workload write` on one database, and a repository beside the home.
+        final class Writer {
+            let directory: TemporaryDirectory
+            let home: String
+            let varve: VarveCommand
+            let running: RunningProcess
+
+            /// - Parameter database: of the directory, its name.
+            init(_ database: (TemporaryDirectory) -> String, _ options: [String] = []) throws {
+                directory = try TemporaryDirectory()
+                home = directory["environment"]
+                varve = try .initialized(directory["repository"])
+                let ready = directory["ready"]
+                let running = try RunningProcess(
+                    Executable.workload,
+                    [
+                        "write", "--home", home, "--database", database(directory), "--ready", ready,
+                        "--seconds",
+                        "120", "--rate", "100",
+                    ] + options)
+                self.running = running
+                try waitUntil("the first transactions of \(running.command)", seconds: 60) {
+                    guard running.isRunning else {
+                        throw ProcessFailure("it ended: \(try running.wait(seconds: 1))")
+                    }
+                    return access(ready, F_OK) == 0
+                }
+            }
+
+            func backup(_ arguments: [String] = []) throws -> Finished {
+                try varve.run(["backup", "--json", "--bdb", home] + arguments)
+            }
+        }
+
+        private func missing(_ finished: Finished) throws -> [String?] {
+            try finished.require(3).decode(BackupOutput.self).warnings
+                .filter { $0.code == "database-missing" && $0.taints }.map(\.path)
+        }
+
+        /// As with Cyrus and with Berkeley DB's SQL interface.
+        @Test(arguments: ["absolute", "relative"])
+        func aDatabaseBesideTheHomeIsFound(_ kind: String) throws {
+            let writer = try Writer { directory in
+                mkdir(directory["beside"], 0o755)
+                return kind == "absolute" ? directory["beside/out.db"] : "../out.db"
+            }
+            let place = kind == "absolute" ? writer.directory["beside"] : writer.directory.path
+            let refused = try writer.backup().require(1)
+            #expect(refused.errors.contains("--data-dir \(try Path.resolve(place))"), "\(refused)")
+            #expect(refused.errors.contains("out.db"), "\(refused)")
+            #expect(try writer.varve.snapshots().isEmpty)
+            // The control: what the hint says helps.
+            let good = try writer.backup(["--data-dir", place]).require(0).decode(BackupOutput.self)
+            #expect(good.warnings.allSatisfy { !$0.taints })
+            try writer.running.terminate().require(0)
+        }
+
+        /// The application goes on, and every transaction commits; the file is gone.
+        @Test(arguments: ["deleted", "truncated", "replaced"])
+        func aFileThatIsTakenAwayIsNamed(_ kind: String) throws {
+            let writer = try Writer { _ in "live.db" }
+            // The control: nothing is missing before.
+            #expect(try writer.backup().require(0).decode(BackupOutput.self).warnings.isEmpty)
+            let path = Path.join(writer.home, "live.db")
+            switch kind {
+            case "deleted": try Directory.removeFile(path)
+            case "truncated":
+                try Text.write("", to: path + ".new"); try Directory.rename(path + ".new", to: path)
+            default:
+                let other = writer.directory["other"]
+                try run(
+                    Executable.workload,
+                    ["write", "--home", other, "--database", "live.db", "--seconds", "0.3"]
+                ).require(0)
+                try run("cp", [Path.join(other, "live.db"), path + ".new"]).require(0)
+                // Without LSNs of another environment.
+                try run("db5.3_load", ["-r", "lsn", path + ".new"], directory: other)
+                try Directory.rename(path + ".new", to: path)
+            }
+            #expect(try missing(writer.backup()) == ["live.db"])
+            // Said again each time, and by an offline backup as well.
+            #expect(try missing(writer.backup()) == ["live.db"])
+            try writer.running.terminate().require(0)
+            #expect(try missing(writer.backup(["--offline"])) == ["live.db"])
+        }
+
+        /// A removal by a transaction is in the logs: nothing is missing.
+        @Test func whatWasRemovedRightlyIsNotMissed() throws {
+            let names = try NamesTests.Names(seed: 7, ["--rate", "100"])
+            for _ in 0..<3 {
+                let backup = try names.varve.run(["backup", "--json", "--bdb", names.home]).require(0)
+                #expect(try backup.decode(BackupOutput.self).warnings.isEmpty)
+            }
+            try names.writer.terminate().require(0)
+        }
+
+        @Test(arguments: ["unlogged", "untransacted", "durable"])
+        func changesThatAreNotLoggedAreNamed(_ method: String) throws {
+            let writer = try Writer({ _ in "fast.db" }, ["--method", method, "--checkpoint-ms", "100"])
+            let warnings = try (0..<3).map { _ in
+                let finished = try writer.backup().require(0, 3)
+                return try finished.decode(BackupOutput.self).warnings.filter { $0.code == "unlogged" }
+            }
+            if method == "durable" {
+                #expect(warnings.allSatisfy { $0.isEmpty }, "the control: what is logged is not named")
+            } else {
+                #expect(warnings.allSatisfy { $0.map(\.path) == ["fast.db"] && $0[0].taints }, "\(warnings)")
+            }
+            try writer.running.terminate().require(0)
+            // Nobody writes: whole, and nothing to say.
+            let offline = try writer.backup(["--offline"]).require(0).decode(BackupOutput.self)
+            #expect(offline.warnings.isEmpty)
+        }
+
+        /// The snapshot before has it, no transaction removed it, and the application is not even running.
+        @Test func whatTheSnapshotBeforeHasIsMissed() throws {
+            let writer = try Writer { _ in "live.db" }
+            try writer.running.terminate().require(0)
+            try writer.backup(["--offline"]).require(0)
+            try Directory.removeFile(Path.join(writer.home, "live.db"))
+            #expect(try missing(writer.backup(["--offline"])) == ["live.db"])
+        }
+    }
+}
