@@ -41,7 +41,7 @@ import VarveTestSupport
             latest = bench.files()
             let result = try bench.backup(latest, required: 2)
             #expect(result.copies.filter(\.isAcknowledged).count == 2)
-            #expect(!result.copies.contains(where: \.needsAttention))
+            #expect(!result.copies.contains { $0.needsAttention })
             try bench.expectRestores(latest, of: "a")
             try bench.expectRestores(latest, of: "usb")
             #expect(try bench.heal(disk).isHealthy)

@@ -39,7 +39,7 @@ import VarveTestSupport
         for label in ["a", "b"] { try litter(bench.path(label)) }
         let files = bench.files()
         let result = try bench.backup(files, required: 2)
-        #expect(result.copies.allSatisfy(\.isAcknowledged), "\(result.copies)")
+        #expect(result.copies.allSatisfy { $0.isAcknowledged }, "\(result.copies)")
         for label in ["a", "b"] {
             try bench.expectRestores(files, of: label)
             let repository = try bench.repository(label)
