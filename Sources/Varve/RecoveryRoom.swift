@@ -5,6 +5,9 @@ import VarveFormat
 /// taken back. Renames, and no mounts; whoever is killed meanwhile leaves a staging directory that is not whole.
 final class RecoveryRoom {
     private static let name = "world"
+    private static let strangers = "strangers"
+    /// Beneath the restored home: what recovery made outside of the snapshot's directories.
+    static let outside = "recovered-outside"
 
     let layout: RecoveryLayout
     /// What is to be all that recovery reaches.
@@ -79,13 +82,18 @@ final class RecoveryRoom {
     /// Takes everything back to where it was in the tree. What was made for names to lead somewhere goes, unless
     /// recovery has put something into it.
     ///
-    /// - Returns: paths, in the room, of what recovery made outside of the restored directories.
+    /// - Returns: paths, in the room, of what recovery made outside of the restored directories; they lie beneath
+    ///   `outside` in the tree now.
     func clear() throws -> [String] {
         for path in made.reversed() {
             guard let status = try root.status(of: path) else { continue }
             if status.kind == .symbolicLink { try root.unlink(path) }
         }
         let strangers = try files(in: ".", skipping: Set(layout.moves.map { Self.relative($0.place) }))
+        for path in strangers {
+            try staging.makeDirectories(Path.parent(Self.strangers + path), mode: 0o755)
+            try root.rename(Self.relative(path), to: Self.strangers + path, in: staging)
+        }
         try removeMade()
         for move in layout.moves.reversed() {
             let place = Self.relative(move.place)
@@ -101,6 +109,13 @@ final class RecoveryRoom {
             $0.element.restored.utf8.count < $1.element.restored.utf8.count
         }) {
             try staging.rename(Self.part(index), to: Path.join(tree, part.restored))
+        }
+        if !strangers.isEmpty {
+            guard try staging.renameWithoutReplacing(Self.strangers, to: Path.join(tree, Self.outside)) else {
+                throw VarveError(
+                    .refused, "recovery made files outside of the snapshot's directories, and the snapshot has a"
+                        + " \(Self.outside) of its own", location: staging.path)
+            }
         }
         try staging.removeTree(Self.name)
         return strangers

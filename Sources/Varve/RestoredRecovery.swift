@@ -84,7 +84,8 @@ struct RestoredRecovery {
         let measured = try check.differences(in: home, before: logs, end: end, found: found)
         let unsaid = strangers.filter { path in !measured.differences.contains { $0.contains(path) } }
         let outside = unsaid.prefix(20).map {
-            "recovery made \($0), which lies in no directory of the snapshot: it was not restored"
+            "recovery made \($0), which lies in no directory of the snapshot: it is at \(RecoveryRoom.outside)\($0) beneath"
+                + " the restored home"
         }
         return RecoveryReport(
             endOfLog: end, recoverableTo: recovery.recoverableTo,

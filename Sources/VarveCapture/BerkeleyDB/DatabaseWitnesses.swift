@@ -10,12 +10,19 @@ import VarveFormat
 /// tainted and names it.
 struct DatabaseWitnesses {
     let layout: EnvironmentLayout
+    /// The user wants all logs stored: what was made since the first of them is in the snapshot by that.
+    let storesAllLogs: Bool
     /// By uid: the restored path.
     var delivered: [String: String] = [:]
     /// The last look at the directories, by uid.
     var listed: [String: EnvironmentFile] = [:]
     /// The end of the log just before that; nil where nobody could be asked.
     var lastLook: LSN?
+
+    init(layout: EnvironmentLayout, storesAllLogs: Bool) {
+        self.layout = layout
+        self.storesAllLogs = storesAllLogs
+    }
 
     /// Throws `.refused` for a file in the cache that belongs to none of the directories.
     ///
@@ -39,9 +46,10 @@ struct DatabaseWitnesses {
     /// - Parameters:
     ///   - logged: what the stored logs say; nil if they can't be read.
     ///   - before: the snapshot before.
-    ///   - older: what the logs before the stored ones say, back to this one; nil if they are not all there.
+    ///   - older: what the logs before the stored ones say, back to this end of the log; nil if they are not all there, or
+    ///     the log that ended there was another one: of an environment that was made anew since.
     func check(
-        _ logged: LoggedFiles?, before: PreviousSnapshot?, older: (UInt32) throws -> LoggedFiles?,
+        _ logged: LoggedFiles?, before: PreviousSnapshot?, older: (LSN) throws -> LoggedFiles?,
         _ warnings: CaptureWarnings
     ) throws {
         var said: Set<String> = []
@@ -60,7 +68,7 @@ struct DatabaseWitnesses {
             return delivered[id] == nil && !said.contains(id) && logged?.files[id]?.removed == nil
         }
         if gone.isEmpty { return }
-        let earlier = try before?.endOfLog.flatMap { try older($0.file) }
+        let earlier = try before?.endOfLog.flatMap { try older($0) }
         for file in gone {
             guard let id = file.database?.uid, earlier?.files[id]?.removed == nil else { continue }
             reportGone(file.database?.place ?? file.path, isProved: earlier != nil, warnings)
@@ -78,7 +86,15 @@ struct DatabaseWitnesses {
         }
         // Beside the home is where Berkeley DB's SQL interface has it.
         let near = [logged.directory, ".."].compactMap { $0 }.map { Path.join(layout.home, $0) }
-        if let (path, _) = find(name, id, in: near), isOutside(path) { throw outside(name, path) }
+        if let (path, _) = find(name, id, in: near), isOutside(path) {
+            let refusal = outside(name, path)
+            guard storesAllLogs, logged.created != nil else { throw refusal }
+            warnings.add(
+                "database-in-logs",
+                "database \(name) lies in none of the environment's directories: this snapshot has it in its logs alone,"
+                    + " from which recovery makes it. To store it as well: \(refusal.hint ?? "")", path: name)
+            return
+        }
         let other = delivered.contains { $0.value == name || $0.value.hasSuffix("/" + name) }
         if other && !logged.isOpen {
             warnings.add(
@@ -95,7 +111,12 @@ struct DatabaseWitnesses {
     }
 
     private func reportGone(_ path: String, isProved: Bool, _ warnings: CaptureWarnings) {
-        if isProved {
+        if delivered.values.contains(path) {
+            warnings.add(
+                "database-replaced",
+                "database \(path) of the snapshot before was replaced by another one, which this snapshot has, and no log"
+                    + " says so", path: path)
+        } else if isProved {
             warnings.add(
                 "database-missing",
                 "database \(path) is not in this snapshot: the snapshot before has it, its file is not there, and no"
@@ -104,7 +125,7 @@ struct DatabaseWitnesses {
             warnings.add(
                 "database-gone",
                 "database \(path) is not in this snapshot: the snapshot before has it, and the logs that could say that"
-                    + " it was removed are no longer there", path: path)
+                    + " it was removed are not there", path: path)
         }
     }
 

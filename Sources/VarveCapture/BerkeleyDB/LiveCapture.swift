@@ -51,7 +51,7 @@ final class LiveCapture {
         if helperOptions != nil { try EnvironmentCheck.requireJoinable(layout, listing) }
         self.options = options
         self.layout = layout
-        witnesses = DatabaseWitnesses(layout: layout)
+        witnesses = DatabaseWitnesses(layout: layout, storesAllLogs: options.allLogs)
         self.sink = sink
         self.reading = reading
         limits = (helperOptions ?? HelperOptions()).limits
@@ -155,9 +155,9 @@ final class LiveCapture {
         if options.only.isEmpty {
             try witnesses.check(
                 logged, before: sink.previousSnapshot,
-                older: { [layout] first in
+                older: { [layout] end in
                     try? LogSurvey.files(
-                        layout.logDirectory.path, layout.files, from: first, to: recovery.firstLog)
+                        layout.logDirectory.path, layout.files, since: end, to: recovery.firstLog)
                 }, warnings)
         }
         guard let logged else { return [] }

@@ -117,20 +117,24 @@ public struct LogSurvey: Sendable, Hashable {
         }
     }
 
-    /// What the log files from one up to another one, without it, say of files; nil if one of them can't be read.
+    /// What the log files from the one that ended here once up to another one, without it, say of files; nil if one of
+    /// them can't be read, or no record ends here: it is another log then.
     static func files(
-        _ directory: String, _ door: EnvironmentFiles, from first: UInt32, to end: UInt32
+        _ directory: String, _ door: EnvironmentFiles, since end: LSN, to last: UInt32
     ) throws -> LoggedFiles? {
         var logged = LoggedFiles()
-        for number in first..<max(first, end) {
+        var isSameLog = false
+        for number in end.file...max(end.file, last) {
             let file = try door.open(reading: Path.join(directory, EnvironmentFileKind.logName(number)))
             let size = try file.status().size
             let summary = try LogWalker.walk(
                 number: number, size: size, read: { try file.read(into: $1, at: $0) }
             ) {
-                logged.add($0)
+                if number == end.file, $0.lsn.offset &+ $0.length == end.offset { isSameLog = true }
+                if number < last { logged.add($0) }
             }
-            if summary.isEncrypted { return nil }
+            if summary.isEncrypted || !isSameLog { return nil }
+            if number + 1 >= last { break }
         }
         return logged
     }

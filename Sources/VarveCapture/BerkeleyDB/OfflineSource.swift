@@ -62,15 +62,15 @@ public final class OfflineSource: CaptureSource {
                 largestPageLSN: pages.largestLSN, largestPageFile: pages.largestFile, environmentID: nil))
         try quiet.requireUnchanged(layout)
         if options.only.isEmpty {
-            var witnesses = DatabaseWitnesses(layout: layout)
+            var witnesses = DatabaseWitnesses(layout: layout, storesAllLogs: options.allLogs)
             for file in selected.databases {
                 if let id = file.uid { witnesses.delivered[id] = file.restored }
             }
             try witnesses.check(
                 logged, before: sink.previousSnapshot,
-                older: { first in
+                older: { end in
                     try? LogSurvey.files(
-                        layout.logDirectory.path, layout.files, from: first, to: recovery.firstLog)
+                        layout.logDirectory.path, layout.files, since: end, to: recovery.firstLog)
                 }, warnings)
         }
         var summary = CaptureSummary(
