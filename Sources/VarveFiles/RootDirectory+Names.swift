@@ -141,6 +141,8 @@ extension RootDirectory {
     /// Removes what has this name; of a directory everything beneath it first. Symbolic links are removed, never
     /// followed: each directory is opened without following any, and emptied by its descriptor.
     public func removeTree(_ name: String) throws {
+        // Not the directory itself, which "." means elsewhere.
+        _ = try Self.components(name, in: path)
         guard let status = try status(of: name) else { throw failure("unlinkat", name, ENOENT) }
         guard status.kind == .directory else { return try unlink(name) }
         let tree = try directory(name)

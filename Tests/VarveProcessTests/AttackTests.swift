@@ -283,7 +283,7 @@ extension ProcessTests {
         /// Of each command; the races within one run are many more.
         private static func runs(_ command: [String]) -> Int {
             if Executable.isSoak { return 10_000 }
-            return command == ["backup"] ? 10 : 25
+            return command == ["backup"] ? 5 : 12
         }
 
         @Test(arguments: commands) func filesThatAreExchanged(_ command: [String]) throws {
