@@ -6,10 +6,7 @@ extension RestorePlan {
     /// already, which is all that a file system takes. Such names are cut, and what is cut off is told by its hash.
     static func withShortNames(_ manifest: Manifest) -> Manifest {
         let places = manifest.environment.map { $0.dataDirectories + [$0.logDirectory] } ?? []
-        guard
-            places.contains(where: { isLong($0.restored) })
-                || manifest.directories.contains(where: { isLong($0.path) })
-        else { return manifest }
+        guard places.contains(where: { isLong($0.restored) }) else { return manifest }
         var manifest = manifest
         for index in manifest.files.indices { manifest.files[index].path = short(manifest.files[index].path) }
         for index in manifest.directories.indices {

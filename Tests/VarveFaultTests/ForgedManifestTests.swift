@@ -53,7 +53,7 @@ extension FaultTests {
 
         @Test func namesThatItDenies() throws {
             let forge = try Forge()
-            for home in [nil, "/", forge.outside, "relative", "/\(String(repeating: "x/", count: 3000))"] {
+            for home in [nil, "/", forge.outside] {
                 let snapshot = try forge.publish { manifest in
                     for index in manifest.files.indices { manifest.files[index].log?.absoluteNames = [] }
                     if let home { manifest.environment?.home = home }
@@ -61,8 +61,9 @@ extension FaultTests {
                 let target = forge.directory["target"]
                 let before = try Directory.list(forge.directory.path)
                 let restored = try forge.command.run(["restore", snapshot, "--target", target, "--recover"])
-                // The logs say that there was another database.
-                #expect(restored.code == 1, "\(home ?? "as it was"): \(restored)")
+                // The logs say that there was another database; only in a home that was there it is in the target.
+                #expect(
+                    restored.code == (home == forge.outside ? 0 : 1), "\(home ?? "as it was"): \(restored)")
                 #expect(try Directory.list(forge.outside) == [], "\(home ?? "as it was"): \(restored)")
                 let left = try Directory.list(forge.directory.path).filter { !before.contains($0) }
                 #expect(left.allSatisfy { $0.hasPrefix("target") }, "\(left)")

@@ -25,13 +25,11 @@ extension ProcessTests {
                 try Text.read(Path.join(copy, "DB_CONFIG.before-restore")).contains("set_data_dir ../outside")
             )
             _ = try environment.workload.check(copy)
-            // Without recovery, the command that is printed does it.
+            // The logs have that name too, of the directory that files were made in: the vendor's recovery would make
+            // them there again, and is not what is printed.
             let target = environment.directory["plain"]
             let plain = try environment.varve.run(["restore", backup.snapshot, "--target", target]).require(0)
-            #expect(
-                plain.errors.contains("next: recover it, with 'db5.3_recover -c -h \(target)'"), "\(plain)")
-            try run("db5.3_recover", ["-c", "-h", target]).require(0)
-            _ = try environment.workload.check(target)
+            #expect(plain.errors.contains("db5.3_recover alone would not do it right"), "\(plain)")
             #expect(try Fingerprint(live) == before)
         }
 
@@ -44,6 +42,13 @@ extension ProcessTests {
             let copy = try environment.restore(backup.snapshot)
             _ = try environment.workload.check(copy)
             #expect(try FileStatus.of(Path.join(copy, "DB_CONFIG.before-restore")) == nil)
+            // And the command that is printed recovers it.
+            let target = environment.directory["plain"]
+            let plain = try environment.varve.run(["restore", backup.snapshot, "--target", target]).require(0)
+            #expect(
+                plain.errors.contains("next: recover it, with 'db5.3_recover -c -h \(target)'"), "\(plain)")
+            try run("db5.3_recover", ["-c", "-h", target]).require(0)
+            _ = try environment.workload.check(target)
         }
 
         /// Nobody but the log knows of the file: the application opened it by such a name. It is in no snapshot, and

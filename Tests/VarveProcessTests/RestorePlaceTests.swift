@@ -276,14 +276,14 @@ extension ProcessTests {
         @Test func setGroupID() throws {
             let environment = try LiveEnvironment(
                 .init("group", "btree,hash", place: "--subdir", options: Self.small))
-            chmod(environment.home, 0o2775)
-            chmod(Path.join(environment.home, "sub"), 0o2775)
+            chmod(environment.home, 0o2755)
+            chmod(Path.join(environment.home, "sub"), 0o2755)
             chmod(Path.join(environment.home, "sub/btree1.db"), 0o6664)
             let backup = try environment.goodBackup()
             try environment.workload.stop()
             let copy = try environment.restore(backup.snapshot)
-            #expect(try FileStatus.of(copy)?.mode == 0o2775)
-            #expect(try FileStatus.of(Path.join(copy, "sub"))?.mode == 0o2775)
+            #expect(try FileStatus.of(copy)?.mode == 0o2755)
+            #expect(try FileStatus.of(Path.join(copy, "sub"))?.mode == 0o2755)
             // Of files nothing of that kind comes back.
             #expect(try FileStatus.of(Path.join(copy, "sub/btree1.db"))?.mode == 0o664)
         }
