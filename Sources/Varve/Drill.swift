@@ -95,7 +95,7 @@ public struct Drill {
         notes += plan.notes + (plan.partialRemark.map { [$0] } ?? [])
         try plan.requireUse(of: options.password)
         // What is no environment is whole when it is restored.
-        let recovers = plan.environment != nil && plan.recovery != nil
+        let recovers = plan.environment != nil
         let check = DrillCheck(plan, cancellation)
         let result = try restorer.restore(
             plan, recovery: recovers ? .init(password: options.password) : nil

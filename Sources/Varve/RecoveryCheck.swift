@@ -95,8 +95,9 @@ struct RecoveryCheck {
     }
 
     private func logDifferences(before: LSN?, end: LSN?) -> [String] {
+        guard let promised = plan.recovery?.endOfLog else { return [] }
         var result: [String] = []
-        if let promised = plan.recovery?.endOfLog, before != promised {
+        if before != promised {
             result.append("the restored logs end at \(Self.text(before)), and \(promised) was promised")
         }
         // Recovery ends with a checkpoint of its own.

@@ -14,7 +14,8 @@ public struct RecoveryReport: Sendable, Codable, Hashable {
     /// The end of the recovered log; nil if there is none.
     public var endOfLog: LSN?
     /// As the snapshot promises it; true if nothing differs.
-    public var recoverableTo: Timestamp
+    /// Nil for an environment without logs: nothing was to be recovered.
+    public var recoverableTo: Timestamp?
     public var databases: [Database]
     /// What is not as it was promised, one sentence each.
     public var differences: [String]
@@ -35,7 +36,9 @@ public struct RecoveryReport: Sendable, Codable, Hashable {
         let bad = databases.filter { !$0.isGood }
         let verified = "\(databases.count - bad.count) of \(databases.count) database files verified"
         var lines: [String] = []
-        if differences.isEmpty {
+        if differences.isEmpty, recoverableTo == nil {
+            lines.append("there are no logs, so there was nothing to recover; \(verified)")
+        } else if differences.isEmpty, let recoverableTo {
             let end = endOfLog.map { "\($0)" } ?? "the end of the log"
             lines.append("recovered to \(end), everything durable before \(recoverableTo); \(verified)")
         } else {

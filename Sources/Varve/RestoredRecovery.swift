@@ -20,7 +20,7 @@ struct RestoredRecovery {
 
     /// Throws before anything is restored what would keep recovery from its work.
     static func requirePossible(_ plan: RestorePlan, password: [UInt8]?) throws {
-        guard let environment = plan.environment, plan.recovery != nil else {
+        guard let environment = plan.environment else {
             throw VarveError(
                 .refused,
                 "snapshot \(plan.snapshot) is not of a database environment: there is nothing to recover",
@@ -42,7 +42,7 @@ struct RestoredRecovery {
     func run(
         in staging: RootDirectory, tree: String, rewrite: () throws -> Void
     ) throws -> RecoveryReport {
-        guard let environment = plan.environment, let recovery = plan.recovery else {
+        guard let environment = plan.environment else {
             throw VarveError(.invalid, "snapshot \(plan.snapshot) is not of a database environment")
         }
         let home = try staging.directory(tree)
@@ -55,7 +55,8 @@ struct RestoredRecovery {
         var isIsolated = true
         var verified: [CaptureVerification] = []
         var strangers: [String] = []
-        let isDone = try recoverByUID(staging, tree, environment, rewrite)
+        // Without logs there is nothing to recover: it would make some.
+        let isDone = try plan.recovery == nil || recoverByUID(staging, tree, environment, rewrite)
         let files = Self.uids(plan.files)
         let layout = RecoveryLayout(
             environment, configuration: configuration, names: logs.names, files: files)
@@ -88,7 +89,7 @@ struct RestoredRecovery {
                 + " the restored home"
         }
         return RecoveryReport(
-            endOfLog: end, recoverableTo: recovery.recoverableTo,
+            endOfLog: end, recoverableTo: plan.recovery?.recoverableTo,
             databases: verified.map { .init(path: $0.file, isGood: $0.code == 0, messages: $0.messages) },
             differences: measured.differences + outside, removed: measured.removed, isIsolated: isIsolated,
             places: places)

@@ -12,8 +12,12 @@ public struct MappedFile: Sendable, Hashable {
 
     /// Every mapping of a file with this name, whatever directory it is in, once for each process and file.
     ///
+    /// A hardened kernel hides the mappings of some processes from root, too. Such a one is not hidden if its open files
+    /// can be seen, and `isRelated` is true for none of their paths.
     /// - Returns: those that can be seen, and how many processes this user may not look into.
-    public static func find(named name: String) throws -> (found: Set<MappedFile>, hiddenProcesses: Int) {
+    public static func find(
+        named name: String, _ isRelated: (String) -> Bool
+    ) throws -> (found: Set<MappedFile>, hiddenProcesses: Int) {
         var found: Set<MappedFile> = []
         var hidden = 0
         for entry in try Directory.list("/proc") {
@@ -21,12 +25,23 @@ public struct MappedFile: Sendable, Hashable {
             do {
                 found.formUnion(try of(process, named: name))
             } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
-                hidden += 1
+                if try isHidden(process, isRelated) { hidden += 1 }
             } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
         }
         return (found, hidden)
+    }
+
+    private static func isHidden(_ process: Int32, _ isRelated: (String) -> Bool) throws -> Bool {
+        let directory = "/proc/\(process)/fd"
+        guard let names = try? Directory.list(directory) else {
+            return try FileStatus.of("/proc/\(process)") != nil
+        }
+        return names.contains { name in
+            guard let target = try? Path.resolve(Path.join(directory, name)) else { return false }
+            return isRelated(target)
+        }
     }
 
     /// Those of one process.

@@ -22,7 +22,10 @@ enum Restored {
         return handle
     }
 
-    /// Catastrophic recovery as `db_recover -c` does it (util/db_recover.c:143-148): in private regions, so that
+    /// Where the logs say that a database was opened exclusively, libdb takes its lock again (`dbreg_util.c:644`): without
+    /// a lock table it crashes, as `db_recover` does. So here there is one.
+    ///
+    /// Catastrophic recovery else as `db_recover -c` does it (util/db_recover.c:143-148): in private regions, so that
     /// none are left for an application to join with sizes that are not its own; existing ones are removed.
     static func recover(_ environment: CaptureEnvironment, password: String?) throws {
         let handle = try makeHandle(environment, password)
@@ -32,7 +35,8 @@ enum Restored {
             Restored.report(percent)
         }
         let flags =
-            DB_CREATE | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN | DB_RECOVER_FATAL | DB_PRIVATE
+            DB_CREATE | DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN | DB_RECOVER_FATAL
+            | DB_PRIVATE
         let code = varve_env_open(handle, environment.home, UInt32(flags))
         let closed = varve_env_close(handle)
         guard code == 0 else {

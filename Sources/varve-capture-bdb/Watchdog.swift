@@ -33,10 +33,11 @@ enum Watchdog {
                 let last = activity.load(ordering: .relaxed)
                 guard last != 0 else { continue }
                 let silence = Clock.monotonic() &- last
-                if silence >= goneNanoseconds, isGone(root, region), isAlone(own) == true {
+                if silence >= goneNanoseconds, isGone(root, region), isAlone(own, root) == true {
                     end("its regions were removed while it waited in them: they were made anew, or are gone")
                 }
-                if silence >= lonelyNanoseconds, parentIsGone, waits(own), isAlone(own, surely: true) == true
+                if silence >= lonelyNanoseconds, parentIsGone, waits(own),
+                    isAlone(own, root, surely: true) == true
                 {
                     end(
                         "nobody is left in the environment but this helper, which waits for a process that is gone"
@@ -63,8 +64,12 @@ enum Watchdog {
     /// Whether no other process has these regions mapped. Nil if that can't be told: they are not files.
     ///
     /// - Parameter surely: false counts those that this user may not look into as strangers.
-    private static func isAlone(_ own: Int32, surely: Bool = false) -> Bool? {
-        guard let (mappings, hidden) = try? MappedFile.find(named: Regions.name) else {
+    private static func isAlone(_ own: Int32, _ root: RootDirectory, surely: Bool = false) -> Bool? {
+        let home = root.path
+        let seen = try? MappedFile.find(named: Regions.name) { path in
+            Path.parent(path) == home || Path.name(path).hasPrefix("log.")
+        }
+        guard let (mappings, hidden) = seen else {
             return nil
         }
         let mine = Set(mappings.filter { $0.process == own }.map(\.inode))

@@ -66,7 +66,7 @@ extension ProcessTests {
             let dead = try application.backup().require(1)
             #expect(dead.errors.contains("its regions count 1 open handles, but no process"), "\(dead)")
             segments.remove()
-            let gone = try application.backup().require(10)
+            let gone = try application.backup().require(1)
             #expect(gone.errors.contains("which is not here any more"), "\(gone)")
             let unclean = try application.backup(["--offline"]).require(1)
             #expect(unclean.errors.contains("needs recovery"), "\(unclean)")

@@ -47,7 +47,8 @@ final class HelperProcess {
 
     init(
         executable: String, password: [UInt8]?, lock: EnvironmentLock?, root: RootDirectory? = nil,
-        slots: Int, isCancelled: @escaping @Sendable () -> Bool = { false }, cancellationDescriptor: Int32? = nil
+        slots: Int,
+        isCancelled: @escaping @Sendable () -> Bool = { false }, cancellationDescriptor: Int32? = nil
     ) throws {
         self.isCancelled = isCancelled
         self.cancellationDescriptor = cancellationDescriptor

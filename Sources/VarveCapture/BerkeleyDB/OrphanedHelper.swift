@@ -27,7 +27,9 @@ enum OrphanedHelper {
     }
 
     private static func isLost(_ process: Int32, _ files: EnvironmentFiles) throws -> Bool {
-        let (mappings, hidden) = try MappedFile.find(named: RegionState.name)
+        let (mappings, hidden) = try MappedFile.find(named: RegionState.name) { path in
+            Path.parent(path) == files.home || Path.name(path).hasPrefix("log.")
+        }
         let own = mappings.filter { $0.process == process }
         guard !own.isEmpty else { return false }
         let inodes = Set(own.map(\.inode))
