@@ -113,7 +113,8 @@ final class RecoveryRoom {
         if !strangers.isEmpty {
             guard try staging.renameWithoutReplacing(Self.strangers, to: Path.join(tree, Self.outside)) else {
                 throw VarveError(
-                    .refused, "recovery made files outside of the snapshot's directories, and the snapshot has a"
+                    .refused,
+                    "recovery made files outside of the snapshot's directories, and the snapshot has a"
                         + " \(Self.outside) of its own", location: staging.path)
             }
         }
