@@ -76,21 +76,19 @@ extension ProcessTests {
             case "truncated":
                 try Text.write("", to: path + ".new"); try Directory.rename(path + ".new", to: path)
             default:
-                let other = writer.directory["other"]
-                try run(
-                    Executable.workload,
-                    ["write", "--home", other, "--database", "live.db", "--seconds", "0.3"]
-                ).require(0)
-                try run("cp", [Path.join(other, "live.db"), path + ".new"]).require(0)
-                // Without LSNs of another environment.
-                try run("db5.3_load", ["-r", "lsn", path + ".new"], directory: other)
+                // Made without an environment, so its pages have no LSNs.
+                let dump = "VERSION=3\\nformat=print\\ntype=btree\\nHEADER=END\\n k\\n v\\nDATA=END\\n"
+                let load = "printf '\(dump)' | db5.3_load '\(path).new'"
+                try run("sh", ["-c", load], directory: "/").require(0)
                 try Directory.rename(path + ".new", to: path)
             }
             #expect(try missing(writer.backup()) == ["live.db"])
             // Said again each time, and by an offline backup as well.
             #expect(try missing(writer.backup()) == ["live.db"])
             try writer.running.terminate().require(0)
-            #expect(try missing(writer.backup(["--offline"])) == ["live.db"])
+            // Whoever replaced it may have meant to, once nobody has it open.
+            let offline = try writer.backup(["--offline"]).require(0, 3).decode(BackupOutput.self)
+            #expect(offline.warnings.contains { $0.path == "live.db" && $0.code.hasPrefix("database-") })
         }
 
         /// A removal by a transaction is in the logs: nothing is missing.
