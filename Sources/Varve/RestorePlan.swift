@@ -109,7 +109,10 @@ public struct RestorePlan: Sendable, Codable, Hashable {
                     "DB_CONFIG is no text in UTF-8, so it stays: its directories must be changed by hand")
             }
         }
-        plainRecoveryFails = Self.plainRecoveryFails(environment, placement, settings)
+        plainRecoveryFails =
+            manifest.requires?.contains(Manifest.Requirement.recoveryByUID) == true
+            ? "databases changed their names within its logs, and libdb would remove some"
+            : Self.plainRecoveryFails(environment, placement, settings)
     }
 
     private static func absoluteNames(_ logs: [Manifest.File]) -> [String] {

@@ -12,6 +12,8 @@ struct DatabaseLocks {
     /// For a handle that is exclusive for its life, or what can't be told from one.
     static let handlePatience: Duration = .seconds(5)
     private static let pause: UInt32 = 20_000
+    /// `DB_FILE_ID_LEN`
+    private static let fileIDLength = 20
 
     init(_ helper: BerkeleyDBHelper, isCancelled: @escaping @Sendable () -> Bool, patience: Duration) {
         self.helper = helper
@@ -22,7 +24,10 @@ struct DatabaseLocks {
     /// Throws `.refused`, and names who has the lock, after a few seconds for an exclusive handle, and after `patience`
     /// for a transaction.
     func waitFree(for file: EnvironmentFile) throws {
-        guard case .database(let header) = file.role, let fileID = Hex.decode(header.fileID) else { return }
+        // Of an encrypted database's identity a part is ciphertext: which locks are its can't be told, and libdb waits.
+        guard case .database(let header) = file.role, let fileID = Hex.decode(header.fileID),
+            fileID.count == Self.fileIDLength
+        else { return }
         let began = ContinuousClock.now
         while let holder = try helper.holder(of: file.name, fileID: fileID) {
             let limit = holder.isTransaction ? patience : min(Self.handlePatience, patience)
