@@ -46,6 +46,8 @@ class Varve(Tool):
     name = "varve"
     program = "varve"
     note = "verify: --content (every blob decoded, its id checked)"
+    # By its name: `latest` is of one source, and clones are sources of their own.
+    newest = "latest"
 
     def missing(self):
         return None if executable(self.program) else "not built: swift build -c release --product varve"
@@ -61,10 +63,13 @@ class Varve(Tool):
     # read, as the goals want it.
     def backup(self, home, names, day, **options):
         password = ["--password-file", self.password_file] if self.password_file else []
-        return self.call("backup", "--bdb", home, "--offline", "--all-logs", *password, **options)
+        usage = self.call("backup", "--json", "--bdb", home, "--offline", "--all-logs", *password, **options)
+        # Messages come behind it.
+        self.newest = json.JSONDecoder().raw_decode(usage.output)[0]["snapshot"]
+        return usage
 
     def restore(self, target, **options):
-        return self.call("restore", "latest", "--target", target, **options)
+        return self.call("restore", self.newest, "--target", target, **options)
 
     def verify(self, **options):
         return self.call("verify", "--content", **options)
@@ -74,7 +79,7 @@ class Varve(Tool):
 
     def files(self):
         """The newest snapshot's files as its manifest has them."""
-        return json.loads(self.call("show", "latest", "--json").output)["files"]
+        return json.loads(self.call("show", self.newest, "--json").output)["files"]
 
 
 class Restic(Tool):
