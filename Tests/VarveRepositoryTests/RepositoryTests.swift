@@ -49,9 +49,9 @@ import VarveTestSupport
         let created = try Repository.create(at: path)
         #expect(code { _ = try Repository.create(at: path) } == .invalid)
         #expect(try Repository.open(path).id == created.id)
-        // An init that was killed before varve.json is taken up again.
+        // An init that was killed before varve.json is taken up again: copies of it may be there already.
         try Directory.removeFile(Path.join(path, "varve.json"))
-        #expect(try Repository.create(at: path).id != created.id)
+        #expect(try Repository.create(at: path).id == created.id)
     }
 
     @Test(
