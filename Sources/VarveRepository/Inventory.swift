@@ -78,8 +78,9 @@ struct Inventory: Sendable {
 
     private mutating func list(_ storage: DirectoryStorage) throws {
         for kind in Self.kinds {
-            strangers += try storage.strangers(kind)
-            for name in try storage.list(kind) {
+            let listing = try storage.listing(kind)
+            strangers += listing.strangers
+            for name in listing.objects {
                 let object = ObjectName(kind, name)
                 // A cache may have been merged into another meanwhile.
                 guard let status = try storage.status(of: object) else { continue }

@@ -279,19 +279,19 @@ extension DirectoryStorage {
         try root().status(of: name(of: object))
     }
 
-    public func list(_ kind: ObjectKind) throws -> [String] {
-        var names: [String] = []
-        try forEachName(kind) { if kind.names($0) { names.append(String(decoding: $0, as: UTF8.self)) } }
-        // Shards are visited in order; strings that are all ASCII compare as their bytes do.
-        return names.sorted()
-    }
+    public func list(_ kind: ObjectKind) throws -> [String] { try listing(kind).objects }
 
-    public func strangers(_ kind: ObjectKind) throws -> [String] {
-        var names: [String] = []
+    public func strangers(_ kind: ObjectKind) throws -> [String] { try listing(kind).strangers }
+
+    /// What is in the kind's directory, by one reading of it: the names of objects, and the paths of what is none.
+    public func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
+        var (objects, strangers): ([String], [String]) = ([], [])
         try forEachName(kind) { name in
-            if !kind.names(name) { names.append("\(kind.rawValue)/\(String(decoding: name, as: UTF8.self))") }
+            let text = String(decoding: name, as: UTF8.self)
+            if kind.names(name) { objects.append(text) } else { strangers.append("\(kind.rawValue)/\(text)") }
         }
-        return names.sorted()
+        // Shards are visited in order; strings that are all ASCII compare as their bytes do.
+        return (objects.sorted(), strangers.sorted())
     }
 
     public func forEachPack(_ body: (ContentID) throws -> Void) throws {
@@ -309,20 +309,30 @@ extension DirectoryStorage {
                 return
             }
         }
-        for shard in 0..<256 {
+        guard let packs = try packs(root) else { return }
+        for shard in Self.shards {
             do {
-                try root.forEachName(in: "\(kind.rawValue)/\(Hex.encode([UInt8(shard)]))", body)
+                try packs.forEachName(in: shard, body)
             } catch let error as VarveError where error.isNoEntry {
                 // Lost, with the packs in it: the others are still good, and verification names what is missing.
             }
         }
     }
 
-    public func missingDirectories() throws -> [String] {
-        let root = try root()
-        return try (0..<256).map { "\(ObjectKind.pack.rawValue)/\(Hex.encode([UInt8($0)]))" }.filter {
-            try root.status(of: $0) == nil
+    private static let shards = (0..<256).map { Hex.encode([UInt8($0)]) }
+
+    /// The directory of shards; nil if it is lost.
+    private func packs(_ root: RootDirectory) throws -> RootDirectory? {
+        do {
+            return try root.directory(ObjectKind.pack.rawValue)
+        } catch let error as VarveError where error.isNoEntry {
+            return nil
         }
+    }
+
+    public func missingDirectories() throws -> [String] {
+        let there = Set(try packs(root())?.names() ?? [])
+        return Self.shards.filter { !there.contains($0) }.map { "\(ObjectKind.pack.rawValue)/\($0)" }
     }
 
     public func open(_ object: ObjectName) throws -> any ByteSource {
