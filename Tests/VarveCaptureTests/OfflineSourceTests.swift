@@ -234,10 +234,18 @@ import VarveFormat
         let recovery = try #require(summary.recovery)
         #expect(recovery.lastLog - recovery.firstLog >= 2)
         #expect(try without(recovery.firstLog)?.code == .missingLog)
-        for number in numbers { try Directory.rename(log(number), to: log(number) + ".away") }
-        #expect(refused(.init(home: home))?.code == .notTransactional)
         let finished = try TestEnvironment.check(sink, in: scratch)
         #expect(finished.status == 0, "\(finished.output)\(finished.errors)")
+    }
+
+    /// A page that was logged tells that there were logs once, and that recovery needs them.
+    @Test func logsThatAreAllMissingAreMissed() throws {
+        let scratch = try Scratch()
+        let home = try killedEnvironment(scratch, ["--records", "500", "--checkpoint-ms", "100"])
+        for name in try Directory.list(home) where name.hasPrefix("log.") {
+            try Directory.removeFile(Path.join(home, name))
+        }
+        #expect(refusal { _ = try capture(.init(home: home)) }?.code == .notTransactional)
     }
 
     private func killedEnvironment(_ scratch: Scratch, _ options: [String]) throws -> String {
