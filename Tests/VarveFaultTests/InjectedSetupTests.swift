@@ -32,7 +32,7 @@ extension FaultTests {
                     cases.append(Case(call: call, inject: "signal=KILL:when=\(number)"))
                 }
             }
-            return Executable.isSoak ? cases : Array(cases.shuffled(using: &random).prefix(14))
+            return Executable.isSoak ? cases : Array(cases.shuffled(using: &random).prefix(8))
         }
 
         /// - Returns: how many failed.
@@ -94,7 +94,7 @@ extension FaultTests {
                 #expect(again.code == 0 || isThere, "\(comment): \(first) \(again)")
                 try requireWhole(repository, copies: [copy], parity: 10, comment)
             }
-            #expect(failures > 4, "only \(failures) of the errors were errors")
+            #expect(failures > 2, "only \(failures) of the errors were errors")
         }
 
         @Test func addingACopy() throws {
@@ -108,7 +108,7 @@ extension FaultTests {
                 #expect(again.code == 0, "\(comment): \(first) \(again)")
                 try requireWhole(repository, copies: [copy], parity: nil, comment)
             }
-            #expect(failures > 4, "only \(failures) of the errors were errors")
+            #expect(failures > 2, "only \(failures) of the errors were errors")
         }
 
         @Test func addingParity() throws {
@@ -123,7 +123,7 @@ extension FaultTests {
                 let status = try VarveCommand(repository: repository).run(["parity", "status"]).require(0)
                 #expect(!status.output.contains("missing") && !status.output.contains("unreadable"), comment)
             }
-            #expect(failures > 4, "only \(failures) of the errors were errors")
+            #expect(failures > 2, "only \(failures) of the errors were errors")
         }
 
         /// What a cut off `init --parity` leaves is no setting of the next one.

@@ -49,9 +49,13 @@ import VarveTestSupport
         let created = try Repository.create(at: path)
         #expect(code { _ = try Repository.create(at: path) } == .invalid)
         #expect(try Repository.open(path).id == created.id)
-        // An init that was killed before varve.json is taken up again: copies of it may be there already.
+        // An init that was killed before varve.json is taken up again; another one begins anew.
         try Directory.removeFile(Path.join(path, "varve.json"))
         #expect(try Repository.create(at: path).id == created.id)
+        try Directory.removeFile(Path.join(path, "varve.json"))
+        var other = RepositoryDescription.Parameters()
+        other.compressionLevel = 5
+        #expect(try Repository.create(at: path, parameters: other).id != created.id)
     }
 
     @Test(
