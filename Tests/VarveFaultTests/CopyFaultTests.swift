@@ -295,7 +295,7 @@ extension FaultTests {
             try waitUntil("the mount", seconds: 10) { try Text.read("/proc/mounts").contains(mounted) }
             let copied = try CopiedRepository(environment, second: Path.join(mounted, "two"))
             server.send(SIGSTOP)
-            try check(copied, code: 0, words: "does not answer") { server.send(SIGCONT) }
+            try check(copied, code: 3, words: "does not answer") { server.send(SIGCONT) }
         }
     }
 
