@@ -180,7 +180,9 @@ public struct FileRights: Sendable, Hashable {
         let count = getgroups(0, nil)
         guard count > 0 else { return [] }
         var groups = [gid_t](repeating: 0, count: Int(count))
-        return Array(groups.prefix(Int(max(0, getgroups(count, &groups)))))
+        // Before the list is used: as an argument it would be filled after `groups` was taken.
+        let found = getgroups(count, &groups)
+        return Array(groups.prefix(Int(max(0, found))))
     }()
 
     private static func giveBack() {
