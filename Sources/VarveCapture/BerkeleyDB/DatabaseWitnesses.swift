@@ -111,16 +111,16 @@ struct DatabaseWitnesses {
     }
 
     private func reportGone(_ path: String, isProved: Bool, _ warnings: CaptureWarnings) {
-        if delivered.values.contains(path) {
-            warnings.add(
-                "database-replaced",
-                "database \(path) of the snapshot before was replaced by another one, which this snapshot has, and no log"
-                    + " says so", path: path)
-        } else if isProved {
+        if isProved {
             warnings.add(
                 "database-missing",
                 "database \(path) is not in this snapshot: the snapshot before has it, its file is not there, and no"
                     + " log since says that it was removed", path: path, taints: true)
+        } else if delivered.values.contains(path) {
+            warnings.add(
+                "database-replaced",
+                "database \(path) of the snapshot before was replaced by another one, which this snapshot has, and no log"
+                    + " says so", path: path)
         } else {
             warnings.add(
                 "database-gone",
