@@ -43,13 +43,10 @@ extension ProcessTests {
             try commit("sixth", as: Self.member)
             try run("svnadmin", ["verify", "-q", repository], seconds: 120).require(0)
 
-            // Commits to the restored repository have been refused ("Permission denied"); why is not known yet.
-            try withKnownIssue(isIntermittent: true) {
-                try requireSharedCopy(varve, byRoot.snapshot, holds: ["first", "second"], not: "third")
-                try requireSharedCopy(
-                    byMember.varve, byMember.snapshot, holds: ["first", "second", "third", "fourth"],
-                    not: "fifth")
-            }
+            try requireSharedCopy(varve, byRoot.snapshot, holds: ["first", "second"], not: "third")
+            try requireSharedCopy(
+                byMember.varve, byMember.snapshot, holds: ["first", "second", "third", "fourth"], not: "fifth"
+            )
         }
 
         /// Root restores: the copy has what was committed before the backup, is the group's, and both commit to it.

@@ -71,7 +71,10 @@ struct DatabaseWitnesses {
         let earlier = try before?.endOfLog.flatMap { try older($0) }
         for file in gone {
             guard let id = file.database?.uid, earlier?.files[id]?.removed == nil else { continue }
-            reportGone(file.database?.place ?? file.path, isProved: earlier != nil, warnings)
+            let path = file.database?.place ?? file.path
+            // Its name was free for one that the logs have made: of an environment that was made anew.
+            let isMadeAnew = delivered.contains { $0.value == path && logged?.files[$0.key]?.created != nil }
+            reportGone(path, isProved: earlier != nil && !isMadeAnew, warnings)
         }
     }
 
