@@ -73,7 +73,9 @@ struct DatabaseWitnesses {
             guard let id = file.database?.uid, earlier?.files[id]?.removed == nil else { continue }
             let path = file.database?.place ?? file.path
             // Its name was free for one that the logs have made: of an environment that was made anew.
-            let isMadeAnew = delivered.contains { $0.value == path && logged?.files[$0.key]?.created != nil }
+            let isMadeAnew =
+                logged?.files[id] == nil
+                && delivered.contains { $0.value == path && logged?.files[$0.key]?.created != nil }
             reportGone(path, isProved: earlier != nil && !isMadeAnew, warnings)
         }
     }
