@@ -48,7 +48,8 @@ elif words[0] == "backup":
         if defect == "reads again": packs = {name: read(os.path.join(home, name)) for name in packs}
         if defect == "flips" and path != own: packs["main.db"] = b"!" + packs["main.db"][1:]
         for name, data in packs.items(): write(f"{path}/packs/{name}", data)
-    write(own + "/manifests/1", b"") or [write(path + "/manifests/1", b"") for path in paths]
+    for path in paths: write(path + "/manifests/1", b"")
+    print('{"snapshot": "1"}')
     if defect == "slow" and len(paths) > 1: time.sleep(1)
 elif words[0] == "restore":
     bring(own + "/packs", after("--target"))
