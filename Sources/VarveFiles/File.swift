@@ -159,10 +159,17 @@ public struct File: ~Copyable, Sendable {
 
     /// Of a symbolic link that was opened itself (`O_PATH`).
     public borrowing func linkTarget() throws -> String {
+        try Self.linkTarget(descriptor, "", path)
+    }
+
+    /// Where a symbolic link leads to, as it is written in it.
+    public static func linkTarget(_ path: String) throws -> String { try linkTarget(AT_FDCWD, path, path) }
+
+    private static func linkTarget(_ directory: Int32, _ name: String, _ path: String) throws -> String {
         let bytes = try [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
             try buffer.withMemoryRebound(to: CChar.self) { buffer in
                 count = try systemCall("readlinkat", path) {
-                    readlinkat(descriptor, "", buffer.baseAddress!, buffer.count)
+                    readlinkat(directory, name, buffer.baseAddress!, buffer.count)
                 }
             }
         }

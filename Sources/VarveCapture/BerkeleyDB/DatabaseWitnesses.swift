@@ -35,6 +35,30 @@ struct DatabaseWitnesses {
         }
     }
 
+    /// Whoever has the environment open writes into a file that was taken away: what has its name is another one, even if
+    /// it has the same uid. libdb opens a file by its name when another process writes the cache's pages.
+    ///
+    /// - Parameter users: who has a file of the environment open just now.
+    func checkOpenFiles(_ users: [EnvironmentUse.Holder], _ logged: LoggedFiles, _ warnings: CaptureWarnings)
+        throws
+    {
+        let stored = Dictionary(
+            listed.values.filter { $0.uid.map { delivered[$0] != nil } ?? false }.map {
+                ($0.path, $0.restored)
+            },
+            uniquingKeysWith: { first, _ in first })
+        let removed = Set(logged.files.values.filter { $0.removed != nil }.map { Path.name($0.name) })
+        for file in try EnvironmentUse.removed(Set(stored.keys), by: users) {
+            // A transaction removed it: nobody writes to it any more.
+            guard let restored = stored[file.path], !removed.contains(Path.name(file.path)) else { continue }
+            warnings.add(
+                "database-replaced",
+                "database \(restored) is another file than the one that process \(file.process) (\(file.command)) has open"
+                    + " and writes to, and no log says so: stop the application, find out which one is right, and back up"
+                    + " again", path: restored, taints: true)
+        }
+    }
+
     /// What a transaction is making, and extents, which come with their queue.
     private static func isTemporary(_ name: String) -> Bool {
         let last = Path.name(name)

@@ -42,19 +42,50 @@ public struct EnvironmentUse: Sendable, Hashable {
                 location: files.home,
                 hint: "mount it (mount -t proc proc /proc), then run the same command again")
         }
-        for name in try Directory.list("/proc") {
-            guard let process = Int32(name), process != getpid() else { continue }
+        try forEachProcess { process in
             do {
                 if let path = try heldDescriptor(process, nodes) ?? visibleMapping(process, nodes) {
                     use.processes.append(Holder(process: process, command: command(process), path: path))
                 }
             } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
                 if process != 1 || ProcessTable.user(of: process) != geteuid() { use.hiddenProcesses += 1 }
+            }
+        }
+        return use
+    }
+
+    /// Files that one of these processes has open and that have no name any more: it was one of `paths`.
+    ///
+    /// - Parameter users: as found just now; one that this user may not look into any more is left out.
+    static func removed(_ paths: Set<String>, by users: [Holder]) throws -> [Holder] {
+        var found: [Holder] = []
+        let suffix = " (deleted)"
+        try forEachProcess(of: users.map(\.process)) { process in
+            let directory = "/proc/\(process)/fd"
+            for name in (try? Directory.list(directory)) ?? [] {
+                let link = Path.join(directory, name)
+                guard let target = try? File.linkTarget(link), target.hasSuffix(suffix),
+                    let status = try FileStatus.of(link), status.kind == .regular,
+                    status.links == 0
+                else { continue }
+                let path = String(target.dropLast(suffix.count))
+                guard paths.contains(path), !found.contains(where: { $0.path == path }) else { continue }
+                found.append(Holder(process: process, command: command(process), path: path))
+            }
+        }
+        return found
+    }
+
+    /// One that ends meanwhile is passed over.
+    private static func forEachProcess(of known: [Int32]? = nil, _ body: (Int32) throws -> Void) throws {
+        for process in try known ?? Directory.list("/proc").compactMap({ Int32($0) })
+        where process != getpid() {
+            do {
+                try body(process)
             } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
         }
-        return use
     }
 
     private static func heldDescriptor(_ process: Int32, _ nodes: [Node: String]) throws -> String? {

@@ -161,6 +161,7 @@ final class LiveCapture {
                 }, warnings)
         }
         guard let logged else { return [] }
+        try witnesses.checkOpenFiles(QuietEnvironment.writers(layout), logged, warnings)
         try pages.reportUnlogged(logged, cached: cachedNames, warnings) { [helper] in try helper?.sync() }
         return pages.requirements(logged, warnings)
     }

@@ -129,6 +129,12 @@ struct QuietEnvironment {
             layout.files)
     }
 
+    /// Who has its shared memory or a log open.
+    static func writers(_ layout: EnvironmentLayout) throws -> [EnvironmentUse.Holder] {
+        let region = Path.join(layout.home, RegionState.name)
+        return try EnvironmentUse.find([region] + logPaths(layout), layout.files).processes
+    }
+
     /// - Returns: how many processes this user may not look into.
     @discardableResult
     private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws
