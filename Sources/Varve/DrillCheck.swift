@@ -49,6 +49,9 @@ struct DrillCheck {
         }
         evidence.endOfLog = report.endOfLog
         evidence.failures += report.differences
+        evidence.failures += report.missing.map {
+            "the database \($0) is not there: the backup has missed it"
+        }
     }
 
     private func pages(

@@ -54,9 +54,10 @@ struct RecoveryCheck {
     ///   - logged: what the logs say of files.
     func differences(
         in tree: RootDirectory, before: RestoredLogs, end: LSN?, found: [Database]
-    ) throws -> (differences: [String], removed: [String]) {
+    ) throws -> (differences: [String], removed: [String], missing: [String]) {
         var result = logDifferences(before: before.end, end: end)
         var removed: [String] = []
+        var missing: [String] = []
         let uids = Set(found.map(\.uid))
         let promised = Set(plan.files.compactMap { $0.database?.uid })
         for file in plan.files where file.kind == .database {
@@ -74,6 +75,10 @@ struct RecoveryCheck {
             if file.name.isEmpty || uids.contains(file.fileID) || promised.contains(file.fileID) { continue }
             // Dumped, loaded and renamed without libdb: another one has its name, and it was closed.
             if !file.isOpen, found.contains(where: { Self.isNamed($0.path, file.name) }) { continue }
+            if plan.missing.contains(file.name) {
+                missing.append(file.name)
+                continue
+            }
             result.append(
                 "the logs name the database \(file.name), which is in no directory of the snapshot: "
                     + "it was not restored")
@@ -87,7 +92,7 @@ struct RecoveryCheck {
                 "\(database.path) has a page of \(largest), and the logs end at \(end): "
                     + "recovery did not work on these logs")
         }
-        return (result, removed)
+        return (result, removed, missing)
     }
 
     private static func isNamed(_ path: String, _ name: String) -> Bool {

@@ -21,6 +21,8 @@ public struct RecoveryReport: Sendable, Codable, Hashable {
     public var differences: [String]
     /// Databases that are rightly gone: the application removed or renamed them while the backup ran.
     public var removed: [String]
+    /// Databases that the logs name and that are not there: the backup has missed them, and said so.
+    public var missing: [String]
     /// Nothing but the restored files could be reached.
     public var isIsolated: Bool
     /// Where the restored directories lay meanwhile: their places at the source.
@@ -40,13 +42,18 @@ public struct RecoveryReport: Sendable, Codable, Hashable {
             lines.append("there are no logs, so there was nothing to recover; \(verified)")
         } else if differences.isEmpty, let recoverableTo {
             let end = endOfLog.map { "\($0)" } ?? "the end of the log"
-            lines.append("recovered to \(end), everything durable before \(recoverableTo); \(verified)")
+            let what =
+                missing.isEmpty ? "everything durable" : "of the databases that are there, everything durable"
+            lines.append("recovered to \(end), \(what) before \(recoverableTo); \(verified)")
         } else {
             lines.append("recovery ended, and the result is not what the snapshot promises; \(verified)")
             lines += differences.map { "differs: \($0)" }
         }
         if !removed.isEmpty {
             lines.append("removed or renamed while the backup ran: \(Self.list(removed))")
+        }
+        if !missing.isEmpty {
+            lines.append("not there, because the backup has missed them: \(Self.list(missing))")
         }
         for database in bad {
             lines.append("db_verify fails: \(database.path)")

@@ -22,6 +22,8 @@ public struct RestorePlan: Sendable, Codable, Hashable {
     public var settings: [String]
     /// Why `db_recover -c` would not recover it as it lies; nil: it does.
     public var plainRecoveryFails: String?
+    /// Databases that the backup itself has missed, as its logs call them.
+    public var missing: [String]
     /// What the reader should know; nothing here stops the restore.
     public var notes: [String]
 
@@ -97,7 +99,9 @@ public struct RestorePlan: Sendable, Codable, Hashable {
         settings = []
         configuration = nil
         plainRecoveryFails = nil
-        notes = manifest.warnings.filter(\.taints).map { "tainted: \($0.message)" }
+        let taints = manifest.warnings.filter(\.taints)
+        missing = taints.filter { $0.code == "database-missing" }.compactMap(\.path)
+        notes = taints.map { "tainted: \($0.message)" }
         guard let environment else { return }
         let placement = try Placement(environment, target: options.absoluteTarget ?? target, options: options)
         places = placement.places

@@ -91,8 +91,8 @@ struct RestoredRecovery {
         return RecoveryReport(
             endOfLog: end, recoverableTo: plan.recovery?.recoverableTo,
             databases: verified.map { .init(path: $0.file, isGood: $0.code == 0, messages: $0.messages) },
-            differences: measured.differences + outside, removed: measured.removed, isIsolated: isIsolated,
-            places: places)
+            differences: measured.differences + outside, removed: measured.removed, missing: measured.missing,
+            isIsolated: isIsolated, places: places)
     }
 
     private static func uids(_ files: [Manifest.File]) -> [String: String] {
@@ -180,7 +180,8 @@ struct RestoredRecovery {
     ) throws -> BerkeleyDBHelper {
         try BerkeleyDBHelper(
             environment, password: password, lock: nil, root: root,
-            isCancelled: { [cancellation] in cancellation.isRequested })
+            isCancelled: { [cancellation] in cancellation.isRequested },
+            cancellationDescriptor: cancellation.descriptor)
     }
 
     // MARK: Where the kernel does not confine

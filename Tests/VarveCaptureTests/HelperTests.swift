@@ -107,7 +107,7 @@ struct HelperTests {
     @Test func aSlowConsumerDoesNotHoldCheckpoints() throws {
         let directory = try TemporaryHome("slow")
         let writer = try Writer(
-            directory, ["--methods", "btree,hash", "--records", "60000", "--checkpoint-ms", "200"])
+            directory, ["--methods", "btree,hash", "--records", "20000", "--checkpoint-ms", "200"])
         let copy = try ByHand(writer.home, directory["target"])
         let helper = try BerkeleyDBHelper(
             copy.environment, lock: nil, executable: try program("varve-capture-bdb"), slots: 4)
@@ -115,7 +115,7 @@ struct HelperTests {
         let before = try writer.checkpointTimes().ended.count
         let checkpoint = try helper.begin()
         let statistics = try copy.writePieces(helper) { offset in
-            usleep(offset >> 20 & 3 == 3 ? 2_000_000 : 100_000)
+            usleep(offset >> 20 & 7 == 3 ? 2_000_000 : 50_000)
         }
         try copy.copyLogs(from: checkpoint?.checkpointLSN.file ?? 1)
         try helper.close()

@@ -88,7 +88,7 @@ extension FaultTests {
                     }
                 }
             }
-            if !Executable.isSoak { cases = Array(cases.shuffled(using: &random).prefix(14)) }
+            if !Executable.isSoak { cases = Array(cases.shuffled(using: &random).prefix(8)) }
             var failures = 0
             for one in cases {
                 let comment: Comment = "\(one.call) fails with \(one.error) at \(one.when), parity \(parity)"

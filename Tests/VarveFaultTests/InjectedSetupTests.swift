@@ -32,7 +32,7 @@ extension FaultTests {
                     cases.append(Case(call: call, inject: "signal=KILL:when=\(number)"))
                 }
             }
-            return Executable.isSoak ? cases : Array(cases.shuffled(using: &random).prefix(8))
+            return Executable.isSoak ? cases : Array(cases.shuffled(using: &random).prefix(5))
         }
 
         /// - Returns: how many failed.

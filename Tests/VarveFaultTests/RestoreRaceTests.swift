@@ -17,9 +17,13 @@ extension FaultTests {
             name = 'target.varve-incomplete'
             steps = (lambda: os.rename(name, 'aside'), lambda: os.symlink(victim, name), lambda: os.unlink(name),
                 lambda: os.rename('aside', name), lambda: os.symlink(victim, 'target'), lambda: os.unlink('target'))
+            done = 0
             while True:
                 for step in steps:
-                    try: step()
+                    try:
+                        step()
+                        done += 1
+                        if done % 200 == 0: print(done, flush=True)
                     except OSError: pass
             """
 
@@ -43,7 +47,11 @@ extension FaultTests {
                 if restored.code == 0 { succeeded += 1 }
                 try run("sh", ["-c", "rm -rf \"$1\"/*", "sh", directory["attacked"]]).require(0)
             }
-            print("namesThatAreExchanged: \(succeeded) of \(Self.rounds) restores ended well")
+            let exchanges = running.outputSoFar.split(separator: "\n").last.flatMap { Int($0) } ?? 0
+            print(
+                "namesThatAreExchanged: \(exchanges) exchanges, \(succeeded) of \(Self.rounds) restores ended well"
+            )
+            #expect(exchanges >= 200)
 
             // The control: who goes by paths is led to the victim.
             let path = directory["attacked/target.varve-incomplete"]

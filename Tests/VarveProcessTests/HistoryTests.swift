@@ -189,10 +189,16 @@ private final class Environment {
         let copy = directory["copy"]
         defer { try? Directory.removeTree(copy) }
         try run("cp", ["-a", home, copy]).require(0)
+        func databases() throws -> [String] {
+            try Directory.list(copy).filter { $0.hasSuffix(".db") && !$0.hasPrefix("__db") }
+        }
+        let before = try databases()
         let password = password == nil ? [] : ["-P", String(LiveEnvironment.password.dropLast())]
         try run("db5.3_recover", ["-c", "-h", copy] + password).require(0)
-        let databases = try Directory.list(copy).filter { $0.hasSuffix(".db") && !$0.hasPrefix("__db") }
-        return try databases.allSatisfy {
+        let after = try databases()
+        // It loses databases that were renamed within the logs. Varve can't help that where it can't read the logs.
+        if !password.isEmpty, Set(after) != Set(before) { return false }
+        return try after.allSatisfy {
             try run("db5.3_verify", ["-h", copy, $0] + password).status == .exited(0)
         }
     }
@@ -203,6 +209,7 @@ private final class Environment {
         let result = try varve.run(
             ["restore", snapshot, "--target", target, "--recover"] + passwordFile)
         if try FileStatus.of(target) != nil { try Directory.removeTree(target) }
+        if result.code != 0 { print("\(snapshot) does not recover: \(result)") }
         return result.status == .exited(0)
     }
 

@@ -42,7 +42,7 @@ extension ProcessTests {
         }
 
         private func missing(_ finished: Finished) throws -> Set<String?> {
-            let codes = ["database-missing", "database-replaced"]
+            let codes = ["database-missing", "database-unlinked"]
             return Set(
                 try finished.require(3).decode(BackupOutput.self).warnings
                     .filter { codes.contains($0.code) && $0.taints }.map(\.path))
@@ -85,12 +85,22 @@ extension ProcessTests {
                 try Directory.rename(path + ".new", to: path)
             }
             #expect(try missing(writer.backup()) == ["live.db"])
+            if kind == "deleted" { try restoreWithout(writer) }
             // Said again each time, also when libdb has written the cache's pages into the file that has the name now.
             #expect(try missing(writer.backup()) == ["live.db"])
             #expect(try missing(writer.backup()) == ["live.db"])
             try writer.running.terminate().require(0)
             // Once nobody has it open, whoever replaced it may have meant to.
             if kind != "replaced" { #expect(try missing(writer.backup(["--offline"])) == ["live.db"]) }
+        }
+
+        /// What the backup missed is no surprise: the rest is recovered, and a person should look.
+        private func restoreWithout(_ writer: Writer) throws {
+            let snapshot = try #require(writer.varve.snapshots().last)
+            let arguments = ["restore", snapshot, "--target", writer.directory["restored"], "--recover"]
+            let errors = try writer.varve.run(arguments).require(3).errors
+            #expect(errors.contains("not there, because the backup has missed them: live.db"), "\(errors)")
+            #expect(errors.contains("recovered to"), "\(errors)")
         }
 
         /// A removal by a transaction is in the logs: nothing is missing.

@@ -222,16 +222,20 @@ import VarveTestSupport
 /// What a person reads of a recovery.
 @Suite struct RecoveryReportTests {
     private func report(
-        end: LSN? = LSN(file: 2, offset: 99), messages: [String] = [], differences: [String] = []
+        end: LSN? = LSN(file: 2, offset: 99), messages: [String] = [], differences: [String] = [],
+        missing: [String] = []
     ) -> RecoveryReport {
         RecoveryReport(
             endOfLog: end, recoverableTo: Timestamp(seconds: 0),
             databases: [.init(path: "a.db", isGood: messages.isEmpty, messages: messages)],
-            differences: differences, removed: [], isIsolated: true, places: ["/env"])
+            differences: differences, removed: [], missing: missing, isIsolated: true, places: ["/env"])
     }
 
     @Test func theEndIsTheMeasuredOne() {
-        #expect(report().lines.first?.hasPrefix("recovered to [2][99], ") == true)
+        #expect(report().lines.first?.hasPrefix("recovered to [2][99], everything") == true)
+        let partial = report(missing: ["b.db"]).lines
+        #expect(partial.first?.contains("of the databases that are there, everything") == true)
+        #expect(partial.contains { $0.contains("b.db") })
         // Whatever differs, the sentence is not said.
         let lines = report(differences: ["the log ends too early"]).lines
         #expect(lines.allSatisfy { !$0.contains("recovered to") })

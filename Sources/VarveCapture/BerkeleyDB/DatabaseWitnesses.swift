@@ -2,8 +2,9 @@ import VarveDatabase
 import VarveFiles
 import VarveFormat
 
-/// Whether a backup holds every database of the environment, as three witnesses have it: the directories, libdb's
-/// list of files in its cache, and the logs. Databases are compared by uid: a name may be another's by now.
+/// Whether a backup holds every database of the environment, as four witnesses have it: the directories, libdb's
+/// list of files in its cache, the logs, and the files that applications have open. Databases are compared by uid: a
+/// name may be another's by now.
 ///
 /// Where a database is in none of the directories, and there is a file for it elsewhere, the backup is refused and
 /// that directory proposed. Where there is no file for it and no log says that it was removed, the snapshot is
@@ -52,7 +53,7 @@ struct DatabaseWitnesses {
             // A transaction removed it: nobody writes to it any more.
             guard let restored = stored[file.path], !removed.contains(Path.name(file.path)) else { continue }
             warnings.add(
-                "database-replaced",
+                "database-unlinked",
                 "database \(restored) is another file than the one that process \(file.process) (\(file.command)) has open"
                     + " and writes to, and no log says so: stop the application, find out which one is right, and back up"
                     + " again", path: restored, taints: true)

@@ -90,7 +90,9 @@ extension CaptureWarnings {
     func addEncryptedLogs() {
         add(
             "encrypted-logs",
-            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key"
+            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key. Nor"
+                + " can it be seen which databases were renamed: recovery may lose one that was renamed since the last"
+                + " checkpoint, and 'varve verify --drill' shows whether it does"
         )
     }
 }
