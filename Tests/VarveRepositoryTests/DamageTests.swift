@@ -68,17 +68,27 @@ import VarveTestSupport
             }
     }
 
+    /// All in a soak; else the header, the end, and of the rest every fourth, from another one on each time.
+    private func positions(of bytes: [UInt8]) -> [Int] {
+        var random = SeededRandom()
+        let phase = Int.random(in: 0..<4, using: &random)
+        return bytes.indices.filter {
+            Soak.isWanted || $0 < 64 || $0 >= bytes.count - 64 || $0 % 4 == phase
+        }
+    }
+
     @Test func everyFlippedByteIsNamed() throws {
         let compressed = try compressedPayloads()
         var harmless = 0
         for file in files {
             let path = directory.join(file)
             let good = try Bytes.read(path)
-            for at in good.indices {
+            for (number, at) in positions(of: good).enumerated() {
                 var damaged = good
                 damaged[at] ^= 1 << (at % 8)
                 try Bytes.write(damaged, to: path)
-                try expectNamed(file, "byte \(at)", .media)
+                // One hash over all of it: no byte is another case than the next.
+                if Soak.isWanted || number % 8 == 0 { try expectNamed(file, "byte \(at)", .media) }
                 // A zstd frame has bits that change nothing (RFC 8878, 3.1.1.1.1: the unused bit, and others): what
                 // it decodes to is checked, and right. Its stored bytes are the business of media verification.
                 if compressed.contains(where: { $0.contains(at) && file.hasPrefix("packs/") }),
@@ -100,7 +110,7 @@ import VarveTestSupport
         for file in files {
             let path = directory.join(file)
             let good = try Bytes.read(path)
-            for length in good.indices {
+            for length in positions(of: good) {
                 try Bytes.write(Array(good.prefix(length)), to: path)
                 try expectNamed(file, "\(length) bytes", .media)
                 try expectNamed(file, "\(length) bytes", .content)
