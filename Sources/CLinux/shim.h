@@ -16,6 +16,8 @@ enum {
     VARVE_MFD_CLOEXEC = 1,                // linux/memfd.h
     VARVE_UTIME_OMIT = (1 << 30) - 2,     // bits/stat.h
     VARVE_O_PATH = 010000000,             // asm/fcntl.h
+    VARVE_SEEK_DATA = 3,                  // linux/fs.h
+    VARVE_SEEK_HOLE = 4,
     VARVE_RESOLVE_NO_MAGICLINKS = 0x02,   // linux/openat2.h, from here on
     VARVE_RESOLVE_NO_SYMLINKS = 0x04,
     VARVE_RESOLVE_BENEATH = 0x08,

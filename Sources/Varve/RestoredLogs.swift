@@ -60,8 +60,9 @@ struct RestoredLogs: Sendable, Hashable {
         _ directory: RootDirectory, _ number: UInt32, _ visit: LogWalker.Visit = { _ in }
     ) throws -> LogFileSummary {
         let file = try directory.open(reading: EnvironmentFileKind.logName(number))
+        // libdb makes a log file as large as it may become: the rest of it is not read.
         return try LogWalker.walk(
-            number: number, size: try file.status().size, read: { try file.read(into: $1, at: $0) },
+            number: number, size: try file.dataEnd(), read: { try file.read(into: $1, at: $0) },
             visit: visit)
     }
 

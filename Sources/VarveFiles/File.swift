@@ -157,6 +157,20 @@ public struct File: ~Copyable, Sendable {
         return FileStatus(value)
     }
 
+    /// Where the last bytes end that the file system keeps; behind them the file reads as zeros. Its size, where the file
+    /// system can't tell (`lseek(2)`, SEEK_HOLE).
+    public borrowing func dataEnd() throws -> UInt64 {
+        var end: off_t = 0
+        while true {
+            let data = lseek(descriptor, end, Int32(VARVE_SEEK_DATA))
+            if data < 0 {
+                if errno == ENXIO { return UInt64(end) }
+                return try status().size
+            }
+            end = try systemCall("lseek", path) { lseek(descriptor, data, Int32(VARVE_SEEK_HOLE)) }
+        }
+    }
+
     /// Of a symbolic link that was opened itself (`O_PATH`).
     public borrowing func linkTarget() throws -> String {
         try Self.linkTarget(descriptor, "", path)
