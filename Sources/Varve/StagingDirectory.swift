@@ -40,8 +40,10 @@ final class StagingDirectory {
         let device = try beside.status().device
         let status = name == "/" ? try beside.status() : try beside.status(of: name)
         if let status, status.kind != .directory {
+            let isLink = status.kind == .symbolicLink
             throw VarveError(
-                .invalid, "\(target) is there and is not a directory", hint: "choose another target")
+                .invalid, "\(target) is \(isLink ? "a symbolic link" : "there and is not a directory")",
+                hint: isLink ? "name the directory that it leads to" : "choose another target")
         }
         let isMountPoint = name == "/" || status.map { $0.device != device } ?? false
         self.target = target

@@ -60,16 +60,18 @@ public final class DirectoryStorage: Storage {
     private static let temporary = "tmp"
 
     public func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
-        if try publishNew(object, parts) { return }
-        if try sameBytes(object, parts) {
-            // It may have come from a run that was killed between rename and fsync.
-            try Publication.sync(directory(of: object), in: root())
-            return
+        // Another process may remove and write it, too: whoever merges a ledger does.
+        for _ in 0..<8 {
+            if try publishNew(object, parts) { return }
+            guard try size(of: object) != nil else { continue }
+            if try sameBytes(object, parts) {
+                // It may have come from a run that was killed between rename and fsync.
+                try Publication.sync(directory(of: object), in: root())
+                return
+            }
+            try setAside(object)
         }
-        try setAside(object)
-        guard try publishNew(object, parts) else {
-            throw VarveError(.locked, "\(object) appeared while it was written", location: location)
-        }
+        throw VarveError(.locked, "\(object) appears again and again while it is written", location: location)
     }
 
     /// Their bytes were durable before they got their names (`Publication.publish`), so their directories are left.
@@ -155,6 +157,8 @@ public final class DirectoryStorage: Storage {
             stored = try readAll(object, limit: length)
         } catch let error as VarveError where error.errno == EIO || error.isOfAnotherKind {
             // What the disk can't read any more is damaged, and its content is at hand.
+            return false
+        } catch let error as VarveError where error.code == .missing || error.isNoEntry {
             return false
         }
         var offset = 0

@@ -158,7 +158,7 @@ struct CopySyncCommand: ParsableCommand {
             if options.json { return try printJSON(plans) }
             for plan in plans {
                 try Terminal.output(
-                    "\(plan.label): \(plan.packs.count) packs, \(plan.manifests.count) snapshots, "
+                    "\(plan.label): \(plan.packs.count) packs, \(snapshots(plan.manifests.count)), "
                         + "\(ByteCount(plan.bytes)) to copy to \(plan.path)")
             }
             return

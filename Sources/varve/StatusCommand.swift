@@ -108,7 +108,7 @@ private struct StatusPage {
         var lines = ["\(copy.label) (\(copy.role)): \(state), \(copy.path)"]
         let newest = copy.newestSnapshot.map { ", to \($0)" } ?? ""
         let synchronized = copy.synchronized.map { ", synchronized \($0.toSeconds)" } ?? ""
-        lines.append("  holds     \(copy.snapshots) snapshots\(newest)\(synchronized)")
+        lines.append("  holds     \(snapshots(Int(copy.snapshots)))\(newest)\(synchronized)")
         if let free = copy.free, let capacity = copy.capacity {
             lines.append("  space     \(ByteCount(free)) free of \(ByteCount(capacity))")
         }

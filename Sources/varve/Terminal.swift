@@ -96,6 +96,8 @@ func fixed(_ value: Double) -> String {
 
 func objects(_ count: Int) -> String { count == 1 ? "1 object" : "\(count) objects" }
 
+func snapshots(_ count: Int) -> String { count == 1 ? "1 snapshot" : "\(count) snapshots" }
+
 /// Text in columns: all but the last padded; right-aligned where the column says so.
 func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> String {
     // A newline in a name must not begin a row, and widths are of what is shown.

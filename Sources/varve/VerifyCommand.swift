@@ -150,7 +150,7 @@ struct VerifyCommand: ParsableCommand {
         }
         let blobs = report.blobs > 0 ? ", \(report.blobs) blobs" : ""
         Terminal.say(
-            "\(name): \(objects(report.objects))\(blobs), \(report.snapshots) snapshots, \(ByteCount(report.bytes)) in "
+            "\(name): \(objects(report.objects))\(blobs), \(snapshots(report.snapshots)), \(ByteCount(report.bytes)) in "
                 + "\(rate(report.bytes, line.seconds))\(report.reading?.means ?? ""): "
                 + report.verdict)
         report.reading?.lines.forEach(Terminal.say)

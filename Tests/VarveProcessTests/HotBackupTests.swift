@@ -27,7 +27,7 @@ extension ProcessTests {
         @Test func aQueueWhoseLastExtentComesAndGoes() throws {
             let environment = try LiveEnvironment(
                 .init("queue", "btree,hash,queue", options: "--records 500 --page-size 512 --queue-extent 4"))
-            for _ in 0..<25 { _ = try environment.goodBackup() }
+            for _ in 0..<(Executable.isSoak ? 25 : 12) { _ = try environment.goodBackup() }
             try environment.requireFlagsAsBefore()
             try environment.workload.stop()
             _ = try environment.workload.check(environment.restore("latest"))

@@ -68,12 +68,12 @@ import VarveTestSupport
             }
     }
 
-    /// All in a soak; else the header, the end, and of the rest every fourth, from another one on each time.
+    /// All in a soak; else the header, the end, and of the rest every eighth, from another one on each time.
     private func positions(of bytes: [UInt8]) -> [Int] {
         var random = SeededRandom()
-        let phase = Int.random(in: 0..<4, using: &random)
+        let phase = Int.random(in: 0..<8, using: &random)
         return bytes.indices.filter {
-            Soak.isWanted || $0 < 64 || $0 >= bytes.count - 64 || $0 % 4 == phase
+            Soak.isWanted || $0 < 32 || $0 >= bytes.count - 16 || $0 % 8 == phase
         }
     }
 
