@@ -15,13 +15,11 @@ final class DrillScratch {
     /// - Throws: `.refused` if there is too little room.
     init(in parent: String, bytes: UInt64) throws {
         Self.removeLeftovers(in: parent)
-        // Recovery writes a log of its own, and pages that the files did not have yet.
-        let needed = bytes + bytes / 8 + (64 << 20)
         let available = FileSystemType.availableBytes(parent)
-        guard available >= needed else {
+        guard available >= bytes else {
             throw VarveError(
                 .refused,
-                "a drill needs \(ByteCount(needed)) in \(parent), and there are \(ByteCount(available))",
+                "a drill needs \(ByteCount(bytes)) in \(parent), and there are \(ByteCount(available))",
                 hint: "name another directory with --scratch")
         }
         let made = Path.join(parent, Self.prefix + Hex.encode(Host.randomBytes(8)))

@@ -54,6 +54,26 @@ extension RestorePlan {
                     hint: known.isEmpty
                         ? "it has none" : "it has \(Set(known).sorted().joined(separator: ", "))")
             }
+            try requirePossible()
+        }
+
+        /// - Throws: `.invalid` for a place of two directories, and for one that `DB_CONFIG` can't name.
+        private func requirePossible() throws {
+            var taken: [String: String] = [:]
+            for place in places.dropFirst() {
+                if let other = taken.updateValue(place.from, forKey: place.to), other != place.from {
+                    throw VarveError(
+                        .invalid, "\(other) and \(place.from) can't both go to \(place.to)",
+                        hint: "give each of them a directory of its own (--map)")
+                }
+                let name = name(of: place.to)
+                guard leads(place.original) != place.to, !DatabaseConfiguration.canName(name) else {
+                    continue
+                }
+                throw VarveError(
+                    .invalid, "\(place.from) would go to \(place.to), which a line of DB_CONFIG can't hold",
+                    hint: "choose a shorter place, without line breaks: --map '\(place.from)=NEW'")
+            }
         }
 
         private mutating func add(

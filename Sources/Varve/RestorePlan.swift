@@ -43,12 +43,9 @@ public struct RestorePlan: Sendable, Codable, Hashable {
 
     public var totalBytes: UInt64 { files.reduce(0) { $0 + $1.size } }
 
-    /// At least, as far as can be told before: what is preallocated in a log takes no room.
-    func bytesToWrite(recovers: Bool) -> UInt64 {
-        let bytes = files.reduce(0) { $0 + min($1.size, $1.log?.validLength ?? .max) }
-        // Recovery writes a log of its own, and pages that the files did not have yet.
-        return recovers ? bytes + bytes / 8 + (64 << 20) : bytes
-    }
+    /// At least, as far as can be told before: what is preallocated in a log takes no room. What recovery adds shows
+    /// when it does.
+    var bytesToWrite: UInt64 { files.reduce(0) { $0 + min($1.size, $1.log?.validLength ?? .max) } }
 
     public struct Options: Sendable {
         /// The target's path from the root on; nil: as it was given.

@@ -14,6 +14,8 @@ final class StagingDirectory {
     private static let marker = ".varve-restore"
     static let tree = "tree"
     /// What a marker may list: names of at most 255 bytes, in the root of an environment.
+    /// What Varve keeps in an environment: where one was, it may be all that is left.
+    private static let own = ".varve"
     private static let markerLimit = 64 << 20
 
     let target: String
@@ -54,7 +56,7 @@ final class StagingDirectory {
         guard status != nil else { return }
         let moved = isInside ? try movedNames() : []
         let names = try (isInside ? base.names() : base.names(in: name)).filter {
-            $0 != "lost+found" && $0 != Self.suffix && !moved.contains($0)
+            $0 != "lost+found" && $0 != Self.suffix && $0 != Self.own && !moved.contains($0)
         }
         guard names.isEmpty else {
             try clearAfterPublication()
@@ -192,6 +194,9 @@ final class StagingDirectory {
             try base.sync()
             try directory.removeEmpty(Self.tree)
         } else {
+            if try base.status(of: Path.join(name, Self.own))?.kind == .directory {
+                try base.rename(Path.join(name, Self.own), to: Self.own, in: tree)
+            }
             // Replaces an empty directory, and nothing else.
             try directory.rename(Self.tree, to: name, in: base)
             try base.sync()

@@ -18,6 +18,12 @@ extension DatabaseConfiguration {
         }
     }
 
+    /// Whether libdb takes a line that gives a directory this name.
+    public static func canName(_ directory: String) -> Bool {
+        "set_metadata_dir \(directory)".utf8.count <= maximumLineLength
+            && directory.utf8.allSatisfy { $0 != 10 && $0 != 13 && $0 != 0 }
+    }
+
     /// What becomes of such a line.
     public enum Change: Sendable, Hashable {
         case keep

@@ -52,8 +52,9 @@ public final class ChildProcess {
         // By way of high numbers: a source must not be overwritten by another's target before it is copied.
         var copies: [Int32] = []
         defer { for copy in copies { close(copy) } }
+        let first = (descriptors.map(\.theirs).max() ?? 2) + 1
         for pair in descriptors {
-            let copy = try systemCall("fcntl", executable) { fcntl(pair.ours, F_DUPFD_CLOEXEC, 64) }
+            let copy = try systemCall("fcntl", executable) { fcntl(pair.ours, F_DUPFD_CLOEXEC, first) }
             copies.append(copy)
             posix_spawn_file_actions_adddup2(&actions, copy, pair.theirs)
         }

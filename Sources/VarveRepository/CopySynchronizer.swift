@@ -84,6 +84,7 @@ public final class CopySynchronizer: Sendable {
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
+        _ = try repository.storage.makeMissingDirectories()
         return try run(try plan(target), target, repository)
     }
 

@@ -77,7 +77,7 @@ struct Inventory: Sendable {
     }
 
     private mutating func list(_ storage: DirectoryStorage) throws {
-        for kind in Self.kinds {
+        for kind in Self.kinds where !missingDirectories.contains(kind.rawValue) {
             let listing = try storage.listing(kind)
             strangers += listing.strangers
             for name in listing.objects {

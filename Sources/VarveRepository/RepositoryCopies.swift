@@ -148,14 +148,19 @@ public final class RepositoryCopies: Sendable {
             }
     }
 
+    /// None where their directory is lost: `heal` makes it anew.
     static func names(_ repository: Repository, _ kind: ObjectKind) throws -> Set<String> {
-        Set(try repository.storage.list(kind))
+        do {
+            return Set(try repository.storage.list(kind))
+        } catch let error as VarveError where error.code == .missing {
+            return []
+        }
     }
 
     /// What should be the same everywhere.
     private static func common(_ repository: Repository) throws -> Set<ObjectName> {
         try ObjectKind.common.reduce(into: []) { all, kind in
-            all.formUnion(try repository.storage.list(kind).lazy.map { ObjectName(kind, $0) })
+            all.formUnion(try names(repository, kind).lazy.map { ObjectName(kind, $0) })
         }
     }
 }

@@ -123,7 +123,9 @@ public struct RepositoryStatus: Codable, Sendable {
                 snapshots: record.snapshots, newestSnapshot: newest?.description)
             let limit = now.seconds - policy.readWithin
             if let repository = known.repository {
-                let list = try repository.manifests.list()
+                let list = try RepositoryCopies.names(repository, .manifest).compactMap {
+                    SnapshotReference(name: $0)
+                }.sorted()
                 (names, newest) = (Set(list), list.last)
                 ledger = try repository.ledger(now: now)
                 verified = try repository.newestVerified(since: limit, list, now: now)

@@ -102,16 +102,23 @@ public final class DirectoryStorage: Storage {
     {
         do {
             return try publish()
-        } catch let error as VarveError where error.isNoEntry && (kind == .pack || kind.mayBeAbsent) {
-            try makeDirectory(name)
+        } catch let error as VarveError where error.isNoEntry {
+            // A copy that somebody made by hand may lack what was empty.
+            let isNew = try makeDirectory(Self.temporary)
+            guard try kind == .pack || kind.mayBeAbsent ? makeDirectory(name) || isNew : isNew else {
+                throw error
+            }
             return try publish()
         }
     }
 
-    private func makeDirectory(_ name: String) throws {
+    /// - Returns: whether there was none.
+    @discardableResult
+    private func makeDirectory(_ name: String) throws -> Bool {
         let root = try root()
-        guard try root.makeDirectory(forOwner: name) else { return }
+        guard try root.makeDirectory(forOwner: name) else { return false }
         try Publication.sync(Publication.parent(name), in: root)
+        return true
     }
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
@@ -240,6 +247,7 @@ extension DirectoryStorage {
         for name in try root.names() where name.hasSuffix(".tmp") && name.contains(".json.") {
             try root.unlink(name)
         }
+        try makeDirectory(Self.temporary)
         for name in try root.names(in: Self.temporary) where !SystemLeftovers.contains(name) {
             let name = "\(Self.temporary)/\(name)"
             // No writer makes directories here.
@@ -254,6 +262,8 @@ extension DirectoryStorage {
     public func makeMissingDirectories() throws -> [String] {
         let missing = try missingDirectories()
         for name in missing { try makeDirectory(name) }
+        // One whose directory was missing, too, was named by that.
+        for name in try missingDirectories() { try makeDirectory(name) }
         return missing
     }
 }
@@ -309,8 +319,11 @@ extension DirectoryStorage {
         guard kind == .pack else {
             do {
                 return try root.forEachName(in: kind.rawValue, body)
-            } catch let error as VarveError where error.isNoEntry && kind.mayBeAbsent {
-                return
+            } catch let error as VarveError where error.isNoEntry {
+                if kind.mayBeAbsent { return }
+                throw VarveError(
+                    .missing, "the directory of \(kind.rawValue) is missing, and with it whatever was in it",
+                    location: location, hint: "run 'varve heal'")
             }
         }
         guard let packs = try packs(root) else { return }
@@ -335,8 +348,15 @@ extension DirectoryStorage {
     }
 
     public func missingDirectories() throws -> [String] {
-        let there = Set(try packs(root())?.names() ?? [])
-        return Self.shards.filter { !there.contains($0) }.map { "\(ObjectKind.pack.rawValue)/\($0)" }
+        let root = try root()
+        let others = try ObjectKind.allCases.filter { !$0.mayBeAbsent && $0 != .pack }.map(\.rawValue).filter
+        {
+            try root.status(of: $0) == nil
+        }
+        guard let packs = try packs(root) else { return [ObjectKind.pack.rawValue] + others }
+        let there = Set(try packs.names())
+        return others
+            + Self.shards.filter { !there.contains($0) }.map { "\(ObjectKind.pack.rawValue)/\($0)" }
     }
 
     public func open(_ object: ObjectName) throws -> any ByteSource {

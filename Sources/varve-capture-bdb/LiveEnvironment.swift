@@ -80,6 +80,37 @@ final class LiveEnvironment {
 
     // MARK: What there is
 
+    /// Whether a log file is there. What libdb can't open it takes for a reason to panic, for everybody in the
+    /// environment; and for a named pipe it would wait for ever, holding a mutex of all.
+    ///
+    /// - Parameter mode: `O_RDWR` for one that libdb may go on writing.
+    /// - Throws: `.refused` for one that this process can't open, or that is no file.
+    private func requireLogFile(_ found: String, _ shown: String, _ mode: Int32) throws -> Bool {
+        let descriptor: Int32
+        do {
+            descriptor = try systemCall("open", shown) {
+                open(found, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+            }
+        } catch let error as VarveError where error.isNoEntry {
+            return false
+        } catch let error as VarveError {
+            throw VarveError(
+                .refused, "the environment's log can't be opened: \(error.message)", location: shown,
+                hint:
+                    "make it the environment's owner's again, with a right to read and write it; libdb panics where it"
+                    + " can't open a log, so varve goes no further")
+        }
+        defer { Glibc.close(descriptor) }
+        var status = stat()
+        try systemCall("fstat", shown) { fstat(descriptor, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw VarveError(
+                .refused, "the environment's log is no file", location: shown,
+                hint: "find out who put something else in its place; libdb would wait for it, or panic")
+        }
+        return true
+    }
+
     func preflight() throws -> CapturePreflight {
         try requireTransactional()
         try requireNoPanic()
@@ -135,7 +166,12 @@ final class LiveEnvironment {
         // After a switch of files the new one appears with the first flush only, the old one is there before.
         let candidates = [status.diskLSN.file, status.endOfLog.file].filter { $0 > 0 }
         let paths = try candidates.map { try logPath($0) }
-        for path in paths where try FileStatus.of(path.found) != nil { return path.shown }
+        let there = try paths.filter { try requireLogFile($0.found, $0.shown, O_RDWR) }
+        if let checkpoint = status.lastCheckpoint, !candidates.contains(checkpoint.file) {
+            let path = try logPath(checkpoint.file)
+            _ = try requireLogFile(path.found, path.shown, O_RDONLY)
+        }
+        if let path = there.first { return path.shown }
         guard status.diskLSN.file > 0 else {
             throw VarveError(
                 .refused, "nothing was written to the environment yet: it has no log", location: home,
@@ -209,7 +245,7 @@ final class LiveEnvironment {
     func checkpoint() throws -> CaptureCheckpoint? {
         guard let lsn = try lastCheckpoint() else { return nil }
         let (found, path) = try logPath(lsn.file)
-        guard try FileStatus.of(found) != nil else {
+        guard try requireLogFile(found, path, O_RDONLY) else {
             throw VarveError(
                 .missingLog, "\(path), the log of the last checkpoint \(lsn), is not there",
                 hint: "logs were removed that the environment still needs: checkpoint it and try again")

@@ -157,7 +157,11 @@ struct RestoreCommand: ParsableCommand {
             Terminal.say("\(place.role.rawValue) directory \(place.from) is \(now)")
         }
         if plan.configuration != nil {
-            Terminal.say("DB_CONFIG says so; the original is beside it as DB_CONFIG.before-restore")
+            let hadOne = plan.files.contains { $0.path == "DB_CONFIG" }
+            Terminal.say(
+                hadOne
+                    ? "DB_CONFIG says so; the original is beside it as DB_CONFIG.before-restore"
+                    : "DB_CONFIG says so; there was none before")
         }
         for setting in plan.settings { Terminal.say("change: \(setting)") }
     }

@@ -56,6 +56,8 @@ extension FaultTests {
             // The control: who goes by paths is led to the victim.
             let path = directory["attacked/target.varve-incomplete"]
             try waitUntil("a file in the victim", seconds: 20, every: 0) {
+                // What is in neither place can be put there by both.
+                try? Directory.removeTree(directory["attacked/aside"])
                 try? Directory.create(path)
                 try? Text.write("led astray", to: Path.join(path, "probe"))
                 return access(directory["victim/probe"], F_OK) == 0
