@@ -1,4 +1,5 @@
 import VarveCodec
+import VarveFiles
 import VarveFormat
 
 extension RestorePlan {
@@ -6,7 +7,14 @@ extension RestorePlan {
     /// already, which is all that a file system takes. Such names are cut, and what is cut off is told by its hash.
     static func withShortNames(_ manifest: Manifest) -> Manifest {
         let places = manifest.environment.map { $0.dataDirectories + [$0.logDirectory] } ?? []
-        guard places.contains(where: { isLong($0.restored) }) else { return manifest }
+        let long = Set(places.map(\.restored).filter(isLong))
+        if long.isEmpty { return manifest }
+        func short(_ path: String) -> String {
+            guard let place = long.first(where: { path == $0 || path.hasPrefix($0 + "/") }) else {
+                return path
+            }
+            return shortened(place) + path.dropFirst(place.count)
+        }
         var manifest = manifest
         for index in manifest.files.indices { manifest.files[index].path = short(manifest.files[index].path) }
         for index in manifest.directories.indices {
@@ -23,21 +31,17 @@ extension RestorePlan {
         return manifest
     }
 
-    private static let limit = 255
+    /// What a line of `DB_CONFIG` can hold, with the setting and `external/` (`DatabaseConfiguration.canName`).
+    private static let limit = 220
 
-    private static func isLong(_ path: String) -> Bool {
-        path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.count > limit && $0.count <= limit + 16 }
+    private static func isLong(_ place: String) -> Bool {
+        place.hasPrefix("external/") && Path.name(place).utf8.count > limit
     }
 
-    private static func short(_ path: String) -> String {
-        guard isLong(path) else { return path }
-        return path.split(separator: "/", omittingEmptySubsequences: false).map { component -> String in
-            let bytes = Array(component.utf8)
-            guard bytes.count > limit else { return String(component) }
-            let hash = bytes.withUnsafeBytes { Hasher.name(of: $0) }.hex.prefix(8)
-            var cut = component
-            while cut.utf8.count > limit - 9 { cut.removeLast() }
-            return "\(cut)-\(hash)"
-        }.joined(separator: "/")
+    private static func shortened(_ place: String) -> String {
+        let hash = Array(Path.name(place).utf8).withUnsafeBytes { Hasher.name(of: $0) }.hex.prefix(8)
+        var cut = Path.name(place)
+        while cut.utf8.count > limit - 9 { cut.removeLast() }
+        return Path.join(Path.parent(place), "\(cut)-\(hash)")
     }
 }

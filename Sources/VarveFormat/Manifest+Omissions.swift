@@ -41,5 +41,13 @@ extension Manifest {
             count = UInt64(entries.count + uncounted)
             self.entries = Array(entries.prefix(Self.limit))
         }
+
+        /// Without what was stored in the end; nil if nothing is left.
+        public func without(_ stored: Set<String>) -> Omissions? {
+            var others = self
+            others.entries.removeAll { stored.contains($0.path) }
+            others.count -= UInt64(entries.count - others.entries.count)
+            return others.count == 0 ? nil : others
+        }
     }
 }

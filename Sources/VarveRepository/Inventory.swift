@@ -57,7 +57,7 @@ struct Inventory: Sendable {
         }
         missingDirectories = try storage.missingDirectories()
         documents = repository.identityDamage
-        let percent = readParityDescription(repository)
+        let percent = readParityDescription(repository, keepsParity: !parity.groups.isEmpty)
         try list(storage)
         compare(named, there: Set(objects.lazy.map(\.object)))
         if percent != nil, unreadable.isEmpty { compare(parity.groups) }
@@ -65,9 +65,17 @@ struct Inventory: Sendable {
         if !uncovered.isEmpty, WriterLock.isHeld(repository) { uncovered = [] }
     }
 
-    private mutating func readParityDescription(_ repository: Repository) -> Int? {
+    private mutating func readParityDescription(_ repository: Repository, keepsParity: Bool) -> Int? {
         do {
-            return try repository.parity()
+            let percent = try repository.parity()
+            if percent == nil, keepsParity {
+                documents.append(
+                    Finding(
+                        object: ParityDescription.fileName,
+                        problem: "it is missing, and there is parity: what backups add comes under none;"
+                            + " 'varve parity add PERCENT' writes it anew", kind: .missing))
+            }
+            return percent
         } catch {
             var finding = Finding(of: ParityDescription.fileName, error)
             if finding.kind == .damaged { finding.problem += "; 'varve parity add PERCENT' writes it anew" }

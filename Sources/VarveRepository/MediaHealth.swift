@@ -28,6 +28,8 @@ public struct MediaHealth: Codable, Sendable {
     public var missing: [String] = []
     /// Directories for objects that are gone, with whatever was in them.
     public var missingDirectories: [String] = []
+    /// Documents of this copy, such as `parity.json`, that are damaged or missing.
+    public var documents: [String] = []
     /// How many packs and manifests are under no parity, though this copy keeps it.
     public var uncovered = 0
     /// Packs and manifests that were set aside as damaged, and that nothing has taken the place of.
@@ -75,6 +77,7 @@ extension Repository {
         health.lost = inventory.missing.filter(\.isSetAside).map(\.path)
         health.missing = inventory.missing.filter { !$0.isSetAside }.map(\.path)
         health.missingDirectories = inventory.missingDirectories
+        health.documents = inventory.documents.map(\.object)
         health.uncovered = inventory.uncovered.count
         let drills = try drills()
         // One in the future proves nothing, but that it failed.

@@ -41,6 +41,8 @@ public final class RepositoryCopies: Sendable {
     public let lead: Repository
     /// The first is the one that was named.
     public let copies: [Copy]
+    /// Events and manifests that others have and the first lacks. A backup to it is whole nevertheless.
+    public let leadLacks: Int
 
     /// Looks for all copies that the named one knows.
     ///
@@ -70,9 +72,10 @@ public final class RepositoryCopies: Sendable {
             }
         }
         Self.findRollbacks(&copies, survey)
-        let lacking = try Self.findLacking(copies, options.patience)
+        let (lacking, leadLacks) = try Self.findLacking(copies, options.patience)
         for (index, count) in zip(copies.indices, lacking) { copies[index].lacking = count }
         self.copies = copies
+        self.leadLacks = leadLacks
     }
 
     public var online: [Copy] { copies.filter(\.isThere) }
@@ -109,19 +112,37 @@ public final class RepositoryCopies: Sendable {
     private static func findRollbacks(_ copies: inout [Copy], _ survey: CopySurvey) {
         for index in copies.indices where copies[index].refusal == nil {
             guard let repository = copies[index].repository else { continue }
-            let own = survey.records(of: repository).records[repository.copy.copy]
+            guard let own = survey.records(of: repository).records[repository.copy.copy] else {
+                // Its own record is lost, which says nothing of what it holds: it goes on where others know that it was.
+                let heard = copies.compactMap { other in
+                    other.repository.flatMap { survey.records(of: $0).records[repository.copy.copy] }
+                }
+                if let newest = heard.max(by: { $0.generation < $1.generation }), newest.removed == nil {
+                    copies[index].record = newest
+                }
+                continue
+            }
             for other in copies where other.record.copy != repository.copy.copy {
                 guard let witness = other.repository,
                     let heard = survey.records(of: witness).records[repository.copy.copy]
                 else { continue }
-                let isOlder = (own?.generation ?? 0) < heard.generation
-                let isFork = own?.generation == heard.generation && own?.mark != heard.mark
+                let isOlder = own.generation < heard.generation
+                let isFork = own.generation == heard.generation && own.mark != heard.mark
                 guard isOlder || isFork else { continue }
+                if let removed = heard.removed, own.removed == nil {
+                    copies[index].refusal = VarveError(
+                        .rolledBack,
+                        "the copy '\(heard.label)' at \(repository.path) was forgotten ('varve copy remove') on \(removed)",
+                        hint:
+                            "make it one of the copies again ('varve copy add -r \(witness.path) \(repository.path)')"
+                    )
+                    break
+                }
                 copies[index].refusal = VarveError(
                     .rolledBack,
                     "the copy '\(heard.label)' at \(repository.path) is not as new as it was: "
                         + (isOlder
-                            ? "it stands at generation \(own?.generation ?? 0), and was at \(heard.generation) on "
+                            ? "it stands at generation \(own.generation), and was at \(heard.generation) on "
                                 + "\(heard.written)"
                             : "a clone of it was used as generation \(heard.generation) elsewhere"),
                     hint:
@@ -134,18 +155,23 @@ public final class RepositoryCopies: Sendable {
     }
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
-    private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> [Int?] {
+    private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
+        ofEach: [Int?], ofLead: Int
+    ) {
         guard copies.count(where: \.isThere) > 1, let lead = copies[0].repository else {
-            return copies.map(\.lacking)
+            return (copies.map(\.lacking), 0)
         }
         let ours = try Self.common(lead)
-        return [0]
-            + copies.dropFirst().map { copy in
-                guard let repository = copy.repository,
-                    let theirs = try? within(seconds: patience, { try Self.common(repository) })
-                else { return nil }
-                return ours.subtracting(theirs).count
-            }
+        var elsewhere: Set<ObjectName> = []
+        let others: [Int?] = copies.dropFirst().map { copy in
+            guard let repository = copy.repository,
+                let theirs = try? within(seconds: patience, { try Self.common(repository) })
+            else { return nil }
+            // Packs may be on their way to it just now.
+            elsewhere.formUnion(theirs.subtracting(ours).lazy.filter { $0.kind != .pack })
+            return ours.subtracting(theirs).count
+        }
+        return ([0] + others, elsewhere.count)
     }
 
     /// None where their directory is lost: `heal` makes it anew.

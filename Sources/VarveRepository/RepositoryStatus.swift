@@ -89,6 +89,7 @@ public struct RepositoryStatus: Codable, Sendable {
         self.policy = policy
         let holdings = try copies.copies.map { try Holding($0, policy, now) }
         self.copies = holdings.map(\.copy)
+        if copies.leadLacks > 0 { self.copies[0].lacking = copies.leadLacks }
         let list = try copies.lead.sources()
         sources = try Self.sources(list, holdings, policy, now)
         problems = Self.problems(self.copies, sources, policy)
@@ -132,6 +133,7 @@ public struct RepositoryStatus: Codable, Sendable {
                 copy.snapshots = UInt64(list.count)
                 copy.newestSnapshot = newest?.description
                 copy.health = try repository.mediaHealth(within: policy.readWithin, now: now)
+                copy.damagedDocuments = copy.health?.documents ?? copy.damagedDocuments
                 copy.free = FileSystemType.availableBytes(repository.path)
                 copy.capacity = FileSystemType.capacityBytes(repository.path)
             } else if record.written.seconds >= limit, !record.written.isFuture(at: now) {
@@ -229,7 +231,9 @@ public struct RepositoryStatus: Codable, Sendable {
                         + "are in quarantine/ until somebody removes them")
             }
             for document in copy.damagedDocuments {
-                problems.append("\(document) of '\(copy.label)' is damaged: run 'varve heal'")
+                let command = document == ParityDescription.fileName ? "parity add PERCENT" : "heal"
+                problems.append(
+                    "\(document) of '\(copy.label)' is damaged or missing: run 'varve \(command)'")
             }
             if let drill = copy.health?.lastDrill, !drill.isGood {
                 problems.append("the last drill of '\(copy.label)' failed (\(drill.started))")

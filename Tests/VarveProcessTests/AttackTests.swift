@@ -239,6 +239,35 @@ extension ProcessTests {
             _ = try writer.terminate()
         }
 
+        /// libdb panics for everybody where it can't open a log, and waits for a named pipe for ever.
+        @Test(arguments: ["a named pipe", "a link to root's file", "a file of root's", "a directory"])
+        func aLogThatCanNotBeOpened(_ what: String) throws {
+            let scene = try Scene()
+            let writer = try scene.makeLive()
+            let log = Path.join(scene.home, "log.0000000001")
+            let aside = scene.directory["place/aside"]
+            #expect(rename(log, aside) == 0)
+            switch what {
+            case "a named pipe":
+                #expect(mkfifo(log, 0o666) == 0)
+                chown(log, Scene.nobody, Scene.nobody)
+            case "a link to root's file": try scene.lay(scene.directory["root/secret"], log)
+            case "a directory": try Directory.create(log, mode: 0o777)
+            default:
+                try run("cp", [aside, log]).require(0)
+                chmod(log, 0o600)
+            }
+            let before = try scene.fingerprint()
+            let refused = try attack(scene, ["backup"], seconds: 20)
+            #expect(refused.code == 1 && refused.errors.contains("log.0000000001"), "\(refused)")
+            #expect(try scene.fingerprint() == before)
+            #expect(rename(log, scene.directory["place/was"]) == 0 && rename(aside, log) == 0)
+            // The control: the application has not noticed, and is backed up.
+            #expect(writer.isRunning, "\(writer.errorsSoFar)")
+            try attack(scene, ["backup"]).require(0)
+            try writer.terminate().require(0)
+        }
+
         // MARK: Races
 
         /// Exchanges names as fast as it can, with the attacker's rights.

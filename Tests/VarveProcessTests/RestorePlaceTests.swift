@@ -158,6 +158,22 @@ extension ProcessTests {
             #expect(access(directory["data"], F_OK) != 0 && access(directory["logs"], F_OK) != 0)
         }
 
+        /// `rm -rf home/*` leaves `.varve`: that is no file of anybody's.
+        @Test func whatVarveKeepsInAHomeIsNoObstacle() throws {
+            let (directory, command, _) = try ownedEnvironment()
+            let target = directory["again"]
+            for path in [target, Path.join(target, ".varve")] { try Directory.create(path) }
+            try Text.write("kept", to: Path.join(target, ".varve/notes"))
+            let arguments = ["restore", "latest", "--target", target, "--recover"]
+            // The control.
+            try Text.write("mine", to: Path.join(target, "notes"))
+            #expect(try command.run(arguments).require(1).errors.contains("it holds notes"))
+            try Directory.removeFile(Path.join(target, "notes"))
+            try command.run(arguments).require(0)
+            #expect(try Text.read(Path.join(target, ".varve/notes")) == "kept")
+            _ = try Workload.check(target, layout: [])
+        }
+
         /// A manifest is not to be trusted with another user's directory, root's above all.
         @Test(.enabled(if: Host.isRoot)) func directoriesOfOthers() throws {
             let (directory, command, _) = try ownedEnvironment()

@@ -43,7 +43,10 @@ final class ParityFixture {
     func cover(_ percent: Int = 10, renewing: Bool = false, policy: ParityPolicy = ParityPolicy()) throws
         -> ParityReport
     {
-        try ParityWriter(
+        try SealedDocument.write(
+            ParityDescription(repository: repository.id, percent: percent), to: ParityDescription.fileName,
+            in: repository.storage.root())
+        return try ParityWriter(
             storage: storage, repository: repository.id, percent: percent,
             scratchDirectory: repository.scratchDirectory, policy: policy
         ).cover(renewing: renewing)

@@ -175,7 +175,7 @@ import VarveTestSupport
         var random = SeededRandom()
         let fixture = try ParityFixture(packs: Self.sizes, &random)
         let before = try fixture.group()
-        #expect(try fixture.repository.parity() == nil)
+        #expect(try fixture.repository.parity() == 10)
         let report = try fixture.repository.addParity(percent: 30)
         #expect(report.groupsWritten == 1 && report.groupsRemoved == 1)
         #expect(try fixture.repository.parity() == 30)

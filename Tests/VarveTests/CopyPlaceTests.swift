@@ -59,6 +59,36 @@ import VarveTestSupport
         }
     }
 
+    /// A directory of one copy that is lost is nobody else's matter, and heals.
+    @Test(arguments: ["manifests", "packs", "tmp"], ["a", "b"])
+    func aDirectoryThatIsLost(_ name: String, _ label: String) throws {
+        let files = bench.files()
+        try bench.backup(files)
+        try Directory.removeTree(bench.path("\(label)/\(name)"))
+        let lead = label == "a" ? "b" : "a"
+        let status = try RepositoryStatus(try bench.copies(from: lead))
+        // What holds nothing is missed by nobody.
+        #expect(
+            status.problems.contains { $0.contains("\(name) of '\(label)' is missing") } == (name != "tmp"))
+        #expect(try bench.heal(label, from: lead).isHealthy)
+        #expect(try bench.objects(label) == bench.objects(lead))
+        #expect(try bench.backup(files, from: label, required: 3).copies.allSatisfy(\.isAcknowledged))
+        try bench.expectRestores(files, of: label)
+    }
+
+    /// What a copy says of itself is lost: that is no sign of an older image.
+    @Test func itsOwnRecordIsLost() throws {
+        for _ in 0..<3 { try bench.backup(bench.files()) }
+        for label in ["b", "a"] {
+            let id = try bench.repository(label).copy.copy
+            try Directory.removeFile(bench.path("\(label)/copies/\(id).json"))
+            for _ in 0..<2 {
+                #expect(try bench.copies().copies.allSatisfy { $0.trouble == nil })
+                #expect(try bench.backup(bench.files(), required: 3).copies.allSatisfy(\.isAcknowledged))
+            }
+        }
+    }
+
     @Test func swappedMountPoints() throws {
         try bench.backup(bench.files())
         try bench.move("b", to: "x")

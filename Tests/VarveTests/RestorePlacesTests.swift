@@ -157,9 +157,9 @@ import VarveTestSupport
         #expect(plan.configuration == "set_lg_dir .\n# set_data_dir /live/data\nset_data_dir .\n")
     }
 
-    /// What 0.1.0 stored of a directory with a name of 255 bytes could not be restored.
-    @Test func namesThatGrewTooLong() throws {
-        let name = String(repeating: "d", count: 255)
+    /// What 0.1.0 stored of a directory with a name of 255 bytes could not be restored; nor can `DB_CONFIG` hold it.
+    @Test(arguments: [230, 255]) func namesThatGrewTooLong(_ length: Int) throws {
+        let name = String(repeating: "d", count: length)
         let plan = try Self.plan(
             Self.environment("/env", data: [("/srv/\(name)", "external/0-\(name)", true)]), target: "/new",
             configuration: "set_data_dir /srv/\(name)\n")
@@ -167,6 +167,35 @@ import VarveTestSupport
         #expect(place.restored.hasPrefix("external/0-dddd"))
         #expect(place.restored.split(separator: "/").allSatisfy { $0.utf8.count <= 255 })
         #expect(place.to == "/new/" + place.restored)
+        // A line that libdb can't read stays as it is.
+        if length == 255 { return }
+        let lines = try #require(plan.configuration).split(separator: "\n")
+        #expect(lines.contains("set_data_dir \(place.restored)") && lines.allSatisfy { $0.utf8.count <= 255 })
+    }
+
+    /// The control of both: what can't be written into `DB_CONFIG` is refused before anything is restored.
+    @Test(arguments: ["/" + String(repeating: "n/", count: 130) + "end", "/a\nset_lg_dir /b"])
+    func whatNoLineCanHold(_ place: String) throws {
+        #expect { try Self.mapped(to: place) } throws: { ($0 as? VarveError)?.code == .invalid }
+        _ = try Self.mapped(to: "/short")
+    }
+
+    @Test func twoDirectoriesInOnePlace() throws {
+        let environment = Self.environment(
+            "/env", data: [("/srv/a", "external/0-a", true), ("/srv/b", "external/1-b", true)])
+        var options = RestorePlan.Options()
+        options.map = ["/srv/a": "/new/x", "/srv/b": "/new/x"]
+        #expect { try Self.plan(environment, target: "/target", options: options) } throws: {
+            ($0 as? VarveError)?.code == .invalid
+        }
+    }
+
+    private static func mapped(to place: String) throws -> RestorePlan {
+        var options = RestorePlan.Options()
+        options.map = ["/srv/data": place]
+        return try plan(
+            environment("/env", data: [("/srv/data", "external/0-data", true)]), target: "/target",
+            options: options)
     }
 
     // MARK: The place of recovery

@@ -142,7 +142,9 @@ final class LiveCapture {
         var summary = CaptureSummary(
             environment: layout.manifest(
                 mode: mode, envid: before?.envid ?? checkpoint?.envid, encrypted: encrypted ?? false,
-                registered: registered, only: options.only, omitted: omitted),
+                registered: registered, only: options.only,
+                // A file that was no database when it was listed may have become one.
+                omitted: omitted?.without(pages.delivered)),
             recovery: recovery, warnings: warnings.all,
             directories: try layout.restoredDirectories(of: pages.delivered))
         summary.requires = requires
