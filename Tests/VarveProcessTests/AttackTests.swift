@@ -56,13 +56,14 @@ extension ProcessTests {
                 chown(home + "/format", Self.nobody, Self.nobody)
             }
 
-            func makeLive() throws -> RunningProcess {
+            func makeLive(_ options: [String] = []) throws -> RunningProcess {
                 let ready = directory["place/ready"]
-                let writer = try asNobody([
-                    Executable.workload, "run", "--home", home, "--records", "100", "--seconds", "300",
-                    "--rate",
-                    "100", "--methods", "btree", "--ready", ready,
-                ])
+                let writer = try asNobody(
+                    [
+                        Executable.workload, "run", "--home", home, "--records", "100", "--seconds", "300",
+                        "--rate",
+                        "100", "--methods", "btree", "--ready", ready,
+                    ] + options)
                 try waitUntil("the attacker's application") { access(ready, F_OK) == 0 }
                 return writer
             }
@@ -243,7 +244,9 @@ extension ProcessTests {
         @Test(arguments: ["a named pipe", "a link to root's file", "a file of root's", "a directory"])
         func aLogThatCanNotBeOpened(_ what: String) throws {
             let scene = try Scene()
-            let writer = try scene.makeLive()
+            // Without a checkpoint, libdb would have no reason to open a log.
+            let writer = try scene.makeLive(["--checkpoint-ms", "100"])
+            sleep(milliseconds: 500)
             let log = Path.join(scene.home, "log.0000000001")
             let aside = scene.directory["place/aside"]
             #expect(rename(log, aside) == 0)
