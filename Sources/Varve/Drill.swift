@@ -1,3 +1,4 @@
+import Glibc
 import VarveFiles
 import VarveFormat
 import VarveRepository
@@ -46,7 +47,8 @@ public struct Drill {
 
     /// A drill that fails is an outcome, and its evidence is kept as well.
     ///
-    /// - Throws: `.refused`, `.wrongKey`, `.interrupted`, and a full disk: what says nothing of the copy. The scratch
+    /// - Throws: `.refused`, `.wrongKey`, `.interrupted`, and a full disk, a limit or a right that is
+    ///   missing: what says nothing of the copy. The scratch
     ///   directory is gone then, too.
     public func run(_ reference: SnapshotReference) throws -> Outcome {
         let start = Clock.monotonic()
@@ -72,7 +74,7 @@ public struct Drill {
     /// The copy may be as good as it likes: it can't be tried like this.
     private static func saysNothing(_ error: VarveError) -> Bool {
         [.interrupted, .refused, .wrongKey, .invalid, .locked].contains(error.code)
-            || error.isNoSpace
+            || error.isNoSpace || [EFBIG, EMFILE, ENFILE, ENOMEM, EACCES, EPERM].contains(error.errno)
     }
 
     private func carryOut(
@@ -87,7 +89,7 @@ public struct Drill {
         }
         let parent = try Path.resolve(options.scratch)
         try Self.requireElsewhere(parent, manifest.environment)
-        let scratch = try DrillScratch(in: parent, bytes: manifest.totalBytes)
+        let scratch = try DrillScratch(in: parent, bytes: manifest.files.bytesToWrite)
         defer { if let error = scratch.remove() { notes.append("\(scratch.path) is left: \(error)") } }
         let restorer = Restorer(repository: repository, cancellation: cancellation, progress: progress)
         let plan = try restorer.plan(

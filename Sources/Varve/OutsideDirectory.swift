@@ -85,7 +85,7 @@ final class OutsideDirectory {
                     hint: "move it away, or leave out --in-place and --map")
             }
             if let available = there.availableBytes {
-                let needed = files.reduce(0) { $0 + min($1.size, $1.log?.validLength ?? .max) }
+                let needed = files.bytesToWrite
                 guard available >= needed else {
                     throw VarveError(
                         .refused,

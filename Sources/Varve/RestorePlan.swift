@@ -43,10 +43,6 @@ public struct RestorePlan: Sendable, Codable, Hashable {
 
     public var totalBytes: UInt64 { files.reduce(0) { $0 + $1.size } }
 
-    /// At least, as far as can be told before: what is preallocated in a log takes no room. What recovery adds shows
-    /// when it does.
-    var bytesToWrite: UInt64 { files.reduce(0) { $0 + min($1.size, $1.log?.validLength ?? .max) } }
-
     public struct Options: Sendable {
         /// The target's path from the root on; nil: as it was given.
         public var absoluteTarget: String?
@@ -174,4 +170,10 @@ public struct RestorePlan: Sendable, Codable, Hashable {
                 hint: "restore another snapshot")
         }
     }
+}
+
+extension Sequence<Manifest.File> {
+    /// At least, as far as can be told before: what is preallocated in a log takes no room. What recovery adds shows
+    /// when it does.
+    var bytesToWrite: UInt64 { reduce(0) { $0 + Swift.min($1.size, $1.log?.validLength ?? .max) } }
 }

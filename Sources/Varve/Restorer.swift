@@ -157,7 +157,7 @@ public final class Restorer {
         _ plan: RestorePlan, _ staging: StagingDirectory, recovers: Bool
     ) throws {
         guard let available = staging.availableBytes else { return }
-        let needed = plan.bytesToWrite
+        let needed = plan.files.bytesToWrite
         guard available >= needed else {
             throw VarveError(
                 .refused,

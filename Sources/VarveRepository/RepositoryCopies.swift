@@ -54,6 +54,12 @@ public final class RepositoryCopies: Sendable {
         let others = known.records.values.filter { $0.copy != own.copy && $0.removed == nil }.sorted {
             ($0.label, $0.copy) < ($1.label, $1.copy)
         }
+        let names = Set(([own] + others).flatMap { [$0.label, $0.copy] })
+        if let unknown = options.without.subtracting(names).min() {
+            throw VarveError(
+                .invalid, "there is no copy \(unknown) to go on without",
+                hint: "the copies are: \(([own] + others).map(\.label).joined(separator: ", "))")
+        }
         let survey = try CopySurvey(lead, places: [own.path] + others.map(\.path), known, options.patience)
         var copies = [
             Copy(

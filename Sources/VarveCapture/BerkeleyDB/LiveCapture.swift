@@ -276,10 +276,12 @@ final class LiveCapture {
                 else { return }
                 if attempt < Self.attempts { continue }
                 throw VarveError(
-                    .refused, "libdb does not find \(file.name) under the name that the application gave it",
+                    .refused,
+                    "libdb does not find \(file.name), or an extent or a partition of it, where it looks",
                     location: file.path,
                     hint:
-                        "the application's code sets data directories: name them with --data-dir, in its order",
+                        "if the application's code sets data directories, name them with --data-dir, in its order; if a"
+                        + " file of the database was removed, stop the application and verify it (db5.3_verify)",
                     cause: error)
             }
         }
