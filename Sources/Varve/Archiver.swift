@@ -82,7 +82,7 @@ public final class Archiver {
         if !summary.requires.isEmpty { manifest.requires = summary.requires }
         try ManifestCheck.requireRestorable(manifest)
         let snapshot = try writer.commit(manifest)
-        if let home, remembered != RememberedSource(name: name, home: home) {
+        if let home, !choice.isOnlyHere, remembered != RememberedSource(name: name, home: home) {
             source.remember(RememberedSource(name: name, home: home))
         }
         // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered

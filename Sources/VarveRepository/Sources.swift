@@ -67,7 +67,11 @@ public struct SourceList: Sendable {
         if let remembered, remembered.home == home, SourceName.isPossible(remembered.name) {
             let name = catalog.current(remembered.name)
             guard let newest = summaries.last(where: { self.name(of: $0) == name }) else {
-                return Choice(name: name)
+                // Another repository has called it so; in this one it may have a name already.
+                guard let before = summaries.last(where: { $0.host == host && $0.home == home }) else {
+                    return Choice(name: name)
+                }
+                return Choice(name: self.name(of: before), isOnlyHere: true)
             }
             if newest.home == home {
                 return Choice(name: name, earlierHost: newest.host == host ? nil : newest.host)
@@ -85,6 +89,8 @@ public struct SourceList: Sendable {
         public var earlierHost: String?
         /// What its snapshots are called that it has already, if that is something else.
         public var earlierName: String?
+        /// In this repository alone: the environment keeps its other name.
+        public var isOnlyHere = false
     }
 }
 

@@ -90,6 +90,13 @@ import VarveTestSupport
         #expect(try name("wallet") == "wallet")
         try publish(2, host: "here", home: "/srv/a", source: "wallet")
         #expect(try name() == "wallet")
+        // Another repository has given it another name: here it stays what it is, and where it is new it has that name.
+        #expect(try name(nil, ("prod", "/srv/a")) == "wallet")
+        let here = try bench.repository("a").sources().name(
+            given: nil, remembered: RememberedSource(name: "prod", home: "/srv/a"), host: "here",
+            home: "/srv/a")
+        #expect(here.isOnlyHere)
+        #expect(try name(nil, ("prod", "/srv/a"), host: "third") == "prod")
         let other = try bench.repository("a").sources().name(
             given: "new", remembered: nil, host: "here", home: "/srv/a")
         #expect(other.name == "new" && other.earlierName == "wallet")
