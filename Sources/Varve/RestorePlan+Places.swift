@@ -168,7 +168,8 @@ extension RestorePlan {
                 : "the application's own code sets the data directory \(place.original): it must say \(place.to)"
         }
         var told: Set<String> = []
-        for name in names where !placement.places.contains(where: { $0.original == name }) {
+        for name in names
+        where !isTemporary(Path.name(name)) && !placement.places.contains(where: { $0.original == name }) {
             let to = placement.destination(ofName: name)
             if let to, to == placement.leads(name) { continue }
             let directory = Path.parent(name)
@@ -179,6 +180,13 @@ extension RestorePlan {
                         ?? "it is in no directory of the snapshot"))
         }
         return result
+    }
+
+    /// Libdb's name for what a transaction is making: no application opens it (`80000001.b43bef4`, `fop_util.c`).
+    private static func isTemporary(_ name: String) -> Bool {
+        let parts = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        return parts.count == 2 && parts[0].count == 8 && (parts[0].first ?? 0) >= UInt8(ascii: "8")
+            && parts.allSatisfy { UInt64(Substring($0), radix: 16) != nil }
     }
 
     /// `db_recover` knows what `DB_CONFIG` says and nothing else, and takes a password on its command line only.

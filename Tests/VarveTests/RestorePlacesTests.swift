@@ -180,6 +180,15 @@ import VarveTestSupport
         _ = try Self.mapped(to: "/short")
     }
 
+    /// Libdb's name for a file that a transaction is making is none that an application opens.
+    @Test func namesThatNobodyOpens() throws {
+        let names = ["/abs/80000001.b43bef4", "/abs/btree1.db"]
+        let plan = try Self.plan(
+            Self.environment("/env", data: [("/abs", "external/0-abs", false)]), target: "/new", names: names)
+        let said = plan.settings.joined(separator: " ")
+        #expect(said.contains("/abs/btree1.db") && !said.contains("80000001"), "\(said)")
+    }
+
     @Test func twoDirectoriesInOnePlace() throws {
         let environment = Self.environment(
             "/env", data: [("/srv/a", "external/0-a", true), ("/srv/b", "external/1-b", true)])
