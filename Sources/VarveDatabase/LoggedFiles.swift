@@ -66,12 +66,22 @@ public struct LoggedFiles: Sendable, Hashable {
         public var lsn: LSN
     }
 
+    /// A directory beneath a data directory.
+    public struct Place: Sendable, Hashable {
+        /// The data directory that the record gives, "" for the home or where it gives none.
+        public var directory: String
+        public var path: String
+    }
+
     /// By uid.
     public private(set) var files: [String: File] = [:]
     /// In the order of the log.
     public private(set) var changes: [Change] = []
     /// There was more in the logs than `limit`; the rest was left out.
     public private(set) var isTruncated = false
+    /// Directories of files that a transaction made, renamed or removed, whether it committed or not: recovery does so
+    /// again, and panics where there is no such directory.
+    public private(set) var places: Set<Place> = []
     /// Where the range begins: its first record.
     public private(set) var begin: LSN?
 
@@ -103,6 +113,7 @@ public struct LoggedFiles: Sendable, Hashable {
         case nil: break
         case .register(let registration): add(registration, record)
         case .file(let operation):
+            note(operation)
             if let made = running.add(operation, of: transaction, at: record.lsn), hasRoom(attempted.count) {
                 attempted.insert(made)
             }
@@ -112,6 +123,19 @@ public struct LoggedFiles: Sendable, Hashable {
         case .abort: _ = running.end(transaction)
         case .recycle(let first, let last): running.forget(first, last)
         case .checkpoint, .prepare: break
+        }
+    }
+
+    private mutating func note(_ operation: LogFileOperation) {
+        let (names, directory): ([String], String) =
+            switch operation {
+            case .create(let name, let directory), .write(let name, let directory): ([name], directory)
+            case .rename(let old, let new, let directory, _, _): ([old, new], directory)
+            case .remove(let name, _), .leave(let name, _, _, _): ([name], "")
+            }
+        for name in names {
+            guard let end = name.lastIndex(of: "/"), hasRoom(places.count) else { continue }
+            places.insert(Place(directory: directory, path: String(name[..<end])))
         }
     }
 

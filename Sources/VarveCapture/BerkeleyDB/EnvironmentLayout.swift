@@ -115,10 +115,12 @@ public struct EnvironmentLayout: Sendable {
 
     /// The directories that a restored home needs for these files, with the attributes they have at the
     /// source: parents first. Directories of the environment are there even if nothing in them was stored.
-    func restoredDirectories(of stored: Set<String>) throws -> [Manifest.Directory] {
+    func restoredDirectories(of stored: Set<String>, _ logged: LoggedFiles?) throws -> [Manifest.Directory] {
         let places = dataDirectories + [logDirectory]
         var needed: Set<String> = ["."]
-        for path in stored.map(Path.parent) + places.map(\.directory.restored) {
+        for path in stored.map(Path.parent) + (logged?.places.compactMap { restored($0, stored) } ?? [])
+            + places.map(\.directory.restored)
+        {
             var path = path
             while needed.insert(path).inserted { path = Path.parent(path) }
         }
@@ -138,6 +140,22 @@ public struct EnvironmentLayout: Sendable {
             let attributes = (status.kind == .directory ? status : homeStatus).attributes
             return Manifest.Directory(path: restored, attributes: attributes)
         }
+    }
+
+    /// Where a directory that the logs name is restored; nil for one that lies elsewhere, or is a file now.
+    private func restored(_ place: LoggedFiles.Place, _ stored: Set<String>) -> String? {
+        let parts = place.path.split(separator: "/", omittingEmptySubsequences: false).filter { $0 != "." }
+        guard !parts.isEmpty,
+            parts.allSatisfy({ !$0.isEmpty && $0 != ".." && $0.utf8.count <= 255 && !$0.utf8.contains(0) })
+        else { return nil }
+        let base =
+            dataDirectories.first { $0.directory.original == place.directory }?.directory.restored ?? "."
+        var path = base == "." ? "" : base
+        for part in parts {
+            path += path.isEmpty ? part : "/" + part
+            if stored.contains(path) { return nil }
+        }
+        return path
     }
 
     /// The manifest's part of it.

@@ -146,7 +146,7 @@ final class LiveCapture {
                 // A file that was no database when it was listed may have become one.
                 omitted: omitted?.without(pages.delivered)),
             recovery: recovery, warnings: warnings.all,
-            directories: try layout.restoredDirectories(of: pages.delivered))
+            directories: try layout.restoredDirectories(of: pages.delivered, logged))
         summary.requires = requires
         summary.removed = logged.map(pages.removed) ?? []
         return summary

@@ -79,7 +79,7 @@ public final class OfflineSource: CaptureSource {
                 registered: listing.regions.contains { Path.name($0) == EnvironmentRegister.name },
                 only: options.only, omitted: listing.omissions(selected, home: layout.home)),
             recovery: recovery, warnings: warnings.all,
-            directories: try layout.restoredDirectories(of: pages.delivered))
+            directories: try layout.restoredDirectories(of: pages.delivered, logged))
         if let logged {
             summary.requires = pages.requirements(logged, warnings)
             summary.removed = pages.removed(logged)
@@ -125,7 +125,7 @@ extension OfflineSource {
                 registered: false, only: options.only,
                 omitted: listing.omissions(selected, home: layout.home)),
             recovery: nil, warnings: warnings.all,
-            directories: try layout.restoredDirectories(of: pages.delivered))
+            directories: try layout.restoredDirectories(of: pages.delivered, nil))
     }
 
     /// Nil on a medium that can't be written to: there no other backup could leave anything behind either.
