@@ -70,9 +70,23 @@ import VarveFormat
                     LogRegistration(operation: .checkpoint, name: name, fileID: id, handle: handle)))
         }
 
+        var places: Set<String> { Set(files.places.map(\.path)) }
+
         var names: [String: String] {
             Dictionary(uniqueKeysWithValues: files.databases.map { ($0.fileID, $0.name) })
         }
+    }
+
+    /// Recovery works there again, whatever became of the transaction.
+    @Test func directoriesThatRecoveryNeeds() {
+        var log = Log()
+        log.create("sub/a.db", "a1", in: 1, child: 2)
+        log.abort(1)
+        #expect(log.places == ["sub"])
+        log.create("a.db", "a2", in: 3, child: 4)
+        log.rename("a.db", "deep/er/b.db", "a2", in: 3, child: 5)
+        log.commit(3)
+        #expect(log.places == ["sub", "deep/er"])
     }
 
     @Test func whatCommittedCounts() {
