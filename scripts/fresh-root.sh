@@ -41,8 +41,8 @@ if [ ! -e "$root/etc/debian_version" ]; then
         { printf '%s\n' "$output" | tail -n 5 >&2; fail "debootstrap failed"; }
 fi
 
-rm -rf --one-file-system "$root/root/varve"
-git clone -q --no-hardlinks "$repository" "$root/root/varve"
+rm -rf --one-file-system "$root/srv/varve"
+git clone -q --no-hardlinks "$repository" "$root/srv/varve"
 mkdir -p "$root/opt/swift" "$root/opt/swift-packages"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 rm -f "$root/root/.gitconfig"
@@ -65,7 +65,7 @@ exec_in_root='
     mount --rbind /dev "$root/dev"
     exec chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 TERM=dumb \
         PATH=/opt/swift/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        sh -euc "cd /root/varve
+        sh -euc "cd /srv/varve
             apt-get install -qq -y --no-install-recommends git make >/dev/null
             exec make \"\$@\"" make "$@"
 '

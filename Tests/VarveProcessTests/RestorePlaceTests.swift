@@ -345,7 +345,9 @@ private final class ChangedRoot {
     func bind(_ directory: String) throws {
         let place = path + directory
         try Directory.createAll(place, mode: 0o755)
-        try run("mount", ["--bind", directory, place]).require(0)
+        // With what is mounted beneath, such as a toolchain; unmounted here alone.
+        try run("mount", ["--rbind", directory, place]).require(0)
+        try run("mount", ["--make-rslave", place]).require(0)
         mounts.append(place)
     }
 
