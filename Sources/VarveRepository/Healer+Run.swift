@@ -129,9 +129,13 @@ extension Healer {
                             + outcome.damagedMembers.joined(separator: " ")))
             }
         }
+        do {
+            _ = try repository.parity()
+        } catch let error as VarveError where error.code == .corrupt {
+            // Only a person knows the percentage. `conclude` names the document with what else is found.
+            return
+        }
         switch repository.updateParity(isCancelled: isCancelled) {
-        // `parity.json` is damaged: that is named with what else is found, and only a person knows the percentage.
-        case .failure(let error)? where error.code == .corrupt: break
         case .failure(let error)?: throw error
         case .success(let covered)?:
             if covered.groupsWritten > 0 { report.covered = covered.objects }

@@ -119,7 +119,7 @@ public final class RepositoryCopies: Sendable {
         for index in copies.indices where copies[index].refusal == nil {
             guard let repository = copies[index].repository else { continue }
             guard let own = survey.records(of: repository).records[repository.copy.copy] else {
-                // Its own record is lost, which says nothing of what it holds: it goes on where others know that it was.
+                // A lost record says nothing of what the copy holds. It continues from the newest record that others have.
                 let heard = copies.compactMap { other in
                     other.repository.flatMap { survey.records(of: $0).records[repository.copy.copy] }
                 }
@@ -180,7 +180,7 @@ public final class RepositoryCopies: Sendable {
         return ([0] + others, elsewhere.count)
     }
 
-    /// None where their directory is lost: `heal` makes it anew.
+    /// Empty if the directory is lost: `heal` creates it again.
     static func names(_ repository: Repository, _ kind: ObjectKind) throws -> Set<String> {
         do {
             return Set(try repository.storage.list(kind))

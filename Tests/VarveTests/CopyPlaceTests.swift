@@ -76,6 +76,27 @@ import VarveTestSupport
         try bench.expectRestores(files, of: label)
     }
 
+    /// The percentage can't be computed, everything else can be mended; and a setting that is lost is missed.
+    @Test(arguments: [true, false]) func theSettingOfParity(_ isDamaged: Bool) throws {
+        try bench.backup(bench.files())
+        _ = try bench.repository("a").addParity(percent: 30)
+        let pack = try #require(bench.objects("a").keys.filter { $0.hasPrefix("packs/") }.min())
+        try bench.damage("a", pack, .flip)
+        let setting = bench.path("a/parity.json")
+        try Directory.removeFile(setting)
+        if isDamaged { try Bytes.write(Array("garbage".utf8), to: setting) }
+        let report = try bench.heal("a")
+        #expect(
+            report.lost.map(\.object) == ["parity.json"]
+                && report.healed.contains { $0.object.contains("packs/") })
+        #expect(try bench.objects("a")[pack] == bench.objects("b")[pack])
+        let status = try RepositoryStatus(try bench.copies())
+        #expect(status.problems.contains { $0.contains("parity.json of 'a'") }, "\(status.problems)")
+        // The control.
+        _ = try bench.repository("a").addParity(percent: 30)
+        #expect(try bench.heal("a").isHealthy)
+    }
+
     /// What a copy says of itself is lost: that is no sign of an older image.
     @Test func itsOwnRecordIsLost() throws {
         for _ in 0..<3 { try bench.backup(bench.files()) }
