@@ -41,8 +41,8 @@ final class OutsideDirectories {
     }
 
     /// Before anything is written.
-    func examine() throws {
-        for directory in all { try directory.examine() }
+    func examine(isDry: Bool) throws {
+        for directory in all { try directory.examine(isDry: isDry) }
     }
 
     /// Moves their files out of the tree: all of them or, as far as no process dies, none.

@@ -42,7 +42,9 @@ final class OutsideDirectory {
     }
 
     /// Before anything is written: that it can be, and that no name is taken.
-    func examine() throws {
+    ///
+    /// - Parameter isDry: what an earlier restore left there stays.
+    func examine(isDry: Bool) throws {
         for file in files where file.kind != .database && file.kind != .log {
             throw VarveError(
                 .refused, "\(file.path) is neither a database nor a log: it does not go to \(place.to)",
@@ -75,6 +77,8 @@ final class OutsideDirectory {
                         "\(Path.join(place.to, Self.staging)) is in the way and was not made by varve",
                         hint: "move it away and try again")
                 }
+                // What it holds is taken back first, and what was taken back is in nobody's way.
+                if isDry { return }
                 try undo(there)
             }
             for file in files {

@@ -89,11 +89,7 @@ public final class Restorer {
         _ plan: RestorePlan, recovery: RecoveryOptions? = nil, owner: (user: UInt32, group: UInt32)? = nil,
         inspect: (RootDirectory) throws -> Void = { _ in }
     ) throws -> Result {
-        if let recovery { try RestoredRecovery.requirePossible(plan, password: recovery.password) }
-        let staging = try StagingDirectory(target: plan.target)
-        try requireRoom(plan, staging, recovers: recovery != nil)
-        let outside = try OutsideDirectories(plan, owner: owner)
-        try outside.examine()
+        let (staging, outside) = try examine(plan, recovery, owner)
         let directory = try staging.prepare()
         let tree = try directory.directory(StagingDirectory.tree)
         try write(plan, to: tree)
@@ -126,6 +122,25 @@ public final class Restorer {
         return result
     }
 
+    /// What `restore` makes sure of before it writes anything, for one that will not follow: nothing is changed.
+    public func check(
+        _ plan: RestorePlan, recovery: RecoveryOptions? = nil, owner: (user: UInt32, group: UInt32)? = nil
+    ) throws {
+        _ = try examine(plan, recovery, owner, isDry: true)
+    }
+
+    private func examine(
+        _ plan: RestorePlan, _ recovery: RecoveryOptions?, _ owner: (user: UInt32, group: UInt32)?,
+        isDry: Bool = false
+    ) throws -> (StagingDirectory, OutsideDirectories) {
+        if let recovery { try RestoredRecovery.requirePossible(plan, password: recovery.password) }
+        let staging = try StagingDirectory(target: plan.target, isDry: isDry)
+        try requireRoom(plan, staging)
+        let outside = try OutsideDirectories(plan, owner: owner)
+        try outside.examine(isDry: isDry)
+        return (staging, outside)
+    }
+
     /// By the logs themselves; what they say is no reason not to restore them.
     private func plainRecoveryFails(_ plan: RestorePlan, _ directory: RootDirectory) throws -> String? {
         do {
@@ -153,9 +168,7 @@ public final class Restorer {
         try tree.sync()
     }
 
-    private func requireRoom(
-        _ plan: RestorePlan, _ staging: StagingDirectory, recovers: Bool
-    ) throws {
+    private func requireRoom(_ plan: RestorePlan, _ staging: StagingDirectory) throws {
         guard let available = staging.availableBytes else { return }
         let needed = plan.files.bytesToWrite
         guard available >= needed else {

@@ -13,9 +13,9 @@ final class StagingDirectory {
     static let suffix = ".varve-incomplete"
     private static let marker = ".varve-restore"
     static let tree = "tree"
-    /// What a marker may list: names of at most 255 bytes, in the root of an environment.
     /// What Varve keeps in an environment: where one was, it may be all that is left.
     private static let own = ".varve"
+    /// What a marker may list: names of at most 255 bytes, in the root of an environment.
     private static let markerLimit = 64 << 20
 
     let target: String
@@ -28,8 +28,10 @@ final class StagingDirectory {
     private var lock: FileLock?
     private var opened: RootDirectory?
 
-    /// - Parameter given: as the user wrote it, perhaps with a "/" at its end, or ".".
-    init(target given: String) throws {
+    /// - Parameters:
+    ///   - given: as the user wrote it, perhaps with a "/" at its end, or ".".
+    ///   - isDry: only look: change nothing.
+    init(target given: String, isDry: Bool = false) throws {
         let target = try Self.named(given)
         let parent = Path.parent(target)
         guard let parentStatus = try FileStatus.of(parent), parentStatus.kind == .directory else {
@@ -59,7 +61,7 @@ final class StagingDirectory {
             $0 != "lost+found" && $0 != Self.suffix && $0 != Self.own && !moved.contains($0)
         }
         guard names.isEmpty else {
-            try clearAfterPublication()
+            if !isDry { try clearAfterPublication() }
             throw VarveError(
                 .invalid, "\(target) is not empty (it holds \(names[0]))",
                 hint: "a restore goes into an empty or new directory: nothing is ever overwritten")

@@ -14,7 +14,8 @@ public enum Clock {
     public static func monotonic() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        // A faked clock may say less than zero.
+        return UInt64(bitPattern: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
     }
 
     public static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1000) }

@@ -11,9 +11,11 @@ public struct CopyAcknowledgement: Codable, Sendable {
     public var isAcknowledged: Bool
     /// It was there when the run began, and failed in it.
     public var hasFailed: Bool
-    /// A person has to look at it: it failed, or is there and may not or can't be written to, or something else is in its
-    /// place. One that is away or that somebody else is writing to is nothing to look at.
+    /// A person has to look at it: it failed, is damaged, is there and may not or can't be written to, or something else
+    /// is in its place. One that is away or that somebody else is writing to is nothing to look at.
     public var needsAttention: Bool
+    /// Of the files that say which copy it is, those that are damaged.
+    public var damagedDocuments: [String]
     /// Objects of before that it lacked, and that the backup brought first.
     public var caughtUp: Int
     /// Why it has not got the snapshot.
@@ -164,11 +166,13 @@ final class WrittenCopies {
             let reason = reasons[number]
             let isQuiet = absences[number].map { $0.code == .noRepository || $0.code == .locked } ?? true
             let hasFailed = (failures[number] ?? nil) != nil
+            let damaged = copy.repository?.identityDamage.map(\.object) ?? []
             return CopyAcknowledgement(
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
                 isAcknowledged: reason == nil, hasFailed: hasFailed,
-                needsAttention: hasFailed || !isQuiet, caughtUp: caughtUp[number] ?? 0,
+                needsAttention: hasFailed || !isQuiet || !damaged.isEmpty, damagedDocuments: damaged,
+                caughtUp: caughtUp[number] ?? 0,
                 reason: reason.map { "\($0)" })
         }
     }

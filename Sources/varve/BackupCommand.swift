@@ -110,7 +110,9 @@ struct BackupCommand: ParsableCommand {
         }
         let isCovered = parityError == nil && (parity?.skipped.isEmpty ?? true)
         // A copy that is away is nothing new; one that failed, or whose place another disk has, is.
-        if result.manifest.tainted || !isCovered || result.copies.contains(where: \.needsAttention) {
+        if result.manifest.tainted || !isCovered || !repository.identityDamage.isEmpty
+            || result.copies.contains(where: \.needsAttention)
+        {
             throw ExitCode(ExitStatus.tainted)
         }
     }
@@ -121,6 +123,12 @@ struct BackupCommand: ParsableCommand {
         Terminal.say("on \(done.count) of \(copies.count) copies: \(done.joined(separator: ", "))")
         for copy in copies where copy.caughtUp > 0 {
             Terminal.say("'\(copy.label)' lacked \(objects(copy.caughtUp)) of before, and got them first")
+        }
+        // Of the first it was said when it was opened.
+        for copy in copies.dropFirst() where !copy.damagedDocuments.isEmpty {
+            Terminal.say(
+                "warning: \(copy.damagedDocuments.joined(separator: ", ")) of '\(copy.label)' (\(copy.path)) is "
+                    + "damaged: run 'varve heal'")
         }
         for copy in copies where !copy.isAcknowledged {
             Terminal.say("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")

@@ -33,7 +33,7 @@ struct RestoreCommand: ParsableCommand {
     @Flag(help: "Run catastrophic recovery and verify every database.")
     var recover = false
 
-    @Flag(help: "Print what would be done, and do nothing.")
+    @Flag(help: "Print what would be done, check that it can be, and do nothing.")
     var dryRun = false
 
     @Flag(
@@ -85,11 +85,13 @@ struct RestoreCommand: ParsableCommand {
         let plan = try restorer.plan(
             reference, target: target, options: .init(inPlace: inPlace, map: try directoryMap()))
         try repository.requireOutside(target)
-        if dryRun { return try printPlan(plan) }
+        if dryRun { try printPlan(plan) }
         let secret = try password.read()
         try plan.requireUse(of: secret)
-        let result = try restorer.restore(
-            plan, recovery: recover ? .init(password: secret) : nil, owner: try owner.map(Self.user))
+        let recovery = recover ? Restorer.RecoveryOptions(password: secret) : nil
+        let user = try owner.map(Self.user)
+        if dryRun { return try restorer.check(plan, recovery: recovery, owner: user) }
+        let result = try restorer.restore(plan, recovery: recovery, owner: user)
         let report = result.recovery
         line.finish()
         Terminal.say(

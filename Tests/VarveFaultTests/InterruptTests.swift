@@ -100,6 +100,9 @@ extension FaultTests {
             try environment.base.run(["restore", "1", "--target", target]).require(0)
             let again = try environment.base.run(["restore", "1", "--target", target])
             #expect(again.code == 1 && again.errors.contains("not empty"), "\(again)")
+            // What a restore would refuse, its plan refuses.
+            let plan = try environment.base.run(["restore", "1", "--target", target, "--dry-run"])
+            #expect(plan.code == 1 && plan.errors.contains("not empty"), "\(plan)")
             let foreign = environment.directory["foreign"]
             try Directory.create(foreign + ".varve-incomplete")
             try Text.write("mine", to: foreign + ".varve-incomplete/notes")

@@ -70,9 +70,9 @@ extension ProcessTests {
                 (["snapshots"], 2), (["snapshots", "--json"], 2), (["ls", partial], 1),
                 (["show", partial], 1),
                 (["show", "--json", partial], 1), (["stats", partial], 1), (["ls"], 0), (["show"], 0),
-                (["restore", partial, "--target", "/absent/x", "--dry-run"], 1),
-                (["restore", partial, "--target", "/absent/x", "--dry-run", "--json"], 1),
-                (["restore", whole, "--target", "/absent/x", "--dry-run"], 0),
+                (["restore", partial, "--target", "/tmp/absent", "--dry-run"], 1),
+                (["restore", partial, "--target", "/tmp/absent", "--dry-run", "--json"], 1),
+                (["restore", whole, "--target", "/tmp/absent", "--dry-run"], 0),
             ] {
                 let text = try varve.run(arguments).require(0).output
                 let found = ["PARTIAL", "\"partial\" : true", "\"only\" : ["].map { mark in

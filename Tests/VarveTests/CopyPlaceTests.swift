@@ -110,6 +110,20 @@ import VarveTestSupport
         }
     }
 
+    /// The backup is there, and somebody has to look.
+    @Test func aDamagedDocumentOfAnotherCopyIsSaid() throws {
+        func attention() throws -> [Bool] {
+            try bench.backup(bench.files(), required: 3).copies.map(\.needsAttention)
+        }
+        #expect(try attention() == [false, false, false])
+        let document = bench.path("b/copy.json")
+        try Directory.removeFile(document)
+        try Bytes.write(Array("garbage".utf8), to: document)
+        #expect(try attention() == [false, true, false])
+        _ = try bench.heal("b")
+        #expect(try attention() == [false, false, false])
+    }
+
     @Test func swappedMountPoints() throws {
         try bench.backup(bench.files())
         try bench.move("b", to: "x")
