@@ -28,6 +28,7 @@ let package = Package(
 
         // The house, from the ground up: every arrow points down.
         .target(name: "VarveFormat", swiftSettings: swiftSettings),
+        .target(name: "VarveHelperProtocol", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
         .target(
             name: "VarveFiles",
             dependencies: [
@@ -43,31 +44,53 @@ let package = Package(
         .target(
             name: "VarveDatabase", dependencies: ["VarveFormat"], swiftSettings: swiftSettings),
         .target(
-            name: "VarveRepository",
+            name: "VarveBlobs",
             dependencies: ["VarveChunking", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings),
         .target(
-            name: "VarveCapture", dependencies: ["VarveDatabase", "VarveFiles", "VarveFormat"],
+            name: "VarveRepository",
+            dependencies: ["VarveBlobs", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "VarveUpkeep",
+            dependencies: [
+                "VarveRepository", "VarveBlobs", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
+            ],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "VarveCopies",
+            dependencies: [
+                "VarveUpkeep", "VarveRepository", "VarveBlobs", "VarveStorage", "VarveCodec", "VarveFiles",
+                "VarveFormat",
+            ],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "VarveCapture",
+            dependencies: ["VarveDatabase", "VarveHelperProtocol", "VarveFiles", "VarveFormat"],
             swiftSettings: swiftSettings
         ),
         .target(
             name: "Varve",
             dependencies: [
-                "VarveCapture", "VarveDatabase", "VarveRepository", "VarveChunking", "VarveCodec",
-                "VarveStorage", "VarveFiles", "VarveFormat",
+                "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs",
+                "VarveDatabase", "VarveHelperProtocol", "VarveChunking", "VarveCodec", "VarveStorage",
+                "VarveFiles", "VarveFormat",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "varve-command",
             dependencies: [
-                "Varve", "VarveCapture", "VarveRepository", "VarveFiles", "VarveFormat",
+                "Varve", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveStorage",
+                "VarveFiles", "VarveFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/varve",
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "varve-capture-bdb",
-            dependencies: ["VarveDatabase", "VarveFormat", "VarveFiles", "CBerkeleyDB"],
+            dependencies: [
+                "VarveDatabase", "VarveHelperProtocol", "VarveFormat", "VarveFiles", "CBerkeleyDB",
+            ],
             swiftSettings: swiftSettings),
 
         // Test support: a transactional application on a real Berkeley DB.
@@ -81,7 +104,8 @@ let package = Package(
         .target(
             name: "VarveTestSupport",
             dependencies: [
-                "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
+                "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs", "VarveStorage",
+                "VarveCodec", "VarveFiles", "VarveFormat",
             ],
             path: "Tests/VarveTestSupport", swiftSettings: swiftSettings),
         // How fast the hash kernels are on this machine: `swift run -c release bench-kernels`.
@@ -96,7 +120,8 @@ let package = Package(
         .executableTarget(
             name: "bench-index",
             dependencies: [
-                "VarveRepository", "VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport",
+                "VarveBlobs", "VarveRepository", "VarveStorage", "VarveFiles", "VarveFormat",
+                "VarveTestSupport",
             ],
             path: "Tests/bench-index", swiftSettings: swiftSettings),
 
@@ -107,7 +132,9 @@ let package = Package(
 
         .testTarget(
             name: "VarveCaptureTests",
-            dependencies: ["VarveCapture", "VarveDatabase", "VarveFiles", "VarveFormat"],
+            dependencies: [
+                "VarveCapture", "VarveDatabase", "VarveHelperProtocol", "VarveFiles", "VarveFormat",
+            ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveCodecTests", dependencies: ["VarveCodec", "VarveFormat", "VarveTestSupport"],
@@ -119,32 +146,34 @@ let package = Package(
             name: "VarveFilesTests", dependencies: ["VarveFiles", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "VarveFormatTests", dependencies: ["VarveFormat", "VarveTestSupport"],
+            name: "VarveFormatTests",
+            dependencies: ["VarveHelperProtocol", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveStorageTests",
-            dependencies: ["VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport"],
+            dependencies: [
+                "VarveCopies", "VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport",
+            ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveRepositoryTests",
             dependencies: [
-                "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "CBlake2",
-                "VarveTestSupport",
+                "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs", "VarveStorage", "VarveCodec",
+                "VarveFiles", "VarveFormat", "CBlake2", "VarveTestSupport",
             ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveTests",
             dependencies: [
-                "Varve", "VarveCapture", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles",
-                "VarveFormat",
-                "VarveTestSupport",
+                "Varve", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs",
+                "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "VarveTestSupport",
             ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveFaultTests",
             dependencies: [
-                "ProcessSupport", "VarveRepository", "VarveStorage", "VarveCodec", "VarveFiles",
-                "VarveFormat",
+                "ProcessSupport", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs",
+                "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat",
             ],
             swiftSettings: swiftSettings),
         .testTarget(

@@ -30,6 +30,8 @@ if [ -n "${FRESH_ROOT:-}" ]; then
     mkdir -p "$root"
 else
     root=$(mktemp -d "${TMPDIR:-/tmp}/varve-fresh-root.XXXXXX")
+    # It becomes "/", through which every user goes.
+    chmod 755 "$root"
     # The mounts live in a mount namespace that is gone by then; --one-file-system guards the toolchain too.
     trap 'rm -rf --one-file-system "$root"' EXIT
     trap 'exit 130' INT TERM

@@ -1,19 +1,20 @@
+import VarveFiles
 import VarveFormat
 
 /// A file as a source announces it, before its bytes.
-public struct SourceFile: Sendable, Hashable {
+package struct SourceFile: Sendable, Hashable {
     /// Where it goes beneath a restored home (`Manifest.File.path`).
-    public var path: String
-    public var kind: Manifest.File.Kind
-    public var attributes: Manifest.Attributes
+    package var path: String
+    package var kind: Manifest.File.Kind
+    package var attributes: Manifest.Attributes
     /// Cut the content at multiples of this: the page size, 1 where there are no pages.
-    public var unit: UInt32
+    package var unit: UInt32
     /// In bytes, for progress only: the file may grow while it is read.
-    public var expectedSize: UInt64
+    package var expectedSize: UInt64
     /// Of a database file: what its copies have in common, whatever they are called (`Manifest.Database.uid`).
-    public var uid: String?
+    package var uid: String?
 
-    public init(
+    package init(
         path: String, kind: Manifest.File.Kind, attributes: Manifest.Attributes, unit: UInt32,
         expectedSize: UInt64, uid: String? = nil
     ) {
@@ -27,17 +28,17 @@ public struct SourceFile: Sendable, Hashable {
 }
 
 /// What a source learned while it read a file.
-public struct SourceFileFacts: Sendable, Hashable {
+package struct SourceFileFacts: Sendable, Hashable {
     /// Final length in bytes; at least the end of the last write, the rest reads as zeros.
-    public var size: UInt64
-    public var database: Manifest.Database?
-    public var log: Manifest.Log?
+    package var size: UInt64
+    package var database: Manifest.Database?
+    package var log: Manifest.Log?
     /// By which a later backup tells that the file is the same; nil where it can't.
-    public var identity: Manifest.File.Identity?
+    package var identity: Manifest.File.Identity?
     /// Why it was read, where it might not have been.
-    public var reading: Reading?
+    package var reading: Reading?
 
-    public init(
+    package init(
         size: UInt64, database: Manifest.Database? = nil, log: Manifest.Log? = nil,
         identity: Manifest.File.Identity? = nil, reading: Reading? = nil
     ) {
@@ -50,18 +51,18 @@ public struct SourceFileFacts: Sendable, Hashable {
 }
 
 /// What a source knows of the whole when it is done: the manifest's part of it.
-public struct CaptureSummary: Sendable {
-    public var environment: Manifest.Environment?
-    public var recovery: Manifest.Recovery?
-    public var warnings: [Manifest.Warning]
+package struct CaptureSummary: Sendable {
+    package var environment: Manifest.Environment?
+    package var recovery: Manifest.Recovery?
+    package var warnings: [Manifest.Warning]
     /// The restored home (".") and the directories beneath it that a restore makes, parents first.
-    public var directories: [Manifest.Directory]
+    package var directories: [Manifest.Directory]
     /// `Manifest.requires`.
-    public var requires: [String] = []
+    package var requires: [String] = []
     /// Of databases that were delivered and are not there where the logs end, by uid (`Manifest.Database.removed`).
-    public var removed: Set<String> = []
+    package var removed: Set<String> = []
 
-    public init(
+    package init(
         environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning],
         directories: [Manifest.Directory] = []
     ) {
@@ -73,12 +74,12 @@ public struct CaptureSummary: Sendable {
 }
 
 /// What a snapshot before says of the databases that there were.
-public struct PreviousSnapshot: Sendable {
+package struct PreviousSnapshot: Sendable {
     /// Files with a uid.
-    public var databases: [Manifest.File]
-    public var endOfLog: LSN?
+    package var databases: [Manifest.File]
+    package var endOfLog: LSN?
 
-    public init(databases: [Manifest.File], endOfLog: LSN?) {
+    package init(databases: [Manifest.File], endOfLog: LSN?) {
         self.databases = databases
         self.endOfLog = endOfLog
     }
@@ -88,7 +89,7 @@ public struct PreviousSnapshot: Sendable {
 ///
 /// A gap between writes reads as zeros. Bytes are only borrowed for the call. Any method may throw (the
 /// repository is full, the user pressed Ctrl-C): the source then cleans up behind itself and rethrows.
-public protocol CaptureSink: AnyObject {
+package protocol CaptureSink: AnyObject {
     /// How many bytes are about to come, for progress; may be said again when more is known.
     func expect(totalBytes: UInt64)
     func begin(_ file: SourceFile) throws
@@ -108,7 +109,7 @@ public protocol CaptureSink: AnyObject {
 }
 
 /// Something that can be backed up.
-public protocol CaptureSource {
+package protocol CaptureSource {
     /// Which environment it is, as the manifest will say: its files are stored against those of the newest
     /// snapshot of the same one. Nil for none.
     var home: String? { get }
@@ -126,17 +127,17 @@ public protocol CaptureSource {
 }
 
 extension CaptureSource {
-    public func rememberedSource() -> RememberedSource? { home.flatMap { RememberedSource.read(home: $0) } }
+    package func rememberedSource() -> RememberedSource? { home.flatMap { RememberedSource.read(home: $0) } }
 
     @discardableResult
-    public func remember(_ source: RememberedSource) -> Bool {
+    package func remember(_ source: RememberedSource) -> Bool {
         home.map { source.write(home: $0) } ?? false
     }
 }
 
 extension CaptureSink {
-    public func expect(totalBytes: UInt64) {}
-    public func previous(_ path: String) -> Manifest.File? { nil }
-    public var previousSnapshot: PreviousSnapshot? { nil }
-    public func takeOver(_ file: SourceFile) throws -> Bool { false }
+    package func expect(totalBytes: UInt64) {}
+    package func previous(_ path: String) -> Manifest.File? { nil }
+    package var previousSnapshot: PreviousSnapshot? { nil }
+    package func takeOver(_ file: SourceFile) throws -> Bool { false }
 }

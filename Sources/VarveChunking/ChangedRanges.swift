@@ -1,5 +1,5 @@
 /// Where two versions of an extent differ, in granules.
-public enum ChangedRanges {
+package enum ChangedRanges {
     /// Ranges of `new`, ascending and not touching, outside of which it equals `old`.
     ///
     /// A record updated in place changes some ten bytes of its page and eight of the page's header: small granules
@@ -8,7 +8,7 @@ public enum ChangedRanges {
     /// - Parameters:
     ///   - granuleShift: ranges begin and end at multiples of 2^this bytes (or at the end of `new`).
     ///   - mergeGap: ranges with at most this many equal granules between them become one.
-    public static func find(
+    package static func find(
         old: UnsafeRawBufferPointer, new: UnsafeRawBufferPointer, granuleShift: Int, mergeGap: Int
     ) -> [Range<Int>] {
         let granule = 1 << granuleShift

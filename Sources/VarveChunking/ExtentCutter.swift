@@ -4,15 +4,15 @@ import VarveFormat
 ///
 /// A page that is updated in place then changes one extent and moves none, and the extent of yesterday is found at
 /// the same place. Gaps between writes are zeros.
-public struct ExtentCutter {
-    public let extentSize: Int
+package struct ExtentCutter {
+    package let extentSize: Int
     /// Bytes of the file that were cut or lie in the extent being filled.
-    public private(set) var position: UInt64 = 0
+    package private(set) var position: UInt64 = 0
 
     /// - Parameters:
     ///   - preferredSize: a power of two.
     ///   - unit: the page size, a power of two; an extent never cuts a page.
-    public init(preferredSize: UInt32, unit: UInt32) { extentSize = Int(max(preferredSize, unit)) }
+    package init(preferredSize: UInt32, unit: UInt32) { extentSize = Int(max(preferredSize, unit)) }
 
     /// Where the next byte goes in the extent being filled.
     private var filled: Int { Int(position % UInt64(extentSize)) }
@@ -22,7 +22,7 @@ public struct ExtentCutter {
     /// - Parameters:
     ///   - buffer: the buffer of the extent being filled, `extentSize` bytes; asked for again after each `full`.
     ///   - full: takes over a whole extent.
-    public mutating func write(
+    package mutating func write(
         _ bytes: UnsafeRawBufferPointer, at offset: UInt64,
         buffer: () throws -> UnsafeMutableRawBufferPointer,
         full: () throws -> Void
@@ -45,7 +45,7 @@ public struct ExtentCutter {
     /// Fills up to the file's size with zeros.
     ///
     /// - Returns: the length of the last, short extent in the current buffer; 0 if the file ends with a full one.
-    public mutating func finish(
+    package mutating func finish(
         size: UInt64, buffer: () throws -> UnsafeMutableRawBufferPointer, full: () throws -> Void
     ) throws -> Int {
         guard size >= position else {

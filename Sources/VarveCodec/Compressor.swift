@@ -5,7 +5,7 @@ import VarveFormat
 ///
 /// Everything goes through "simple" one-frame calls with the content size in the frame, no dictionary id and no
 /// frame checksum: the blob's id is the stronger check.
-public final class Compressor {
+package final class Compressor {
     /// With a prefix most bytes are found in it, and a level that looks harder costs little (`Documentation/deltas.md`).
     private static let leastLevelWithPrefix: Int32 = 3
     /// zstd's own tables for 256 KiB are larger than a core's first-level cache: with these it finds as much or nearly
@@ -26,7 +26,7 @@ public final class Compressor {
     private let context: OpaquePointer
     private let prefixContext: OpaquePointer
 
-    public init(level: Int32) {
+    package init(level: Int32) {
         context = Self.context(level)
         if let tuning = Self.tuned[level] {
             ZSTD_CCtx_setParameter(context, ZSTD_c_strategy, Int32(tuning.strategy.rawValue))
@@ -50,13 +50,13 @@ public final class Compressor {
     }
 
     /// Room that any result for `count` bytes fits in.
-    public static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }
+    package static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }
 
     /// One frame of `source` in `target`.
     ///
     /// - Parameter prefix: bytes that the decoder will have too; matches are searched there first.
     /// - Returns: the frame's length, or nil if it does not fit in `target`.
-    public func compress(
+    package func compress(
         _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
         into target: UnsafeMutableRawBufferPointer
     ) throws -> Int? {
@@ -84,16 +84,16 @@ public final class Compressor {
 }
 
 /// The other way. Not for use by two threads at once.
-public final class Decompressor {
+package final class Decompressor {
     private let context: OpaquePointer
 
-    public init() { context = ZSTD_createDCtx() }
+    package init() { context = ZSTD_createDCtx() }
 
     deinit { ZSTD_freeDCtx(context) }
 
     /// Fills `target` exactly from one frame; anything shorter, longer or damaged throws, and nothing is
     /// written beyond `target`.
-    public func decompress(
+    package func decompress(
         _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
         into target: UnsafeMutableRawBufferPointer
     ) throws {
@@ -113,7 +113,7 @@ public final class Decompressor {
     }
 
     /// A frame whose size is not known beforehand, at most `limit` bytes decoded.
-    public func decompress(_ source: UnsafeRawBufferPointer, limit: Int) throws -> [UInt8] {
+    package func decompress(_ source: UnsafeRawBufferPointer, limit: Int) throws -> [UInt8] {
         let declared = ZSTD_getFrameContentSize(source.baseAddress, source.count)
         guard declared <= UInt64(limit) else {
             throw VarveError(

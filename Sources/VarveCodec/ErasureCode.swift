@@ -4,19 +4,19 @@ import VarveFormat
 /// Reed–Solomon over GF(2^8) with a Cauchy matrix (ISA-L): of `dataCount` blocks and `parityCount` more, any
 /// `dataCount` give back the others. Every square part of a Cauchy matrix has an inverse, which is not so of all that
 /// `gf_gen_rs_matrix` makes (its comment names the bounds).
-public struct ErasureCode: Sendable {
-    public static let maximumBlocks = 255
+package struct ErasureCode: Sendable {
+    package static let maximumBlocks = 255
     /// Slices of all of a stripe's blocks stay in the second-level cache while row after row is computed.
     private static let sliceLength = 4096
 
-    public let dataCount: Int
-    public let parityCount: Int
+    package let dataCount: Int
+    package let parityCount: Int
     /// A row of `dataCount` coefficients for each parity block.
     private let coefficients: [UInt8]
     private let tables: [UInt8]
 
     /// - Precondition: at least one of each, and no more than `maximumBlocks` in all.
-    public init(dataCount: Int, parityCount: Int) {
+    package init(dataCount: Int, parityCount: Int) {
         precondition(dataCount >= 1 && parityCount >= 1 && dataCount + parityCount <= Self.maximumBlocks)
         self.dataCount = dataCount
         self.parityCount = parityCount
@@ -30,21 +30,21 @@ public struct ErasureCode: Sendable {
     /// Computes the parity of so many bytes.
     ///
     /// - Precondition: as many pointers as there are blocks, to `length` bytes each.
-    public func encode(_ data: [UnsafeRawPointer], into parity: [UnsafeMutableRawPointer], length: Int) {
+    package func encode(_ data: [UnsafeRawPointer], into parity: [UnsafeMutableRawPointer], length: Int) {
         precondition(data.count == dataCount && parity.count == parityCount)
         Self.apply(tables, data, parity, length)
     }
 
     /// How to compute some data blocks from the others and from as many parity blocks.
-    public struct Decoder: Sendable {
+    package struct Decoder: Sendable {
         /// Which blocks it takes: data blocks from 0 on, parity blocks from `dataCount` on.
-        public let sources: [Int]
+        package let sources: [Int]
         /// Which blocks it gives.
-        public let missing: [Int]
+        package let missing: [Int]
         fileprivate let tables: [UInt8]
 
         /// - Precondition: pointers to the blocks in the order of `sources` and of `missing`, `length` bytes each.
-        public func decode(
+        package func decode(
             _ blocks: [UnsafeRawPointer], into targets: [UnsafeMutableRawPointer], length: Int
         ) {
             precondition(blocks.count == sources.count && targets.count == missing.count)
@@ -53,7 +53,7 @@ public struct ErasureCode: Sendable {
     }
 
     /// - Precondition: distinct numbers, of parity blocks from 0 on, and at least as many of them as are missing.
-    public func decoder(missing: [Int], parity: [Int]) -> Decoder {
+    package func decoder(missing: [Int], parity: [Int]) -> Decoder {
         precondition(!missing.isEmpty && missing.count <= parity.count)
         let parity = Array(parity.prefix(missing.count))
         let count = missing.count
@@ -110,13 +110,13 @@ public struct ErasureCode: Sendable {
 }
 
 /// `CRC32C` for the bulk of data: the processor's instruction, where it has one.
-public enum BlockChecksum {
+package enum BlockChecksum {
     private static let zeros = [UInt8](repeating: 0, count: ParityShape.blockSize)
 
     /// Of a block; the last one of an object may be shorter, and zeros make it whole.
     ///
     /// - Precondition: at most `ParityShape.blockSize` bytes.
-    public static func of(_ block: UnsafeRawBufferPointer) -> UInt32 {
+    package static func of(_ block: UnsafeRawBufferPointer) -> UInt32 {
         precondition(block.count <= ParityShape.blockSize)
         let sum = update(~0, block)
         return ~zeros.withUnsafeBytes {

@@ -7,14 +7,14 @@ import VarveFormat
 /// fill its vector registers. The ids are the same as those of `id(of:_:)`.
 extension Hasher {
     /// How several buffers are hashed; the fastest first.
-    public enum Kernel: String, CaseIterable, Sendable {
+    package enum Kernel: String, CaseIterable, Sendable {
         case avx512
         case avx2
         /// One by one through libb2: on every machine.
         case portable
 
         /// Whether this build and this machine can run it.
-        public var isSupported: Bool { code.map(varve_lanes_supported) ?? true }
+        package var isSupported: Bool { code.map(varve_lanes_supported) ?? true }
 
         /// Nil: not one of the kernels of `CBlake2Lanes`.
         var code: varve_lanes_kernel? {
@@ -29,14 +29,14 @@ extension Hasher {
     /// The kernel in use, chosen once: the fastest that this machine runs and that agrees with libb2 on a few
     /// buffers. `VARVE_HASH_KERNEL=portable|avx2|avx512` in the process environment chooses no faster one than
     /// the one it names; another value is as if it were not set.
-    public static let kernel = fastestKernel(
+    package static let kernel = fastestKernel(
         limit: getenv("VARVE_HASH_KERNEL").flatMap { Kernel(rawValue: String(cString: $0)) })
 
     /// How many buffers of one length make `ids(of:_:into:)` fastest; 1 if it hashes them one by one.
-    public static var lanes: Int { kernel == .portable ? 1 : Int(VARVE_LANES) }
+    package static var lanes: Int { kernel == .portable ? 1 : Int(VARVE_LANES) }
 
     /// How many buffers to bring together where they can be had: enough for the widest kernel.
-    public static let batchSize = Int(VARVE_LANES)
+    package static let batchSize = Int(VARVE_LANES)
 
     /// The ids of many blobs of one type: `ids[i]` becomes what `id(of: extents[i], type)` returns.
     ///
@@ -44,7 +44,7 @@ extension Hasher {
     /// others (within runs of 64). So give `lanes` buffers of one length or a multiple. Nothing is allocated.
     ///
     /// - Precondition: `ids.count == extents.count`
-    public static func ids(
+    package static func ids(
         of extents: [UnsafeRawBufferPointer], _ type: BlobType, into ids: inout [ContentID]
     ) {
         Self.ids(of: extents, type, into: &ids, kernel: kernel)

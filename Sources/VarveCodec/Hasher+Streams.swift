@@ -10,7 +10,7 @@ extension Hasher {
     ///   - memory: holds one piece of each object; at least 128 bytes for each. 1 MiB for each is plenty.
     ///   - read: fills the whole buffer with bytes of the object from the offset on.
     /// - Returns: for each object its name, or what `read` threw.
-    public static func names(
+    package static func names(
         ofObjects sizes: [UInt64], memory: UnsafeMutableRawBufferPointer,
         read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Void
     ) -> [Result<ContentID, any Error>] {

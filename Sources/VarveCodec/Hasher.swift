@@ -2,17 +2,17 @@ import CBlake2
 import VarveFormat
 
 /// BLAKE2b-256 (RFC 7693), the only hash on disk.
-public struct Hasher {
+package struct Hasher {
     private(set) var state = blake2b_state()
 
     /// Unkeyed and without personalisation: the name of a stored object, as `b2sum -l 256` prints it.
-    public init() {
+    package init() {
         blake2b_init(&state, ContentID.byteCount)
     }
 
     /// A hash bound to a purpose: equal bytes of two blob types have different ids, so a data blob can never
     /// be taken for a map (`person=` of Python's `hashlib.blake2b`).
-    public init(_ type: BlobType) {
+    package init(_ type: BlobType) {
         var parameters = blake2b_param()
         parameters.digest_length = UInt8(ContentID.byteCount)
         parameters.fanout = 1
@@ -30,12 +30,12 @@ public struct Hasher {
         state.t.0 = hashed
     }
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         blake2b_update(&state, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
     }
 
     /// Call once.
-    public mutating func finish() -> ContentID {
+    package mutating func finish() -> ContentID {
         withUnsafeTemporaryAllocation(byteCount: ContentID.byteCount, alignment: 8) { out in
             blake2b_final(&state, out.baseAddress!.assumingMemoryBound(to: UInt8.self), out.count)
             return ContentID(UnsafeRawBufferPointer(out))
@@ -43,14 +43,14 @@ public struct Hasher {
     }
 
     /// The name of an immutable object: the hash of its stored bytes.
-    public static func name(of parts: UnsafeRawBufferPointer...) -> ContentID {
+    package static func name(of parts: UnsafeRawBufferPointer...) -> ContentID {
         var hasher = Hasher()
         for part in parts { hasher.update(part) }
         return hasher.finish()
     }
 
     /// The id of a blob: the hash of its decoded bytes, bound to its type.
-    public static func id(of bytes: UnsafeRawBufferPointer, _ type: BlobType) -> ContentID {
+    package static func id(of bytes: UnsafeRawBufferPointer, _ type: BlobType) -> ContentID {
         var hasher = Hasher(type)
         hasher.update(bytes)
         return hasher.finish()

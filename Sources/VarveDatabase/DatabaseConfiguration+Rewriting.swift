@@ -2,7 +2,7 @@ import VarveFormat
 
 extension DatabaseConfiguration {
     /// A line of `DB_CONFIG` that names a directory.
-    public enum Setting: String, Sendable, Hashable, Codable {
+    package enum Setting: String, Sendable, Hashable, Codable {
         case data, create, log, temporary, metadata
 
         /// - Parameter name: in lower case.
@@ -19,13 +19,13 @@ extension DatabaseConfiguration {
     }
 
     /// Whether libdb takes a line that gives a directory this name.
-    public static func canName(_ directory: String) -> Bool {
+    package static func canName(_ directory: String) -> Bool {
         "set_metadata_dir \(directory)".utf8.count <= maximumLineLength
             && directory.utf8.allSatisfy { $0 != 10 && $0 != 13 && $0 != 0 }
     }
 
     /// What becomes of such a line.
-    public enum Change: Sendable, Hashable {
+    package enum Change: Sendable, Hashable {
         case keep
         case set(String)
         /// It stays as a comment.
@@ -35,7 +35,7 @@ extension DatabaseConfiguration {
     /// The same file with other directories: what is no such line stays as it is, byte for byte.
     ///
     /// A line that libdb may read otherwise than we do (too long, or no text) stays too.
-    public static func rewrite(
+    package static func rewrite(
         _ bytes: [UInt8], _ change: (Setting, String) -> Change
     ) -> [UInt8] {
         let lines = bytes.split(separator: 10, omittingEmptySubsequences: false).map { line in

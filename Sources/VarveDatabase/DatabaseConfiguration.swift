@@ -6,36 +6,36 @@ import VarveFormat
 /// Read like libdb does (`__env_read_db_config`, `env_config.c:266`): lines of at most 255 bytes, blanks in
 /// front and comments from `#` skipped, names without regard to case. Total: any bytes give a value, what is
 /// not understood is kept in `otherLines`. Bytes that are not UTF-8 are replaced and noted as a problem.
-public struct DatabaseConfiguration: Sendable, Hashable {
+package struct DatabaseConfiguration: Sendable, Hashable {
     /// In order: libdb looks for a database in the first one first, then in the home.
-    public var dataDirectories: [String] = []
+    package var dataDirectories: [String] = []
     /// Where new databases go; one of the data directories.
-    public var createDirectory: String?
-    public var logDirectory: String?
-    public var temporaryDirectory: String?
-    public var metadataDirectory: String?
+    package var createDirectory: String?
+    package var logDirectory: String?
+    package var temporaryDirectory: String?
+    package var metadataDirectory: String?
     /// As nine letters, `rwxr-x--x`.
-    public var intermediateDirectoryMode: String?
+    package var intermediateDirectoryMode: String?
     /// Nil unless a line sets or clears it.
-    public var logAutoRemove: Bool?
-    public var logInMemory: Bool?
+    package var logAutoRemove: Bool?
+    package var logInMemory: Bool?
     /// Flags of `set_open_flags`, in lower case, that are on: `db_private`, `db_register`.
-    public var openFlags: [String] = []
+    package var openFlags: [String] = []
     /// Lines that set something else, as they are, in order.
-    public var otherLines: [String] = []
+    package var otherLines: [String] = []
     /// What can't be told exactly: a line too long, not UTF-8, or without a value. Who must know every
     /// absolute name refuses a file with problems. At most `problemLimit`.
-    public var problems: [String] = []
+    package var problems: [String] = []
 
-    public static let problemLimit = 100
+    package static let problemLimit = 100
     /// No `DB_CONFIG` is near this size; what is beyond is a problem and not looked at.
-    public static let maximumByteCount = 64 << 10
+    package static let maximumByteCount = 64 << 10
     /// What `fgets` puts into `char buf[256]`: the rest of a longer line is a line of its own to libdb.
     static let maximumLineLength = 255
 
-    public init() {}
+    package init() {}
 
-    public init(parsing bytes: UnsafeRawBufferPointer) {
+    package init(parsing bytes: UnsafeRawBufferPointer) {
         if bytes.count > Self.maximumByteCount {
             note("larger than \(ByteCount(Self.maximumByteCount)), the rest was not read")
         }
@@ -67,13 +67,13 @@ public struct DatabaseConfiguration: Sendable, Hashable {
     }
 
     /// Absolute directories, which a restored `DB_CONFIG` would make recovery work on.
-    public var absoluteNames: [String] { directories.filter(PathShape.isAbsolute) }
+    package var absoluteNames: [String] { directories.filter(PathShape.isAbsolute) }
 
     /// Relative directories that lead out of the home.
-    public var climbingNames: [String] { directories.filter(PathShape.climbs) }
+    package var climbingNames: [String] { directories.filter(PathShape.climbs) }
 
     /// Every directory that the file names.
-    public var directories: [String] {
+    package var directories: [String] {
         var all = dataDirectories
         for one in [createDirectory, logDirectory, temporaryDirectory, metadataDirectory] {
             if let one, !all.contains(one) { all.append(one) }

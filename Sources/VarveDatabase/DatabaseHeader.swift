@@ -1,55 +1,55 @@
 import VarveFormat
 
 /// How a database file keeps its records (`DBTYPE` of `db.h`).
-public enum AccessMethod: String, Sendable, Hashable, CaseIterable {
+package enum AccessMethod: String, Sendable, Hashable, CaseIterable {
     case btree, recno, hash, queue, heap
 }
 
 /// The byte order of the integers in a database file: either may be read on any machine.
-public enum ByteOrder: String, Sendable, Hashable {
+package enum ByteOrder: String, Sendable, Hashable {
     case little, big
 }
 
 /// What a queue's meta page says of its layout (`struct _qmeta33`, `db_page.h:217`).
-public struct QueueLayout: Sendable, Hashable {
+package struct QueueLayout: Sendable, Hashable {
     /// Bytes of a record.
-    public var recordLength: UInt32
-    public var recordsPerPage: UInt32
+    package var recordLength: UInt32
+    package var recordsPerPage: UInt32
     /// Pages in each extent file `__dbq.<name>.<n>`; 0 when all pages are in the main file.
-    public var pagesPerExtent: UInt32
+    package var pagesPerExtent: UInt32
 }
 
 /// What page 0 of a Berkeley DB file says of the file (`struct _dbmeta33`, `db_page.h:72`).
-public struct DatabaseHeader: Sendable, Hashable {
-    public var method: AccessMethod
+package struct DatabaseHeader: Sendable, Hashable {
+    package var method: AccessMethod
     /// Of the access method's layout, 9 for a btree of libdb 5.3.
-    public var version: UInt32
+    package var version: UInt32
     /// Bytes of a page: a power of two, 512 to 65536.
-    public var pageSize: Int
-    public var byteOrder: ByteOrder
+    package var pageSize: Int
+    package var byteOrder: ByteOrder
     /// Pages carry checksums. Always so when the file is encrypted, where they are MACs that need the key.
-    public var hasChecksums: Bool
+    package var hasChecksums: Bool
     /// Pages are encrypted after their first 64 bytes (`__crypto_decrypt_meta`, `crypto.c`).
-    public var isEncrypted: Bool
+    package var isEncrypted: Bool
     /// The last page when the meta page was last written: a hint, growth does not update it at once.
-    public var lastPage: PageNumber
+    package var lastPage: PageNumber
     /// The file's uid in hexadecimal, 40 digits. Of an encrypted file only 24 are legible (12 bytes): the
     /// rest is ciphertext and changes with every write.
-    public var fileID: String
-    public var lsn: LSN
+    package var fileID: String
+    package var lsn: LSN
     /// The access method's own flags.
-    public var flags: UInt32
+    package var flags: UInt32
     /// The file is a btree whose records are the names of several databases in it (`BTM_SUBDB`).
-    public var holdsSeveralDatabases: Bool
+    package var holdsSeveralDatabases: Bool
     /// How many partition files `__dbp.<name>.<nnn>` belong to the database; 0 for none.
-    public var partitions: UInt32
+    package var partitions: UInt32
     /// Nil unless it is a queue; nil for an encrypted queue too, its layout is ciphertext.
-    public var queue: QueueLayout?
+    package var queue: QueueLayout?
 
     /// Enough of page 0 to parse it: `DBMETASIZE`, `db_page.h:248`.
-    public static let byteCount = 512
+    package static let byteCount = 512
     /// Written over the magic number of a file that a transaction is renaming or removing (`db.in:1301`).
-    public static let renamedMagic: UInt32 = 0x030800
+    package static let renamedMagic: UInt32 = 0x030800
 }
 
 extension DatabaseHeader {
@@ -58,7 +58,7 @@ extension DatabaseHeader {
     /// Returns nil for bytes that are no database: too short for a magic number, or another number there.
     /// Throws `.corrupt` for a database whose meta page makes no sense, `.unsupported` for one of a version
     /// that libdb 5.3 does not open without an upgrade. A checksum is not checked here, see `PageChecker`.
-    public static func probe(_ bytes: UnsafeRawBufferPointer) throws -> DatabaseHeader? {
+    package static func probe(_ bytes: UnsafeRawBufferPointer) throws -> DatabaseHeader? {
         guard let kind = Kind(bytes) else { return nil }
         guard bytes.count >= byteCount else {
             throw VarveError(.corrupt, "the meta page ends early: \(bytes.count) bytes of \(byteCount)")
@@ -87,7 +87,7 @@ extension DatabaseHeader {
 
     /// Whether the file is the placeholder of a rename or removal that its transaction has not finished: it
     /// has a uid and a LSN but no pages, and recovery looks for it by these.
-    public static func isRenamed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func isRenamed(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= 16 else { return false }
         let magic = bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
         return magic == renamedMagic || magic.byteSwapped == renamedMagic

@@ -5,7 +5,7 @@ import VarveFormat
 /// Only names that libdb makes are special: a database may be called `log.db` or `__dbx`. Whether a file of
 /// kind `.other`, `.queueExtent` or `.partition` is a database at all, its first page tells
 /// (`DatabaseHeader.probe`).
-public enum EnvironmentFileKind: Sendable, Hashable {
+package enum EnvironmentFileKind: Sendable, Hashable {
     /// Shared memory and bookkeeping of a running environment: never archived, never restored. `__db.` and
     /// three digits or more (`DB_REGION_FMT`, `region.h:122`), `__db.register` and replication's files.
     case region
@@ -21,7 +21,7 @@ public enum EnvironmentFileKind: Sendable, Hashable {
     case configuration
     case other
 
-    public static func classify(_ name: String) -> EnvironmentFileKind {
+    package static func classify(_ name: String) -> EnvironmentFileKind {
         if name == "DB_CONFIG" { return .configuration }
         if let rest = name.dropping("log."), let number = decimal(rest, digits: 10) { return .log(number) }
         if let rest = name.dropping("__dbq."), let (queue, digits) = splitAtLastDot(rest),
@@ -49,7 +49,7 @@ public enum EnvironmentFileKind: Sendable, Hashable {
     }
 
     /// The name of log file `number`.
-    public static func logName(_ number: UInt32) -> String {
+    package static func logName(_ number: UInt32) -> String {
         let digits = String(number)
         return "log." + String(repeating: "0", count: 10 - digits.count) + digits
     }

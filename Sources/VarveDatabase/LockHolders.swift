@@ -2,8 +2,8 @@ import VarveFormat
 
 /// Who holds a database's own lock, or its first page's, for writing, in what libdb 5.3 prints for
 /// `DB_STAT_LOCK_LOCKERS` (lock_stat.c:536, :706): `a1 WRITE 1 HELD a.db handle 0`.
-public struct LockHolders: Sendable {
-    public enum Kind: String, Sendable {
+package struct LockHolders: Sendable {
+    package enum Kind: String, Sendable {
         /// `DB_HANDLE_LOCK`
         case handle
         case page
@@ -18,7 +18,7 @@ public struct LockHolders: Sendable {
     /// - Parameters:
     ///   - file: the database's name; libdb prints the one that the application gave.
     ///   - fileID: which libdb prints where nobody has given it a name.
-    public init(file: String, fileID: [UInt8], _ kind: Kind) {
+    package init(file: String, fileID: [UInt8], _ kind: Kind) {
         name = Self.last(Substring(file))
         identity = stride(from: 0, to: fileID.count, by: 4).map { start in
             let word = fileID[start..<min(start + 4, fileID.count)].reversed().reduce(UInt32(0)) {
@@ -30,7 +30,7 @@ public struct LockHolders: Sendable {
     }
 
     /// The next line.
-    public mutating func add(_ line: String) {
+    package mutating func add(_ line: String) {
         let words = line.split(separator: " ", maxSplits: 64)
         guard words.count >= 4, let id = UInt32(words[0], radix: 16) else { return }
         if words[1].hasPrefix("dd=") {
@@ -60,7 +60,7 @@ public struct LockHolders: Sendable {
     }
 
     /// Nil if none was seen.
-    public var holder: (isTransaction: Bool, process: Int32?)? {
+    package var holder: (isTransaction: Bool, process: Int32?)? {
         // `TXN_MINIMUM` (txn.h:36)
         locker.map { ($0 >= 0x8000_0000, processes[$0]) }
     }

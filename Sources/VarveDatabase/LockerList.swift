@@ -3,9 +3,9 @@ import VarveFormat
 /// The lockers of one thread, and their locks, in what libdb 5.3 prints for `DB_STAT_LOCK_LOCKERS`: a line for each
 /// locker (lock_stat.c:536) and for each of its locks (:706). Every locker that a thread made has its process and
 /// its `pthread_self` in it (lock_id.c:369).
-public struct LockerList: Hashable, Sendable {
-    public struct Lock: Hashable, Sendable {
-        public enum Status: String, Hashable, Sendable {
+package struct LockerList: Hashable, Sendable {
+    package struct Lock: Hashable, Sendable {
+        package enum Status: String, Hashable, Sendable {
             case held = "HELD"
             /// Granted to a waiter that has not come for it yet.
             case pending = "PENDING"
@@ -16,40 +16,40 @@ public struct LockerList: Hashable, Sendable {
         }
 
         /// `READ`, `WRITE`, `IREAD` …
-        public var mode: String
-        public var status: Status
+        package var mode: String
+        package var status: Status
         /// The environment's own lock, which every opening of a database takes for writing while it looks for the
         /// file (fop_util.c:310): the number 1 in four bytes. Who opens for reading changes nothing under it.
-        public var isEnvironment: Bool
+        package var isEnvironment: Bool
     }
 
-    public struct Locker: Hashable, Sendable {
-        public var id: UInt32
-        public var locks: [Lock] = []
+    package struct Locker: Hashable, Sendable {
+        package var id: UInt32
+        package var locks: [Lock] = []
 
         /// `TXN_MINIMUM` (txn.h:36).
         private var isTransaction: Bool { id >= 0x8000_0000 }
 
         /// Who has no more than this has changed nothing.
-        public var onlyReads: Bool {
+        package var onlyReads: Bool {
             !isTransaction
                 && locks.allSatisfy { $0.mode == "READ" || ($0.mode == "WRITE" && $0.isEnvironment) }
         }
     }
 
     private let owner: String
-    public private(set) var lockers: [Locker] = []
+    package private(set) var lockers: [Locker] = []
     /// A line of one of the lockers could not be read: the list is not complete.
-    public private(set) var isDamaged = false
+    package private(set) var isDamaged = false
 
     /// - Parameter thread: its `pthread_self`.
-    public init(process: Int32, thread: UInt64) { owner = "\(process)/\(thread)" }
+    package init(process: Int32, thread: UInt64) { owner = "\(process)/\(thread)" }
 
     /// The next line. A locker's own comes before those of its locks.
     ///
     /// The locks' lines are told by the locker that they name, not by the place: other threads' locks change while
     /// libdb prints them.
-    public mutating func add(_ line: String) {
+    package mutating func add(_ line: String) {
         let words = line.split(separator: " ", maxSplits: 64)
         guard words.count >= 2, let id = UInt32(words[0], radix: 16) else { return }
         if words[1].hasPrefix("dd=") {

@@ -1,9 +1,9 @@
 import VarveFormat
 
 /// Log files that were proved to follow one another without a gap.
-public struct LogChain: Sendable, Hashable {
+package struct LogChain: Sendable, Hashable {
     /// Ascending and contiguous, never empty.
-    public let files: [LogFileSummary]
+    package let files: [LogFileSummary]
 
     /// Proves that these files, in any order, are one unbroken piece of one log.
     ///
@@ -15,7 +15,7 @@ public struct LogChain: Sendable, Hashable {
     /// was created but has no header yet is left out.
     ///
     /// Throws `.missing` for a gap, `.corrupt` for files that do not fit, both naming the file.
-    public static func check(_ summaries: [LogFileSummary]) throws -> LogChain {
+    package static func check(_ summaries: [LogFileSummary]) throws -> LogChain {
         var files = summaries.sorted { $0.number < $1.number }
         // The application had just started this one; libdb takes the log to end before it
         // (`DB_LV_INCOMPLETE`, `log.c:649`).
@@ -33,25 +33,25 @@ public struct LogChain: Sendable, Hashable {
 
     private init(files: [LogFileSummary]) { self.files = files }
 
-    public var firstNumber: UInt32 { files[0].number }
-    public var lastNumber: UInt32 { files[files.count - 1].number }
+    package var firstNumber: UInt32 { files[0].number }
+    package var lastNumber: UInt32 { files[files.count - 1].number }
     /// The first byte after the last valid record.
-    public var end: LSN {
+    package var end: LSN {
         let last = files[files.count - 1]
         return LSN(file: last.number, offset: UInt32(clamping: last.validLength))
     }
-    public var isEncrypted: Bool { files[0].isEncrypted }
+    package var isEncrypted: Bool { files[0].isEncrypted }
     /// Something that is no record follows the last one.
-    public var isTorn: Bool {
+    package var isTorn: Bool {
         if case .torn = files[files.count - 1].end { return true }
         return false
     }
     /// The newest checkpoint in these files; nil also if they are encrypted.
-    public var lastCheckpoint: LogCheckpoint? { files.last { $0.lastCheckpoint != nil }?.lastCheckpoint }
+    package var lastCheckpoint: LogCheckpoint? { files.last { $0.lastCheckpoint != nil }?.lastCheckpoint }
 
     /// Whether a record at this LSN would be within the valid part: on a page, the LSN is where the record of
     /// the last change begins. File 0, on a page that was never logged, is covered by anything.
-    public func covers(_ lsn: LSN) -> Bool {
+    package func covers(_ lsn: LSN) -> Bool {
         if lsn.file == 0 { return true }
         guard lsn.file >= firstNumber && lsn.file <= lastNumber else { return false }
         return UInt64(lsn.offset) < files[Int(lsn.file - firstNumber)].validLength

@@ -1,35 +1,35 @@
 import VarveFormat
 
 /// The first record of a log file (`struct __hdr` and `struct __log_persist`, `log.h:141`).
-public struct LogFileHeader: Sendable, Hashable {
+package struct LogFileHeader: Sendable, Hashable {
     /// The offset of the last record in the file before; 0 in the first file of a log
     /// (`__log_newfile`, `log_put.c:742`).
-    public var previousOffset: UInt32
+    package var previousOffset: UInt32
     /// The log's version, 19 for libdb 5.3; nil where it is ciphertext.
-    public var version: UInt32?
+    package var version: UInt32?
     /// The size at which the application starts a new file; nil where it is ciphertext.
-    public var maximumSize: UInt32?
+    package var maximumSize: UInt32?
     /// Record bodies are ciphertext and their checksums HMACs: without the key only the chain can be checked.
-    public var isEncrypted: Bool
+    package var isEncrypted: Bool
 
     /// The header that precedes each record's body: `HDR_NORMAL_SZ` and `HDR_CRYPTO_SZ`, `log.h:186`.
-    public var recordHeaderSize: Int { isEncrypted ? 48 : 12 }
+    package var recordHeaderSize: Int { isEncrypted ? 48 : 12 }
     /// The bytes of the first record: the first application record follows.
-    public var byteCount: Int { isEncrypted ? 64 : 28 }
+    package var byteCount: Int { isEncrypted ? 64 : 28 }
 
     static let magic: UInt32 = 0x040988
     /// Little-endian on every machine since version 17 (libdb 5.0), and the same layout of the records read
     /// here.
     static let versions: ClosedRange<UInt32> = 17...19
     /// As much as `parse` looks at.
-    public static let maximumByteCount = 64
+    package static let maximumByteCount = 64
 
     /// Reads the header from the first bytes of a log file, 64 unless the file is shorter.
     ///
     /// Returns nil for a file that was preallocated and has no header yet: nothing or only zeros there.
     /// Throws `.unsupported` for a log in big-endian order or of another version, `.corrupt` for anything
     /// else that is not a log file with a right checksum.
-    public static func parse(_ bytes: UnsafeRawBufferPointer) throws -> LogFileHeader? {
+    package static func parse(_ bytes: UnsafeRawBufferPointer) throws -> LogFileHeader? {
         let head = UnsafeRawBufferPointer(rebasing: bytes.prefix(maximumByteCount))
         if isZero(UnsafeRawBufferPointer(rebasing: head.prefix(28))) { return nil }
         var reader = ByteReader(head, what: "the log file's header")

@@ -1,8 +1,8 @@
 import VarveFormat
 
 /// What one log file holds, as `LogWalker` found it.
-public struct LogFileSummary: Sendable, Hashable {
-    public enum End: Sendable, Hashable {
+package struct LogFileSummary: Sendable, Hashable {
+    package enum End: Sendable, Hashable {
         /// The last record ends where the file ends.
         case clean
         /// Only zeros follow: the file is preallocated.
@@ -12,51 +12,51 @@ public struct LogFileSummary: Sendable, Hashable {
         case torn(at: UInt64)
     }
 
-    public var number: UInt32
+    package var number: UInt32
     /// Of the file, with its tail.
-    public var size: UInt64
+    package var size: UInt64
     /// Nil if the file is preallocated and nothing has been written to it.
-    public var header: LogFileHeader?
+    package var header: LogFileHeader?
     /// Where the valid records end.
-    public var validLength: UInt64 = 0
-    public var end = End.clean
+    package var validLength: UInt64 = 0
+    package var end = End.clean
     /// Of a torn end: where the record that begins there would end, if it hides nothing: only zeros follow. So libdb
     /// leaves a record of which it has written what its buffer held, until the next flush.
-    public var unfinishedEnd: UInt64?
+    package var unfinishedEnd: UInt64?
     /// Without the header record.
-    public var recordCount: UInt64 = 0
+    package var recordCount: UInt64 = 0
     /// Of the first record after the header, nil for none.
-    public var firstLSN: LSN?
+    package var firstLSN: LSN?
     /// Of the last valid record, which may be the header's (offset 0); nil if there is no header.
-    public var lastLSN: LSN?
+    package var lastLSN: LSN?
 
     // The following are empty for an encrypted log: it takes the key to know.
 
-    public var commitCount: UInt64 = 0
+    package var commitCount: UInt64 = 0
     /// Seconds since 1970.
-    public var lastCommitTime: Int32?
-    public var checkpointCount: UInt64 = 0
+    package var lastCommitTime: Int32?
+    package var checkpointCount: UInt64 = 0
     /// The last ones, oldest first, at most `checkpointLimit`.
-    public var checkpoints: [LogCheckpoint] = []
+    package var checkpoints: [LogCheckpoint] = []
     /// Every environment id in commits and checkpoints, in order of appearance, at most `environmentIDLimit`.
-    public var environmentIDs: [UInt32] = []
+    package var environmentIDs: [UInt32] = []
     /// Absolute names of files and directories: recovery would work on these very files.
-    public var absoluteNames = NameList()
+    package var absoluteNames = NameList()
     /// Relative names that climb above the directory they start in (`../x`).
-    public var climbingNames = NameList()
+    package var climbingNames = NameList()
 
-    public static let checkpointLimit = 100
-    public static let environmentIDLimit = 100
+    package static let checkpointLimit = 100
+    package static let environmentIDLimit = 100
 
-    public init(number: UInt32, size: UInt64) {
+    package init(number: UInt32, size: UInt64) {
         self.number = number
         self.size = size
     }
 
-    public var lastCheckpoint: LogCheckpoint? { checkpoints.last }
-    public var isEncrypted: Bool { header?.isEncrypted ?? false }
+    package var lastCheckpoint: LogCheckpoint? { checkpoints.last }
+    package var isEncrypted: Bool { header?.isEncrypted ?? false }
     /// The offset of the last record in the file before, as this file's header says.
-    public var previousOffset: UInt32? { header?.previousOffset }
+    package var previousOffset: UInt32? { header?.previousOffset }
 
     mutating func add(_ event: LogEvent) {
         switch event {
@@ -85,14 +85,14 @@ public struct LogFileSummary: Sendable, Hashable {
 }
 
 /// Different names in order of appearance: all are counted until the list is full, then it says so.
-public struct NameList: Sendable, Hashable {
-    public static let limit = 100
-    public private(set) var names: [String] = []
+package struct NameList: Sendable, Hashable {
+    package static let limit = 100
+    package private(set) var names: [String] = []
     /// There are more than `limit` different names.
-    public private(set) var isTruncated = false
+    package private(set) var isTruncated = false
 
-    public init() {}
-    public var isEmpty: Bool { names.isEmpty }
+    package init() {}
+    package var isEmpty: Bool { names.isEmpty }
 
     mutating func add(_ name: String) {
         if names.contains(name) { return }

@@ -2,37 +2,37 @@ import VarveFormat
 
 /// One record of a log file whose place in the chain was checked, and whose checksum too unless it is
 /// encrypted.
-public struct LogRecord: Sendable, Hashable {
-    public var lsn: LSN
+package struct LogRecord: Sendable, Hashable {
+    package var lsn: LSN
     /// Of header and body.
-    public var length: UInt32
+    package var length: UInt32
     /// The record's type, `DB___*` of `dbinc_auto/`; nil if it is encrypted or has no room for one.
-    public var type: UInt32?
+    package var type: UInt32?
     /// 0 outside a transaction.
-    public var transaction: UInt32
+    package var transaction: UInt32
     /// The record before of the same transaction, `.zero` for its first.
-    public var previous: LSN = .zero
+    package var previous: LSN = .zero
     /// What it says, where it is of a type that matters here.
-    public var event: LogEvent?
+    package var event: LogEvent?
 }
 
 /// A checkpoint (`__txn_ckp`, type 11, `txn.src`).
-public struct LogCheckpoint: Sendable, Hashable {
+package struct LogCheckpoint: Sendable, Hashable {
     /// Of the checkpoint record itself.
-    public var lsn: LSN
+    package var lsn: LSN
     /// Recovery that starts from this checkpoint needs the log from here on: its file is the first needed
     /// one.
-    public var checkpointLSN: LSN
+    package var checkpointLSN: LSN
     /// The checkpoint before, `.zero` for none.
-    public var previous: LSN
+    package var previous: LSN
     /// Seconds since 1970; a signed 32-bit number in the log.
-    public var time: Int32
+    package var time: Int32
     /// Changes whenever the environment is recovered or created anew.
-    public var environmentID: UInt32
+    package var environmentID: UInt32
 }
 
 /// What backup and restore have to know of the log's records.
-public enum LogEvent: Sendable, Hashable {
+package enum LogEvent: Sendable, Hashable {
     case checkpoint(LogCheckpoint)
     /// A transaction committed (`__txn_regop`, type 10, opcode 1).
     case commit(time: Int32, environmentID: UInt32)
@@ -51,29 +51,29 @@ public enum LogEvent: Sendable, Hashable {
 }
 
 /// What a `__dbreg_register` record says.
-public struct LogRegistration: Sendable, Hashable {
+package struct LogRegistration: Sendable, Hashable {
     /// `DBREG_*` of `log.h`; others are kept as they are.
-    public enum Operation: UInt32, Sendable, Hashable {
+    package enum Operation: UInt32, Sendable, Hashable {
         case checkpoint = 1
         case close, open, preopen, closeAfterRecovery, reopenInMemory
         case checkpointExclusive, openExclusive, reopenInMemoryExclusive
     }
 
     /// Nil for a number that libdb 5.3 does not write.
-    public var operation: Operation?
+    package var operation: Operation?
     /// As the application gave it: absolute, or relative to a data directory or the home. Empty for a database in
     /// memory or a temporary one.
-    public var name: String
+    package var name: String
     /// The file's uid in hexadecimal, 40 digits.
-    public var fileID: String
+    package var fileID: String
     /// The id under which the records that follow mean this database.
-    public var handle: Int32
+    package var handle: Int32
     /// The page with the database's meta data: not 0 for one of several in a file.
-    public var metaPage: UInt32
+    package var metaPage: UInt32
     /// The nested transaction that made the file, 0 for a file that was there.
-    public var creator: UInt32
+    package var creator: UInt32
 
-    public init(
+    package init(
         operation: Operation?, name: String, fileID: String, handle: Int32 = 0, metaPage: UInt32 = 0,
         creator: UInt32 = 0
     ) {
@@ -82,24 +82,24 @@ public struct LogRegistration: Sendable, Hashable {
     }
 
     /// The file has this name when the record is written, because it is opened or open.
-    public var showsName: Bool {
+    package var showsName: Bool {
         switch operation {
         case .checkpoint, .open, .checkpointExclusive, .openExclusive: !name.isEmpty
         default: false
         }
     }
 
-    public var isOpen: Bool { operation == .open || operation == .openExclusive }
+    package var isOpen: Bool { operation == .open || operation == .openExclusive }
 
     /// By the application; recovery closes what is not even there.
-    public var isClose: Bool { operation == .close }
+    package var isClose: Bool { operation == .close }
 
-    public var endsHandle: Bool { operation == .close || operation == .closeAfterRecovery }
+    package var endsHandle: Bool { operation == .close || operation == .closeAfterRecovery }
 }
 
 /// What a `__fop_*` record says. A name is relative to its directory; the directory is that of the data directory
 /// the file was made in, as the application gave it, and is empty for the home or where the record has none.
-public enum LogFileOperation: Sendable, Hashable {
+package enum LogFileOperation: Sendable, Hashable {
     case create(name: String, directory: String)
     /// When the transaction commits, the file is gone.
     case remove(name: String, fileID: String)

@@ -6,12 +6,12 @@ import VarveFormat
 /// `prev` XOR `len` is right (`__db_chksum`, `hmac.c:92`; `LOG_HDR_SUM`, `log.h:165`). Of an encrypted log
 /// only the chain can be checked. Damage ends the walk, it does not throw: see `LogFileSummary.end`. Memory
 /// is bounded by the buffer, a record may be larger.
-public struct LogWalker {
+package struct LogWalker {
     /// Fills the buffer from this offset of the file and returns how many bytes it got: 0 only at the end.
-    public typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
-    public typealias Visit = (LogRecord) throws -> Void
+    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
+    package typealias Visit = (LogRecord) throws -> Void
 
-    public static let defaultBufferSize = 1 << 20
+    package static let defaultBufferSize = 1 << 20
     /// What names need: two of them at `PATH_MAX`, and room.
     static let minimumBufferSize = 32 << 10
 
@@ -22,7 +22,7 @@ public struct LogWalker {
     /// - Throws: `.unsupported` for a log of another version or byte order, `.corrupt` for a file that does
     ///   not begin like a log or a record whose checksum is right but whose content is not, and what `read`
     ///   throws.
-    public static func walk(
+    package static func walk(
         number: UInt32, size: UInt64, bufferSize: Int = defaultBufferSize, read: Read, visit: Visit = { _ in }
     ) throws -> LogFileSummary {
         guard size <= UInt64(UInt32.max) else {
@@ -33,7 +33,7 @@ public struct LogWalker {
     }
 
     /// The same for a file in memory.
-    public static func walk(
+    package static func walk(
         number: UInt32, bytes: UnsafeRawBufferPointer, visit: Visit = { _ in }
     ) throws -> LogFileSummary {
         try walk(

@@ -9,45 +9,45 @@ import VarveFormat
 /// or by `DB_ENV->dbremove` without `DB_AUTO_COMMIT`.
 ///
 /// Memory is in proportion to the number of records about files, and bounded by `limit`.
-public struct LoggedFiles: Sendable, Hashable {
+package struct LoggedFiles: Sendable, Hashable {
     /// One database file.
-    public struct File: Sendable, Hashable {
+    package struct File: Sendable, Hashable {
         /// 40 hexadecimal digits.
-        public var fileID: String
+        package var fileID: String
         /// As it was called first in the range, and what it was renamed to since; never empty.
-        public var names: [Name]
+        package var names: [Name]
         /// The record with which its creation ends, if that is in the range.
-        public var created: LSN?
+        package var created: LSN?
         /// The record with which it was removed.
-        public var removed: LSN?
+        package var removed: LSN?
         /// The last record that says that the file is there: it was opened, or open at a checkpoint, or renamed.
-        public var lastSeen: LSN
+        package var lastSeen: LSN
         /// Of `lastSeen` or later, none of its handles is closed: an application has it open where the range ends.
-        public var isOpen = false
+        package var isOpen = false
         /// It was opened outside of any transaction, for writing: what is changed through such a handle is not logged.
-        public var isOpenedUnlogged = false
+        package var isOpenedUnlogged = false
         /// It was made or opened in a transaction: what is changed through such a handle is logged.
-        public var isOpenedLogged = false
+        package var isOpenedLogged = false
 
-        public var firstName: String { names[0].name }
-        public var name: String { names[names.count - 1].name }
+        package var firstName: String { names[0].name }
+        package var name: String { names[names.count - 1].name }
         /// The data directory that it was made or renamed in, as the application gave it: absolute, or relative to the
         /// home; nil where no record tells.
-        public fileprivate(set) var directory: String?
+        package fileprivate(set) var directory: String?
         /// By a committed transaction.
-        public fileprivate(set) var isRenamed = false
+        package fileprivate(set) var isRenamed = false
     }
 
-    public struct Name: Sendable, Hashable {
+    package struct Name: Sendable, Hashable {
         /// The record that gave it, or that first showed it.
-        public var since: LSN
+        package var since: LSN
         /// Absolute, or relative to a data directory or the home.
-        public var name: String
+        package var name: String
     }
 
     /// Something that a committed transaction did to the names of files.
-    public struct Change: Sendable, Hashable {
-        public enum Kind: Sendable, Hashable {
+    package struct Change: Sendable, Hashable {
+        package enum Kind: Sendable, Hashable {
             /// `temporary` is what it was called while it was made.
             case created(name: String, temporary: String)
             /// `placeholder` is the uid of the file that was put in its place until the commit.
@@ -56,34 +56,34 @@ public struct LoggedFiles: Sendable, Hashable {
             /// Of a queue that is renamed; `fileID` is made up of the queue's and the extent's number.
             case movedExtent(from: String, to: String)
         }
-        public var fileID: String
-        public var kind: Kind
+        package var fileID: String
+        package var kind: Kind
         /// The data directory that the record gives, "" for the home or where it gives none.
-        public var directory = ""
+        package var directory = ""
         /// The first record of what makes the change: logs that are cut here do not have it.
-        public var begin: LSN
+        package var begin: LSN
         /// Its last record.
-        public var lsn: LSN
+        package var lsn: LSN
     }
 
     /// A directory beneath a data directory.
-    public struct Place: Sendable, Hashable {
+    package struct Place: Sendable, Hashable {
         /// The data directory that the record gives, "" for the home or where it gives none.
-        public var directory: String
-        public var path: String
+        package var directory: String
+        package var path: String
     }
 
     /// By uid.
-    public private(set) var files: [String: File] = [:]
+    package private(set) var files: [String: File] = [:]
     /// In the order of the log.
-    public private(set) var changes: [Change] = []
+    package private(set) var changes: [Change] = []
     /// There was more in the logs than `limit`; the rest was left out.
-    public private(set) var isTruncated = false
+    package private(set) var isTruncated = false
     /// Directories of files that a transaction made, renamed or removed, whether it committed or not: recovery does so
     /// again, and panics where there is no such directory.
-    public private(set) var places: Set<Place> = []
+    package private(set) var places: Set<Place> = []
     /// Where the range begins: its first record.
-    public private(set) var begin: LSN?
+    package private(set) var begin: LSN?
 
     private var running = RunningTransactions()
     /// Databases that a transaction made, whether it committed or not.
@@ -92,20 +92,20 @@ public struct LoggedFiles: Sendable, Hashable {
     private var openCounts: [String: Int] = [:]
 
     /// Files and changes, each.
-    public static let limit = 1 << 20
+    package static let limit = 1 << 20
 
-    public init() {}
+    package init() {}
 
     /// The databases that there are where the range ends, as far as the logs say, by uid in the order of names.
-    public var databases: [File] {
+    package var databases: [File] {
         files.values.filter { $0.removed == nil }.sorted { ($0.name, $0.fileID) < ($1.name, $1.fileID) }
     }
 
     /// A transaction made the database and did not commit: where the range ends it is not there.
-    public func isUnmade(_ fileID: String) -> Bool { attempted.contains(fileID) && files[fileID] == nil }
+    package func isUnmade(_ fileID: String) -> Bool { attempted.contains(fileID) && files[fileID] == nil }
 
     /// The next record of the log.
-    public mutating func add(_ record: LogRecord) {
+    package mutating func add(_ record: LogRecord) {
         if begin == nil { begin = record.lsn }
         let transaction = record.transaction
         if record.previous == .zero, transaction != 0 { running.begin(transaction) }

@@ -1,8 +1,8 @@
 import VarveFormat
 
 /// A page that is not what its place in the file asks for.
-public struct BadPage: Sendable, Hashable {
-    public enum Reason: Sendable, Hashable {
+package struct BadPage: Sendable, Hashable {
+    package enum Reason: Sendable, Hashable {
         /// The page carries another page's number: the copy is shifted, or the page is not one.
         case wrongNumber(PageNumber)
         /// The page's checksum is not that of its bytes: torn or damaged.
@@ -12,30 +12,30 @@ public struct BadPage: Sendable, Hashable {
     }
 
     /// The page's position in its file, the number of the file's pages before it.
-    public var position: PageNumber
-    public var reason: Reason
+    package var position: PageNumber
+    package var reason: Reason
 }
 
 /// What the pages of a file have told so far; `PageChecker.check` adds to it.
-public struct PageRunResult: Sendable, Hashable {
+package struct PageRunResult: Sendable, Hashable {
     /// Of the bad pages only so many are listed; `badPageCount` has all.
-    public static let badPageLimit = 100
+    package static let badPageLimit = 100
 
     /// The largest LSN on a page that is not bad, `.zero` if none was logged: the logs must reach this far.
     /// A page that was written without logging carries (0,1), which does not count.
-    public internal(set) var largestLSN = LSN.zero
-    public internal(set) var pageCount: UInt64 = 0
-    public internal(set) var badPageCount: UInt64 = 0
-    public internal(set) var badPages: [BadPage] = []
+    package internal(set) var largestLSN = LSN.zero
+    package internal(set) var pageCount: UInt64 = 0
+    package internal(set) var badPageCount: UInt64 = 0
+    package internal(set) var badPages: [BadPage] = []
     /// Holes: every byte is zero.
-    public internal(set) var zeroPages: UInt64 = 0
+    package internal(set) var zeroPages: UInt64 = 0
     /// Not all zero, but without content: on the free list, or allocated and not yet written by the access
     /// method.
-    public internal(set) var freePages: UInt64 = 0
+    package internal(set) var freePages: UInt64 = 0
     /// The number of the page at position 0 of a queue's extent file, once a page has told it.
     var extentBase: UInt32?
 
-    public init() {}
+    package init() {}
 
     mutating func add(_ position: UInt32, _ reason: BadPage.Reason) {
         badPageCount &+= 1
@@ -47,9 +47,9 @@ public struct PageRunResult: Sendable, Hashable {
 
 /// Checks runs of pages of one database file against their positions and checksums, without a key and without
 /// libdb. A value without state: the findings are in the result that it adds to.
-public struct PageChecker: Sendable, Hashable {
+package struct PageChecker: Sendable, Hashable {
     /// Whether the pages' checksums are checked.
-    public enum Checksums: String, Sendable, Hashable {
+    package enum Checksums: String, Sendable, Hashable {
         /// The file has none, so a torn page can't be told from its bytes.
         case none
         case verified
@@ -57,8 +57,8 @@ public struct PageChecker: Sendable, Hashable {
         case unverifiable
     }
 
-    public let checksums: Checksums
-    public let pageSize: Int
+    package let checksums: Checksums
+    package let pageSize: Int
     let swapped: Bool
     let numbering: Numbering
 
@@ -74,7 +74,7 @@ public struct PageChecker: Sendable, Hashable {
     ///   queue is at (p - 1) % pages-per-extent of extent (p - 1) / pages-per-extent). `header` is the main
     ///   file's. Of an encrypted queue the pages per extent are unknown, so the first page that has a number
     ///   sets the others': a shift of a whole extent may then go unseen.
-    public init(header: DatabaseHeader, queueExtent: UInt32? = nil) {
+    package init(header: DatabaseHeader, queueExtent: UInt32? = nil) {
         checksums = header.isEncrypted ? .unverifiable : header.hasChecksums ? .verified : .none
         pageSize = header.pageSize
         swapped = header.byteOrder.isSwappedHere
@@ -92,7 +92,7 @@ public struct PageChecker: Sendable, Hashable {
     /// Checks the pages of `run`, the first of which is at position `firstPage` of the file.
     ///
     /// A last page that is not complete is a bad page. Bounded work and memory whatever the bytes are.
-    public func check(run: UnsafeRawBufferPointer, firstPage: PageNumber, into result: inout PageRunResult) {
+    package func check(run: UnsafeRawBufferPointer, firstPage: PageNumber, into result: inout PageRunResult) {
         var position = firstPage.rawValue
         var offset = 0
         while offset &+ pageSize <= run.count {

@@ -10,32 +10,32 @@ import VarveFormat
 /// get their bytes back.
 ///
 /// Such recovery reaches nothing outside of its directory: every name in the logs is replaced.
-public struct RecoveryByUID: Sendable, Hashable {
+package struct RecoveryByUID: Sendable, Hashable {
     /// A restored file that takes part.
-    public struct File: Sendable, Hashable {
+    package struct File: Sendable, Hashable {
         /// Beneath the restored home.
-        public var path: String
+        package var path: String
         /// Where it was found at the source, if another file is stored at that path.
-        public var place: String?
+        package var place: String?
         /// Nil for a queue's extent and for a placeholder.
-        public var fileID: String?
+        package var fileID: String?
 
-        public init(path: String, place: String? = nil, fileID: String?) {
+        package init(path: String, place: String? = nil, fileID: String?) {
             (self.path, self.place, self.fileID) = (path, place, fileID)
         }
     }
 
-    public struct Move: Sendable, Hashable {
+    package struct Move: Sendable, Hashable {
         /// Beneath the restored home.
-        public var from: String
+        package var from: String
         /// In the directory of the recovery.
-        public var work: String
+        package var work: String
     }
 
     /// Before recovery.
-    public private(set) var moves: [Move] = []
+    package private(set) var moves: [Move] = []
     /// Restored files that are not there where the logs end: removed databases, placeholders.
-    public private(set) var dropped: [String] = []
+    package private(set) var dropped: [String] = []
     /// Where a file in the directory of the recovery belongs, beneath the restored home; by its name there.
     private var destinations: [String: String] = [:]
     private var works: [String: String] = [:]
@@ -53,7 +53,7 @@ public struct RecoveryByUID: Sendable, Hashable {
     ///   - restored: every database, extent and placeholder that was restored.
     ///   - homeOf: the directory beneath the restored home for a data directory that the logs name, "" for the home;
     ///     nil for one that is not known.
-    public static func plan(
+    package static func plan(
         _ logged: LoggedFiles, restored: [File], homeOf: (String) -> String? = Self.relative
     ) throws -> RecoveryByUID? {
         var plan = RecoveryByUID()
@@ -94,7 +94,7 @@ public struct RecoveryByUID: Sendable, Hashable {
     }
 
     /// Takes the data directory as it is, if it lies in the home.
-    public static func relative(_ directory: String) -> String? {
+    package static func relative(_ directory: String) -> String? {
         PathShape.isAbsolute(directory) || PathShape.climbs(directory) ? nil : directory
     }
 
@@ -161,7 +161,7 @@ public struct RecoveryByUID: Sendable, Hashable {
     }
 
     /// Where a file that recovery left in its directory belongs; nil for one that is none of its databases.
-    public func destination(of name: String) -> String? {
+    package func destination(of name: String) -> String? {
         if let destination = destinations[name] { return destination }
         guard case .queueExtent(let work, let number) = EnvironmentFileKind.classify(name),
             let queue = destinations[work]
@@ -170,7 +170,7 @@ public struct RecoveryByUID: Sendable, Hashable {
     }
 
     /// Every database that takes part, where it is after recovery.
-    public var databasePaths: [String] { destinations.values.sorted() }
+    package var databasePaths: [String] { destinations.values.sorted() }
 
     /// Where a database found at `found` is where the logs end.
     static func finalPath(_ file: LoggedFiles.File, found: String) -> String {
@@ -241,7 +241,7 @@ extension RecoveryByUID {
     ///
     /// - Precondition: `bytes` are the whole record that `record` was parsed from, of a log that is not encrypted.
     /// - Throws: `.unsupported` for a name that is too short for what it would have to become.
-    public func patched(_ record: LogRecord, _ bytes: [UInt8]) throws -> [UInt8]? {
+    package func patched(_ record: LogRecord, _ bytes: [UInt8]) throws -> [UInt8]? {
         precondition(bytes.count == Int(record.length))
         var patch = Patch(bytes: bytes, lsn: record.lsn)
         switch record.event {

@@ -4,43 +4,43 @@ import VarveFormat
 ///
 /// Magic, panic, version, id and signature have the same place in every release. What follows them does not: its fields
 /// are believed only where the version is 5.3 and the table of regions, which they lead to, begins with this region.
-public struct RegionHead: Sendable, Hashable {
-    public struct Version: Sendable, Hashable {
-        public var major, minor, patch: UInt32
+package struct RegionHead: Sendable, Hashable {
+    package struct Version: Sendable, Hashable {
+        package var major, minor, patch: UInt32
     }
 
     /// What only builds of 5.3 have in these places.
-    public struct Fields: Sendable, Hashable {
+    package struct Fields: Sendable, Hashable {
         /// Of a pointer, in bytes.
-        public var wordSize: Int
+        package var wordSize: Int
         /// Seconds since 1970.
-        public var created: Int64
-        public var isTransactional: Bool
+        package var created: Int64
+        package var isTransactional: Bool
         /// Handles that are open. Not zero while nobody is there: a process ended without closing.
-        public var references: UInt32
+        package var references: UInt32
         /// Where `DB_TXNREGION` lies in the region.
-        public var transactions: UInt64
+        package var transactions: UInt64
     }
 
     /// An error in shared memory made libdb give up: every call fails until recovery was run.
-    public var isPanicked: Bool
-    public var version: Version
+    package var isPanicked: Bool
+    package var version: Version
     /// Changes when the environment is created anew.
-    public var envid: UInt32
+    package var envid: UInt32
     /// Of the sizes of libdb's structures (`env_sig.c`): builds that may share a region have the same.
-    public var signature: UInt32
+    package var signature: UInt32
     /// Nil for another release, or a build whose structures can't be made out.
-    public var fields: Fields?
+    package var fields: Fields?
 
-    public static let magic: UInt32 = 0x120897
+    package static let magic: UInt32 = 0x120897
     /// More than any build of 5.3 needs.
-    public static let byteCount = 96
+    package static let byteCount = 96
 
     /// Whether libdb 5.3 of this machine's word size made it: no other can be joined.
-    public var isNative: Bool { fields?.wordSize == MemoryLayout<Int>.size }
+    package var isNative: Bool { fields?.wordSize == MemoryLayout<Int>.size }
 
     /// For people: who made it.
-    public var maker: String {
+    package var maker: String {
         let release = "Berkeley DB \(version.major).\(version.minor).\(version.patch)"
         return switch fields?.wordSize {
         case nil where version.major == 5 && version.minor == 3: "another build of \(release)"
@@ -51,10 +51,10 @@ public struct RegionHead: Sendable, Hashable {
     }
 
     /// Fills the buffer from an offset of the region, and returns how many bytes there were.
-    public typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
+    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
 
     /// Nil if it was never finished, or is no region.
-    public static func read(_ read: Read) throws -> RegionHead? {
+    package static func read(_ read: Read) throws -> RegionHead? {
         let bytes = try take(read, 0, byteCount)
         func word(_ offset: Int) -> UInt32 { Self.word(bytes, offset) }
         guard bytes.count >= 28, word(0) == magic else { return nil }
@@ -116,14 +116,14 @@ public struct RegionHead: Sendable, Hashable {
 }
 
 /// All that `__db.001` holds where the regions lie in System V memory (`REGENV_REF`, `region.h:152`).
-public struct RegionReference: Sendable, Hashable {
-    public var segment: Int64
+package struct RegionReference: Sendable, Hashable {
+    package var segment: Int64
 
     /// Of 64-bit and of 32-bit builds. Nothing else in that file is so short (`env_region.c:137`).
-    public static func isSize(_ size: UInt64) -> Bool { size == 24 || size == 12 }
+    package static func isSize(_ size: UInt64) -> Bool { size == 24 || size == 12 }
 
     /// Nil if it is no reference.
-    public init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         switch bytes.count {
         case 24: segment = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 16, as: Int64.self) }
         case 12:

@@ -8,8 +8,8 @@ import VarveFormat
 /// ```
 /// varve.json copy.json lock packs/00…ff/ indexes/ manifests/ events/ parity/ ledger/ drills/ quarantine/ tmp/
 /// ```
-public final class DirectoryStorage: Storage {
-    public let location: String
+package final class DirectoryStorage: Storage {
+    package let location: String
     /// Whoever can write the disk can exchange what is on it at any moment: everything is named from here.
     private let opened: Mutex<RootDirectory?>
     private let openPacks = Mutex(OpenFiles())
@@ -19,12 +19,12 @@ public final class DirectoryStorage: Storage {
     ///
     /// - Parameter isPassingCache: packs are written past the page cache, where that can be: nobody will read them soon,
     ///   and a processor copies nothing. The buffer must begin at a multiple of 4096.
-    public convenience init(_ path: String, isPassingCache: Bool = false) {
+    package convenience init(_ path: String, isPassingCache: Bool = false) {
         self.init(path, nil, isPassingCache)
     }
 
     /// Of a directory that is open.
-    public convenience init(_ root: RootDirectory, isPassingCache: Bool = false) {
+    package convenience init(_ root: RootDirectory, isPassingCache: Bool = false) {
         self.init(root.path, root, isPassingCache)
     }
 
@@ -35,7 +35,7 @@ public final class DirectoryStorage: Storage {
     }
 
     /// The copy's own directory.
-    public func root() throws -> RootDirectory {
+    package func root() throws -> RootDirectory {
         try opened.withLock { opened in
             if let opened { return opened }
             let root = try RootDirectory(location)
@@ -45,7 +45,7 @@ public final class DirectoryStorage: Storage {
     }
 
     /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
-    public static func create(at path: String) throws {
+    package static func create(at path: String) throws {
         let root = try RootDirectory(path)
         for kind in ObjectKind.allCases { try root.makeDirectory(forOwner: kind.rawValue) }
         let packs = ObjectKind.pack.rawValue
@@ -59,7 +59,7 @@ public final class DirectoryStorage: Storage {
     private static let quarantine = "quarantine"
     private static let temporary = "tmp"
 
-    public func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
         // Another process may remove and write it, too: whoever merges a ledger does.
         for _ in 0..<8 {
             if try publishNew(object, parts) { return }
@@ -75,7 +75,7 @@ public final class DirectoryStorage: Storage {
     }
 
     /// Their bytes were durable before they got their names (`Publication.publish`), so their directories are left.
-    public func confirm(_ objects: [ObjectName]) throws {
+    package func confirm(_ objects: [ObjectName]) throws {
         for name in Set(objects.map(directory(of:))).sorted() { try Publication.sync(name, in: root()) }
     }
 
@@ -122,7 +122,7 @@ public final class DirectoryStorage: Storage {
     }
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
-    public func publish(
+    package func publish(
         _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
     ) throws -> ObjectName {
         precondition(kind != .pack)
@@ -135,14 +135,14 @@ public final class DirectoryStorage: Storage {
     }
 
     /// A new file for an object that is copied; `publish` gives it its name.
-    public func stage() throws -> StagedFile { try StagedFile(in: root(), Self.temporary) }
+    package func stage() throws -> StagedFile { try StagedFile(in: root(), Self.temporary) }
 
     /// Publishes objects that were staged, together: each directory is made durable once.
     ///
     /// - Parameter replacing: of these, what is there is damaged, and set aside.
     /// - Precondition: `finish()` of each has returned.
     /// - Returns: false for each that was there already; it is left as it is.
-    public func publish(
+    package func publish(
         _ staged: [(object: ObjectName, file: StagedFile)], replacing: Set<ObjectName> = []
     ) throws -> [Bool] {
         defer { openPacks.withLock { for object in replacing { $0.forget(object) } } }
@@ -181,13 +181,13 @@ public final class DirectoryStorage: Storage {
 
 extension DirectoryStorage {
     /// A damaged object is evidence, and parts of it may be good: it is moved to `quarantine/`.
-    public func setAside(_ object: ObjectName) throws {
+    package func setAside(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
         try setAside(name(of: object), to: quarantine(object))
     }
 
     /// The same for a document in the copy's own directory.
-    public func setAside(file name: String) throws {
+    package func setAside(file name: String) throws {
         try setAside(name, to: "\(Self.quarantine)/\(name)-\(Path.randomName())")
     }
 
@@ -207,7 +207,7 @@ extension DirectoryStorage {
     }
 
     /// Objects that were set aside, and that nothing has taken the place of: their times of writing and of going.
-    public func lost(_ kind: ObjectKind) throws -> [(
+    package func lost(_ kind: ObjectKind) throws -> [(
         object: ObjectName, written: Timestamp, setAside: Timestamp
     )] {
         let root = try root()
@@ -229,7 +229,7 @@ extension DirectoryStorage {
         "\(Self.quarantine)/\(object.kind.rawValue)-\(object.name)-\(Path.randomName())"
     }
 
-    public func replace(
+    package func replace(
         _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
         // It is as old as what it replaces; where that is gone, older than any snapshot that may need it.
@@ -241,7 +241,7 @@ extension DirectoryStorage {
     }
 
     /// What killed runs left. Only under the writer's lock: another writer's files look the same.
-    public func removeTemporaryFiles() throws {
+    package func removeTemporaryFiles() throws {
         let root = try root()
         // Of a document that was being replaced.
         for name in try root.names() where name.hasSuffix(".tmp") && name.contains(".json.") {
@@ -259,7 +259,7 @@ extension DirectoryStorage {
     /// Makes anew, and empty, what `missingDirectories` names.
     ///
     /// - Returns: their names.
-    public func makeMissingDirectories() throws -> [String] {
+    package func makeMissingDirectories() throws -> [String] {
         let missing = try missingDirectories()
         for name in missing { try makeDirectory(name) }
         // One whose directory was missing, too, was named by that.
@@ -271,13 +271,13 @@ extension DirectoryStorage {
 // MARK: Reading
 
 extension DirectoryStorage {
-    public func read(
+    package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {
         try file(object).file.read(into: buffer, at: offset)
     }
 
-    public func willRead(_ object: ObjectName) { try? file(object).file.adviseNeeded() }
+    package func willRead(_ object: ObjectName) { try? file(object).file.adviseNeeded() }
 
     private func file(_ object: ObjectName) throws -> OpenFile {
         if let open = openPacks.withLock({ $0.find(object) }) { return open }
@@ -286,19 +286,19 @@ extension DirectoryStorage {
         return opened
     }
 
-    public func size(of object: ObjectName) throws -> UInt64? { try status(of: object)?.size }
+    package func size(of object: ObjectName) throws -> UInt64? { try status(of: object)?.size }
 
     /// Of the file itself: a link is told as one. Nil if there is no such object.
-    public func status(of object: ObjectName) throws -> FileStatus? {
+    package func status(of object: ObjectName) throws -> FileStatus? {
         try root().status(of: name(of: object))
     }
 
-    public func list(_ kind: ObjectKind) throws -> [String] { try listing(kind).objects }
+    package func list(_ kind: ObjectKind) throws -> [String] { try listing(kind).objects }
 
-    public func strangers(_ kind: ObjectKind) throws -> [String] { try listing(kind).strangers }
+    package func strangers(_ kind: ObjectKind) throws -> [String] { try listing(kind).strangers }
 
     /// What is in the kind's directory, by one reading of it: the names of objects, and the paths of what is none.
-    public func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
+    package func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
         var (objects, strangers): ([String], [String]) = ([], [])
         try forEachName(kind) { name in
             let text = String(decoding: name, as: UTF8.self)
@@ -308,7 +308,7 @@ extension DirectoryStorage {
         return (objects.sorted(), strangers.sorted())
     }
 
-    public func forEachPack(_ body: (ContentID) throws -> Void) throws {
+    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
         try forEachName(.pack) { name in
             if let pack = ContentID(hexDigits: name) { try body(pack) }
         }
@@ -347,7 +347,7 @@ extension DirectoryStorage {
         }
     }
 
-    public func missingDirectories() throws -> [String] {
+    package func missingDirectories() throws -> [String] {
         let root = try root()
         let others = try ObjectKind.allCases.filter { !$0.mayBeAbsent && $0 != .pack }.map(\.rawValue).filter
         {
@@ -359,23 +359,23 @@ extension DirectoryStorage {
             + Self.shards.filter { !there.contains($0) }.map { "\(ObjectKind.pack.rawValue)/\($0)" }
     }
 
-    public func open(_ object: ObjectName) throws -> any ByteSource {
+    package func open(_ object: ObjectName) throws -> any ByteSource {
         try judging(object) { try OpenObject(try root().open(reading: name(of: object))) }
     }
 
-    public func openMedia(_ object: ObjectName) throws -> any MediaObject {
+    package func openMedia(_ object: ObjectName) throws -> any MediaObject {
         try judging(object) { try MediaFile(root(), name(of: object)) }
     }
 
     /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
-    public func renewChangeTime(of object: ObjectName) {
+    package func renewChangeTime(of object: ObjectName) {
         guard let file = try? root().open(reading: name(of: object)), let status = try? file.status() else {
             return
         }
         try? file.setMode(mode_t(status.mode))
     }
 
-    public func remove(_ object: ObjectName) throws {
+    package func remove(_ object: ObjectName) throws {
         openPacks.withLock { $0.forget(object) }
         do {
             try root().unlink(name(of: object))
@@ -383,7 +383,7 @@ extension DirectoryStorage {
     }
 
     /// Where an object lies, for messages and for people; the first two digits of a pack's name choose its shard.
-    public func path(of object: ObjectName) -> String { Path.join(location, name(of: object)) }
+    package func path(of object: ObjectName) -> String { Path.join(location, name(of: object)) }
 
     /// The same from the copy's directory on.
     private func name(of object: ObjectName) -> String { "\(directory(of: object))/\(object.name)" }

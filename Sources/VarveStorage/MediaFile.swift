@@ -4,7 +4,7 @@ import VarveFiles
 import VarveFormat
 
 /// An object that is read past the cache, in order to know what is on the medium.
-public protocol MediaObject: Sendable {
+package protocol MediaObject: Sendable {
     /// How it was read so far.
     var method: LedgerRow.Method { get }
 
@@ -31,7 +31,7 @@ final class CachedObject: MediaObject {
 
 extension Storage {
     /// Through whatever cache there is: for comparison, it proves nothing of the medium.
-    public func openCached(_ object: ObjectName) -> any MediaObject {
+    package func openCached(_ object: ObjectName) -> any MediaObject {
         willRead(object)
         return CachedObject { offset, buffer in try read(object, at: offset, into: buffer) }
     }

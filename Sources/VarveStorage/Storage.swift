@@ -4,7 +4,7 @@ import VarveFormat
 /// One copy of a repository, as named immutable objects. Every method may be called from any thread.
 ///
 /// Names promise content; a storage does not check the promise when it reads. A missing object throws `.missing`.
-public protocol Storage: Sendable {
+package protocol Storage: Sendable {
     /// For messages.
     var location: String { get }
 
@@ -68,12 +68,12 @@ public protocol Storage: Sendable {
 }
 
 extension Storage {
-    public func missingDirectories() throws -> [String] { [] }
+    package func missingDirectories() throws -> [String] { [] }
 
-    public func strangers(_ kind: ObjectKind) throws -> [String] { [] }
+    package func strangers(_ kind: ObjectKind) throws -> [String] { [] }
 
     /// A small object's bytes; refuses more than `limit`.
-    public func readAll(_ object: ObjectName, limit: Int) throws -> [UInt8] {
+    package func readAll(_ object: ObjectName, limit: Int) throws -> [UInt8] {
         guard let size = try size(of: object) else { throw missing(object) }
         guard size <= UInt64(limit) else {
             throw VarveError(
@@ -84,10 +84,10 @@ extension Storage {
         }
     }
 
-    public func willRead(_ object: ObjectName) {}
+    package func willRead(_ object: ObjectName) {}
 
     /// For storages that can't do better: in memory.
-    public func replace(
+    package func replace(
         _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
         var bytes: [UInt8] = []
@@ -96,12 +96,12 @@ extension Storage {
         try bytes.withUnsafeBytes { try publish(object, [$0]) }
     }
 
-    public func openMedia(_ object: ObjectName) throws -> any MediaObject {
+    package func openMedia(_ object: ObjectName) throws -> any MediaObject {
         guard try size(of: object) != nil else { throw missing(object) }
         return openCached(object)
     }
 
-    public func missing(_ object: ObjectName) -> VarveError {
+    package func missing(_ object: ObjectName) -> VarveError {
         VarveError(
             .missing, "\(object) is not there", location: location,
             hint: "run 'varve verify --content' to see which snapshots need it")

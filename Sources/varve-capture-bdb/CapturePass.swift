@@ -2,6 +2,7 @@ import CBerkeleyDB
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// What the three backup callbacks do: copy into free slots, and nothing that could take longer.
 ///

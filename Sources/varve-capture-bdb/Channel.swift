@@ -1,6 +1,7 @@
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// The helper's side of the two pipes. Nothing here blocks unless its name says so: events may be produced
 /// inside libdb's callbacks, some of them under libdb's mutexes.

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// A directory that is all there is to this process.
 ///

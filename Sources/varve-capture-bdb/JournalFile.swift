@@ -1,6 +1,7 @@
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// `.varve/journal` in the home: on disk before the change that it announces.
 struct JournalFile {

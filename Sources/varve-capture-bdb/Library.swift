@@ -1,6 +1,7 @@
 import CBerkeleyDB
 import Glibc
 import VarveFormat
+import VarveHelperProtocol
 
 /// libdb's own words since the last command began, for the errors that follow from them. One thread.
 enum LibraryWords {

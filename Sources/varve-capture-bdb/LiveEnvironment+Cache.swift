@@ -1,6 +1,7 @@
 import CBerkeleyDB
 import Glibc
 import VarveFormat
+import VarveHelperProtocol
 
 extension LiveEnvironment {
     /// The names of the files that have pages in the cache, also of those that nobody has open any more, as whoever

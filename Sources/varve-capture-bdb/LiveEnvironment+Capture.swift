@@ -2,6 +2,7 @@ import CBerkeleyDB
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 // What holds an application's page writers, read in libdb 5.3.28:
 //

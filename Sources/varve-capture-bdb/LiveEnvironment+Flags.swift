@@ -1,6 +1,7 @@
 import CBerkeleyDB
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 extension LiveEnvironment {
     /// Raises the hot-backup counter (until then bulk loads skip the log, env_method.c:1035), stops automatic

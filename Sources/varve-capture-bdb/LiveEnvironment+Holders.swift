@@ -1,6 +1,7 @@
 import CBerkeleyDB
 import VarveDatabase
 import VarveFormat
+import VarveHelperProtocol
 
 // `dbbackup` waits in libdb, without end, for the lock of the database as a whole, which an exclusive handle
 // (`DB->set_lk_exclusive`) keeps for its life, and for that of the first page, which a transaction keeps that allocates

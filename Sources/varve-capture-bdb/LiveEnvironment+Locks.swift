@@ -1,6 +1,7 @@
 import CBerkeleyDB
 import VarveDatabase
 import VarveFormat
+import VarveHelperProtocol
 
 // `dbbackup` opens the database (db_backup.c:81) and takes, as a locker that is no transaction: for writing the
 // environment's lock, for moments (fop_util.c:310); for reading the file's handle, until it closes it (:440), and the

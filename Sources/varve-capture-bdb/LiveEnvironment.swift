@@ -2,6 +2,7 @@ import CBerkeleyDB
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// A live environment that this process joined.
 ///

@@ -1,6 +1,7 @@
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// Who the helper is: the environment's owner, so that no file of another owner appears in it (a log file that
 /// root creates by a flush would stop the application), and so that nothing that its owner lays in the way leads where

@@ -1,6 +1,7 @@
 import VarveDatabase
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// The primary region `__db.001`, read as a file: which regions these are, and the hot-backup counter, which
 /// libdb counts in shared memory but shows only as "not zero" (env_method.c:907).

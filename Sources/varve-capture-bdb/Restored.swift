@@ -2,6 +2,7 @@ import CBerkeleyDB
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// What is done to a restored environment that nobody else has open.
 enum Restored {

@@ -2,6 +2,7 @@ import CBerkeleyDB
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// One parent's commands, one after another, until it quits or is gone.
 final class Session {

@@ -1,5 +1,6 @@
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// The shared memory, cut into slots of one callback's bytes each.
 final class Slots {

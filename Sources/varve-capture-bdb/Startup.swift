@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// What the helper does before anything else: it works in shared memory that an application lives on, and must not be
 /// ended or misled by what it was started with.

@@ -3,6 +3,7 @@ import Glibc
 import Synchronization
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 /// Ends this helper when it waits in libdb for somebody who will never come: its regions were removed or made anew
 /// since, or nobody else has them and its parent is gone, too. It would wait for ever, and keep the environment's lock.

@@ -2,6 +2,7 @@
 import Glibc
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 // A signal in the middle of a copy would leave the application's page writers held: the parent decides when to
 // stop. For the same reason there is no PR_SET_PDEATHSIG: an orphan finishes the running call and cleans up.

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Varve
 import VarveCapture
+import VarveCopies
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 struct BackupCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

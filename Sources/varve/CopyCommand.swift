@@ -1,7 +1,10 @@
 import ArgumentParser
 import Varve
+import VarveCopies
+import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 struct CopyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

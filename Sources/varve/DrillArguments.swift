@@ -3,6 +3,7 @@ import Glibc
 import Varve
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 /// How a drill is done.
 struct DrillArguments: ParsableArguments {

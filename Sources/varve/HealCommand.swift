@@ -1,7 +1,10 @@
 import ArgumentParser
 import Varve
+import VarveCopies
+import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 struct HealCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

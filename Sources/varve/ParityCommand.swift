@@ -1,7 +1,9 @@
 import ArgumentParser
 import Varve
+import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 struct ParityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Varve
+import VarveCopies
 import VarveFormat
 import VarveRepository
 

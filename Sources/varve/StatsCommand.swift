@@ -1,5 +1,6 @@
 import ArgumentParser
 import Varve
+import VarveFiles
 import VarveFormat
 import VarveRepository
 

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Glibc
 import Varve
+import VarveCopies
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,8 @@ import Varve
 import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveStorage
+import VarveUpkeep
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,19 +2,19 @@ import Glibc
 import VarveFiles
 
 /// The programs under test, as they were built: in `VARVE_BIN_DIR`, else in the package's release directory.
-public enum Executable {
-    public static let directory: String = {
+package enum Executable {
+    package static let directory: String = {
         if let set = variables["VARVE_BIN_DIR"], !set.isEmpty { return set }
         let package = Path.parent(Path.parent(Path.parent(#filePath)))
         return Path.join(package, ".build/release")
     }()
 
-    public static let varve = Path.join(directory, "varve")
-    public static let helper = Path.join(directory, "varve-capture-bdb")
-    public static let workload = Path.join(directory, "bdb-workload")
+    package static let varve = Path.join(directory, "varve")
+    package static let helper = Path.join(directory, "varve-capture-bdb")
+    package static let workload = Path.join(directory, "bdb-workload")
 
     /// This process's environment.
-    public static let variables: [String: String] = {
+    package static let variables: [String: String] = {
         var result: [String: String] = [:]
         var next = environ
         while let entry = next.pointee {
@@ -28,12 +28,12 @@ public enum Executable {
     }()
 
     /// Where `PATH`, and the directories of the system's tools, have it.
-    public static func inPath(_ name: String) -> String? {
+    package static func inPath(_ name: String) -> String? {
         let directories = (variables["PATH"] ?? "").split(separator: ":").map(String.init)
         return (directories + ["/usr/sbin", "/sbin"]).map { Path.join($0, name) }
             .first { access($0, X_OK) == 0 }
     }
 
     /// The long tests are wanted: `make soak`.
-    public static var isSoak: Bool { variables["VARVE_SOAK"] == "1" }
+    package static var isSoak: Bool { variables["VARVE_SOAK"] == "1" }
 }

@@ -2,28 +2,28 @@ import Glibc
 import VarveFiles
 
 /// What a finished process has said and done.
-public struct Finished: Sendable, CustomStringConvertible {
-    public var command: String
-    public var status: ChildProcess.Status
-    public var output: String
-    public var errors: String
-    public var seconds: Double
+package struct Finished: Sendable, CustomStringConvertible {
+    package var command: String
+    package var status: ChildProcess.Status
+    package var output: String
+    package var errors: String
+    package var seconds: Double
 
     /// The exit code; for a process that a signal killed 128 and its number, as a shell has it.
-    public var code: Int32 {
+    package var code: Int32 {
         switch status {
         case .exited(let code): code
         case .killed(let signal): 128 + signal
         }
     }
 
-    public var description: String {
+    package var description: String {
         "\(command) \(status) after \(seconds) s\n\(output.suffix(4000))\(errors.suffix(4000))"
     }
 
     /// Itself if it ended with one of `codes`; throws all that is known of it otherwise.
     @discardableResult
-    public func require(_ codes: Int32...) throws -> Finished {
+    package func require(_ codes: Int32...) throws -> Finished {
         guard case .exited(let code) = status, codes.contains(code) else {
             throw ProcessFailure("not exit code \(codes): \(self)")
         }
@@ -34,15 +34,15 @@ public struct Finished: Sendable, CustomStringConvertible {
 /// A process of a test, killed with all of its process group when its object goes away.
 ///
 /// Its output goes to files without a name, so it never waits for a reader. Not for several threads at once.
-public final class RunningProcess {
-    public let command: String
+package final class RunningProcess {
+    package let command: String
     private let child: ChildProcess
     private let output: UnnamedFile
     private let errors: UnnamedFile
     private let start = Clock.monotonic()
     private var finished: Finished?
 
-    public var process: Int32 { child.process }
+    package var process: Int32 { child.process }
 
     /// - Parameters:
     ///   - executable: a path, or a name to look for in `PATH`.
@@ -50,7 +50,7 @@ public final class RunningProcess {
     ///   - directory: to work in.
     ///   - input: a descriptor of this process as its standard input; nil for nothing to read.
     ///   - descriptors: further ones, by their numbers here and there.
-    public init(
+    package init(
         _ executable: String, _ arguments: [String], environment: [String: String] = [:],
         directory: String? = nil, input: Int32? = nil, descriptors: [(ours: Int32, theirs: Int32)] = []
     ) throws {
@@ -77,11 +77,11 @@ public final class RunningProcess {
     }
 
     /// What it has written so far.
-    public var outputSoFar: String { output.text }
-    public var errorsSoFar: String { errors.text }
+    package var outputSoFar: String { output.text }
+    package var errorsSoFar: String { errors.text }
 
     /// It has not ended yet, as far as the system tells.
-    public var isRunning: Bool {
+    package var isRunning: Bool {
         guard finished == nil else { return false }
         var information = siginfo_t()
         information.si_signo = 0
@@ -91,7 +91,7 @@ public final class RunningProcess {
 
     /// Waits until it ends, and at most so long: then it is killed, and that is an error.
     @discardableResult
-    public func wait(seconds: Double) throws -> Finished {
+    package func wait(seconds: Double) throws -> Finished {
         if let finished { return finished }
         let deadline = start(plus: seconds)
         while isRunning {
@@ -106,19 +106,19 @@ public final class RunningProcess {
     }
 
     /// Sends a signal to the process alone; nothing happens if it has ended.
-    public func send(_ signal: Int32) {
+    package func send(_ signal: Int32) {
         if finished == nil { kill(child.process, signal) }
     }
 
     /// Kills it and its process group, and waits.
-    public func killGroup() throws {
+    package func killGroup() throws {
         guard finished == nil else { return }
         kill(-child.process, SIGKILL)
         _ = try reap()
     }
 
     /// Ends it by SIGTERM.
-    public func terminate(seconds: Double = 60) throws -> Finished {
+    package func terminate(seconds: Double = 60) throws -> Finished {
         send(SIGTERM)
         return try wait(seconds: seconds)
     }
@@ -137,7 +137,7 @@ public final class RunningProcess {
 
 /// Runs a process to its end, and at most so long.
 @discardableResult
-public func run(
+package func run(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:],
     directory: String? = nil, seconds: Double = 60
 ) throws -> Finished {
@@ -146,7 +146,7 @@ public func run(
 }
 
 /// Asks again and again until the answer is yes; throws after so many seconds.
-public func waitUntil(
+package func waitUntil(
     _ what: String, seconds: Double = 30, every pause: UInt32 = 2000, _ condition: () throws -> Bool
 ) throws {
     let deadline = Clock.monotonic() + UInt64(seconds * 1e9)

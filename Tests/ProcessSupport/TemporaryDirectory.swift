@@ -2,11 +2,11 @@ import Glibc
 import VarveFiles
 
 /// A directory that is gone when its object is, whatever became of the test.
-public final class TemporaryDirectory {
-    public let path: String
+package final class TemporaryDirectory {
+    package let path: String
 
     /// - Parameter parent: nil for `TMPDIR`, or `/tmp`.
-    public init(in parent: String? = nil) throws {
+    package init(in parent: String? = nil) throws {
         let base = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array(Path.join(base, "varve-test.XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -16,7 +16,7 @@ public final class TemporaryDirectory {
     }
 
     /// The path of something in it; nothing is created.
-    public subscript(name: String) -> String { Path.join(path, name) }
+    package subscript(name: String) -> String { Path.join(path, name) }
 
     deinit {
         do {
@@ -28,12 +28,12 @@ public final class TemporaryDirectory {
 }
 
 /// Small whole files.
-public enum Text {
-    public static func read(_ path: String) throws -> String {
+package enum Text {
+    package static func read(_ path: String) throws -> String {
         String(decoding: try File.open(reading: path).readToEnd(limit: 1 << 28), as: UTF8.self)
     }
 
-    public static func write(_ text: String, to path: String) throws {
+    package static func write(_ text: String, to path: String) throws {
         guard let file = fopen(path, "w") else {
             throw SystemCallError(call: "fopen", path: path, errno: errno).error
         }

@@ -3,20 +3,20 @@ import VarveFiles
 import VarveFormat
 
 /// The command under test, on one repository.
-public struct VarveCommand: Sendable {
-    public let repository: String
+package struct VarveCommand: Sendable {
+    package let repository: String
 
     /// A repository at the path, made now.
-    public static func initialized(_ path: String) throws -> VarveCommand {
+    package static func initialized(_ path: String) throws -> VarveCommand {
         let command = VarveCommand(repository: path)
         try command.run(["init"]).require(0)
         return command
     }
 
-    public init(repository: String) { self.repository = repository }
+    package init(repository: String) { self.repository = repository }
 
     /// Starts a subcommand; `-r` is put at the end.
-    public func start(_ arguments: [String], descriptors: [(ours: Int32, theirs: Int32)] = []) throws
+    package func start(_ arguments: [String], descriptors: [(ours: Int32, theirs: Int32)] = []) throws
         -> RunningProcess
     {
         try RunningProcess(
@@ -24,25 +24,25 @@ public struct VarveCommand: Sendable {
     }
 
     @discardableResult
-    public func run(_ arguments: [String], seconds: Double = 120) throws -> Finished {
+    package func run(_ arguments: [String], seconds: Double = 120) throws -> Finished {
         try start(arguments).wait(seconds: seconds)
     }
 }
 
 /// What `varve backup --json` prints.
-public struct BackupOutput: Codable, Sendable {
-    public var snapshot: String
-    public var sequence: UInt64
-    public var tainted: Bool
-    public var seconds: Double
-    public var recovery: Manifest.Recovery?
-    public var statistics: Manifest.Statistics
-    public var warnings: [Manifest.Warning]
+package struct BackupOutput: Codable, Sendable {
+    package var snapshot: String
+    package var sequence: UInt64
+    package var tainted: Bool
+    package var seconds: Double
+    package var recovery: Manifest.Recovery?
+    package var statistics: Manifest.Statistics
+    package var warnings: [Manifest.Warning]
 }
 
 extension Finished {
     /// Its standard output, as JSON.
-    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+    package func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try JSONDecoder().decode(type, from: Foundation.Data(output.utf8))
         } catch {

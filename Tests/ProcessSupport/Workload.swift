@@ -3,9 +3,9 @@ import VarveFiles
 import VarveFormat
 
 /// A saturated writer on an environment, and what it tells of itself.
-public final class Workload {
-    public let home: String
-    public let running: RunningProcess
+package final class Workload {
+    package let home: String
+    package let running: RunningProcess
     private let layout: [String]
     private let progress: String
     private let checkpoints: String
@@ -17,7 +17,7 @@ public final class Workload {
     ///   - options: the others.
     ///   - directory: for its notes; not in the environment.
     ///   - seconds: it ends by itself then, should nobody end it.
-    public init(
+    package init(
         home: String, layout: [String], options: [String] = [], notes directory: String, seconds: Int = 300
     ) throws {
         self.home = home
@@ -43,7 +43,7 @@ public final class Workload {
     }
 
     /// Transactions that had committed at the time, by its own notes; 0 if it had none yet.
-    public func committed(at time: Timestamp) throws -> UInt64 {
+    package func committed(at time: Timestamp) throws -> UInt64 {
         let monotonic = MonotonicMoment(of: time).nanoseconds
         var result: UInt64 = 0
         for (moment, seq) in try notes(progress) where moment <= monotonic { result = UInt64(seq) }
@@ -51,10 +51,10 @@ public final class Workload {
     }
 
     /// Transactions that have committed by now.
-    public func committed() throws -> UInt64 { UInt64(try notes(progress).last?.value ?? 0) }
+    package func committed() throws -> UInt64 { UInt64(try notes(progress).last?.value ?? 0) }
 
     /// The longest checkpoint that ended after the monotonic time, or goes on still, in seconds.
-    public func longestCheckpoint(since: UInt64 = 0) throws -> Double {
+    package func longestCheckpoint(since: UInt64 = 0) throws -> Double {
         let ended = try notes(checkpoints).filter { $0.moment >= since }.map(\.value)
         var longest = (ended.max() ?? 0) / 1000
         if let started = try unfinishedCheckpoint() {
@@ -64,12 +64,12 @@ public final class Workload {
     }
 
     /// Checkpoints that ended after the monotonic time.
-    public func checkpointCount(since: UInt64 = 0) throws -> Int {
+    package func checkpointCount(since: UInt64 = 0) throws -> Int {
         try notes(checkpoints).count { $0.moment >= since }
     }
 
     /// Since when the checkpoint that has not ended goes on.
-    public func unfinishedCheckpoint() throws -> UInt64? {
+    package func unfinishedCheckpoint() throws -> UInt64? {
         guard let last = try wholeLines(checkpoints).last, last.hasPrefix("start ") else { return nil }
         return UInt64(last.dropFirst(6))
     }
@@ -77,17 +77,17 @@ public final class Workload {
     /// Ends it in good order; the number of its transactions. It checks what it reads, so this throws if it came
     /// to any harm.
     @discardableResult
-    public func stop() throws -> UInt64 {
+    package func stop() throws -> UInt64 {
         struct Report: Codable { var seq: UInt64 }
         return try running.terminate().require(0).decode(Report.self).seq
     }
 
     /// `bdb-workload check` of a restored and recovered environment: its number of transactions.
-    public func check(_ restored: String) throws -> UInt64 {
+    package func check(_ restored: String) throws -> UInt64 {
         try Workload.check(restored, layout: layout)
     }
 
-    public static func check(_ restored: String, layout: [String]) throws -> UInt64 {
+    package static func check(_ restored: String, layout: [String]) throws -> UInt64 {
         struct Output: Codable {
             var ok: Bool
             var seq: UInt64
@@ -97,7 +97,7 @@ public final class Workload {
     }
 
     /// `bdb-workload flags` of the environment.
-    public func flags(_ options: [String] = []) throws -> Finished {
+    package func flags(_ options: [String] = []) throws -> Finished {
         try run(Executable.workload, ["flags", "--home", home] + layout + options).require(0)
     }
 

@@ -3,6 +3,7 @@ import Testing
 import VarveDatabase
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 @testable import VarveCapture
 

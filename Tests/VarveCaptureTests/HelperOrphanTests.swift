@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 @testable import VarveCapture
 

@@ -1,6 +1,7 @@
 import Testing
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 @testable import VarveCapture
 

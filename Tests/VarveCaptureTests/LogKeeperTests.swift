@@ -3,6 +3,7 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveHelperProtocol
 
 @Suite(.serialized) struct LogKeeperTests {
     private func environment(_ scratch: Scratch) throws -> String {

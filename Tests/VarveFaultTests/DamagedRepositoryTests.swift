@@ -1,6 +1,7 @@
 import Glibc
 import ProcessSupport
 import Testing
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository

@@ -6,6 +6,7 @@ import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
+import VarveUpkeep
 
 extension FaultTests {
     /// `verify --media`, interrupted and killed wherever it may be.

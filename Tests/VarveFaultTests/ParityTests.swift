@@ -4,6 +4,7 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveUpkeep
 
 extension FaultTests {
     /// `init --parity`, `parity add`, `parity status`, and what backups say and do about it.

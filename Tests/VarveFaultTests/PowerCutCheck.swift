@@ -3,6 +3,7 @@ import ProcessSupport
 import VarveFiles
 import VarveFormat
 import VarveRepository
+import VarveStorage
 
 /// What is wrong with the repositories on an image after a power cut.
 struct PowerCutCheck {

@@ -1,5 +1,6 @@
 import Testing
 import VarveFormat
+import VarveHelperProtocol
 
 /// Callbacks as `__memp_backup_mpf` makes them, of a file that grows while it is read.
 @Suite struct ShiftedPageRuleTests {

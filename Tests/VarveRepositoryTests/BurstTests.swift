@@ -7,6 +7,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// Readings that fail for a while: whatever they are part of is as if it had not been tried.
 @Suite struct BurstTests {

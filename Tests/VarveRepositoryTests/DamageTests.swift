@@ -1,9 +1,11 @@
 import Testing
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// No damaged byte of a repository passes, and each is told with the object that it is in.
 ///

@@ -1,9 +1,11 @@
 import Testing
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// Delta blobs, made by hand: every reader of format 1 reads them, whatever today's writer prefers.
 @Suite struct DeltaTests {

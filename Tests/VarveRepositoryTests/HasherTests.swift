@@ -2,6 +2,7 @@ import CBlake2
 import Foundation
 import Testing
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveTestSupport
 

@@ -6,6 +6,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// Objects with right names and checksums that are made to use up time or memory.
 @Suite struct HostileObjectTests {

@@ -1,10 +1,12 @@
 import Testing
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// The index over tables that are too large to be read as a whole, so that filters are in use.
 @Suite struct IndexTests {

@@ -5,6 +5,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// Which objects a run reads, and what is remembered of it.
 @Suite struct LedgerTests {

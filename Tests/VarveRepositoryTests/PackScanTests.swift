@@ -1,4 +1,5 @@
 import Testing
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository

@@ -3,6 +3,7 @@ import VarveFormat
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 @Suite struct ParityPlanTests {
     private static func member(_ number: Int, blocks: Int) -> ParityMember {

@@ -5,6 +5,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 @Suite struct ParityRepairTests {
     private static let sizes = [1_500_000, 90_000, 4096, 700_001, 3, 20_000, 300_000]

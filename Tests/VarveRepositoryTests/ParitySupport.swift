@@ -7,6 +7,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// A repository of random packs and manifests under parity, and what it was.
 final class ParityFixture {

@@ -5,6 +5,7 @@ import VarveStorage
 import VarveTestSupport
 
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 @Suite struct ParityWriterTests {
     private static let sizes = [500_000, 90_000, 4096, 300_001, 3]

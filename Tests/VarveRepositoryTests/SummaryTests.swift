@@ -5,6 +5,7 @@ import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// Summaries spare reading manifests, and nothing else: whatever is in them, the manifests' names tell which
 /// snapshots there are.

@@ -1,3 +1,4 @@
+import VarveBlobs
 import VarveCodec
 import VarveFormat
 import VarveRepository

@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import Testing
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveStorage

@@ -1,4 +1,5 @@
 import Testing
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveStorage

@@ -1,4 +1,5 @@
 import VarveCapture
+import VarveFiles
 import VarveFormat
 
 /// A file of a `ListedFiles` source: writes at offsets, then the size.

@@ -5,7 +5,9 @@ import VarveFormat
 import VarveStorage
 import VarveTestSupport
 
+@testable import VarveCopies
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// A clock that was wrong proves nothing, for however long: order is by number and by what was done here later.
 @Suite struct ClockTests {

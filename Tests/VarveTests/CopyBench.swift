@@ -1,6 +1,7 @@
 import Testing
 import Varve
 import VarveCapture
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository

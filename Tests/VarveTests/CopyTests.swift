@@ -1,9 +1,11 @@
 import Testing
 import Varve
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// Equal copies: written at once, told apart, brought up to date.
 @Suite struct CopyTests {

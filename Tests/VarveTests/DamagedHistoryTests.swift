@@ -1,10 +1,12 @@
 import Testing
 import Varve
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// Chains of deltas cut by lost and damaged packs, many times: what verification names is exactly what does not come
 /// back.

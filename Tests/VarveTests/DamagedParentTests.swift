@@ -1,11 +1,13 @@
 import Testing
 import Varve
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// A backup into a damaged repository: what it notices of the damage it stores again, and says so.
 @Suite struct DamagedParentTests {

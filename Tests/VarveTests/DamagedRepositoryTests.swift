@@ -1,11 +1,13 @@
 import Testing
 import Varve
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// What a damaged repository still gives, and what it says of the rest.
 @Suite struct DamagedRepositoryTests {

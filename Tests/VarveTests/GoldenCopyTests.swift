@@ -1,10 +1,12 @@
 import Testing
 import Varve
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// `Fixtures/repositories/format-1-copies`: what is beside packs and manifests, as it was written once.
 @Suite struct GoldenCopyTests {

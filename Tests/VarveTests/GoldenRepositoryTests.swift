@@ -1,11 +1,13 @@
 import Glibc
 import Testing
 import Varve
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// What users have on their disks must be read for ever: repositories that were written once.
 @Suite struct GoldenRepositoryTests {

@@ -1,9 +1,11 @@
 import Testing
 import Varve
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// What is bad in one copy and good in another is made good; the rest is named.
 @Suite struct HealTests {

@@ -1,9 +1,11 @@
 import Testing
 import Varve
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// The few bytes without which nothing of a repository could be read are there twice.
 @Suite struct IdentityTests {

@@ -1,10 +1,13 @@
 import Testing
 import Varve
+import VarveBlobs
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// `verify`, `heal` and `status` say the same of what is not there, and name it.
 @Suite struct InventoryTests {

@@ -1,9 +1,11 @@
 import Testing
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// What Macs, Windows and network disks leave in a repository's directories is no object, and no reason for anything.
 @Suite struct LeftoverTests {

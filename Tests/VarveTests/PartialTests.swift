@@ -1,11 +1,13 @@
 import Testing
 import Varve
 import VarveCodec
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
 import VarveTestSupport
+import VarveUpkeep
 
 /// A snapshot of some databases only never stands for the environment.
 @Suite struct PartialTests {

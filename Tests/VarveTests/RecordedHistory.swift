@@ -1,5 +1,6 @@
 import Testing
 import Varve
+import VarveBlobs
 import VarveCapture
 import VarveCodec
 import VarveFiles

@@ -1,4 +1,5 @@
 import Testing
+import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport

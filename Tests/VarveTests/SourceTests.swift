@@ -6,7 +6,9 @@ import VarveFormat
 import VarveStorage
 import VarveTestSupport
 
+@testable import VarveCopies
 @testable import VarveRepository
+@testable import VarveUpkeep
 
 /// A source is what a person means by an environment: a name that outlives hosts and homes.
 @Suite struct SourceTests {

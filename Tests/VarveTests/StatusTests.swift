@@ -1,9 +1,11 @@
 import Testing
 import Varve
+import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// What `varve status` takes for a problem, and what not.
 @Suite struct StatusTests {

@@ -5,6 +5,7 @@ import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 /// A repository with extents of 512 bytes by default, and room beside it for what is restored.
 final class Bench: Sendable {

@@ -1,11 +1,13 @@
 import Glibc
 import Testing
 import Varve
+import VarveBlobs
 import VarveCapture
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveTestSupport
+import VarveUpkeep
 
 private let temporaryTimesCount: Bool = {
     guard let directory = try? TemporaryDirectory(), let status = try? FileStatus.of(directory.path) else {

@@ -1,3 +1,4 @@
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository

@@ -1,4 +1,5 @@
 import Glibc
+import VarveBlobs
 import VarveFiles
 import VarveFormat
 import VarveRepository

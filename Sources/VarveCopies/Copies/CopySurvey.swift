@@ -1,0 +1,129 @@
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+/// What is at the places where copies of a repository were last. Whichever copy is at a place *is* that copy.
+struct CopySurvey {
+    private struct Found {
+        var path: String
+        var repository: Repository
+        var identity: DiskIdentity
+        var records: CopyRecords
+    }
+
+    private let lead: Found
+    private let known: CopyRecords
+    /// By path, resolved or as it was told.
+    private var places: [String: Result<Found, VarveError>] = [:]
+
+    /// - Parameter patience: seconds that each place may take.
+    init(_ lead: Repository, places: [String], _ known: CopyRecords, _ patience: Double) throws {
+        self.lead = Found(
+            path: lead.path, repository: lead, identity: try DiskIdentity(lead.path), records: known)
+        self.known = known
+        for path in places where self.places[path] == nil {
+            self.places[path] = Self.look(at: path, patience)
+        }
+    }
+
+    /// Of the lead.
+    var identity: DiskIdentity { lead.identity }
+
+    func records(of repository: Repository) -> CopyRecords {
+        if repository === lead.repository { return lead.records }
+        return found.first { $0.repository === repository }?.records ?? known
+    }
+
+    /// All but the lead, each directory once, in the order of paths.
+    private var found: [Found] {
+        var found: [Found] = []
+        for path in places.keys.sorted() {
+            guard case .success(let place)? = places[path], place.identity != lead.identity,
+                !found.contains(where: { $0.identity == place.identity })
+            else { continue }
+            found.append(place)
+        }
+        return found
+    }
+
+    private static func look(
+        at path: String, _ patience: Double
+    ) -> Result<Found, VarveError> {
+        do {
+            let opened = try within(seconds: patience) {
+                let repository = try Repository.open(path)
+                return Found(
+                    path: path, repository: repository, identity: try DiskIdentity(path),
+                    records: try CopyRecords(repository))
+            }
+            guard let opened else {
+                return .failure(
+                    VarveError(
+                        .hung, "the disk does not answer", location: path,
+                        hint: "see the kernel log, and mount it again when it is well"))
+            }
+            return .success(opened)
+        } catch var error as VarveError where error.code == .noRepository {
+            error.hint =
+                "mount its disk there; if it is elsewhere now, tell where ('varve copy add PATH'); if it will not come "
+                + "back, 'varve copy remove' forgets it"
+            return .failure(error)
+        } catch {
+            // Unreadable, or its identity is damaged: it can't be told from another disk, so nothing goes there.
+            return .failure(error as? VarveError ?? VarveError(.system, "\(error)", location: path))
+        }
+    }
+
+    /// Nil if the copy that the lead is is nowhere else.
+    func clone(of own: CopyRecord) -> VarveError? {
+        found.first { $0.repository.id == lead.repository.id && $0.repository.copy.copy == own.copy }.map {
+            RepositoryCopies.cloned(own.label, lead.path, $0.path)
+        }
+    }
+
+    /// The copy, wherever it is; or why it is away, which is what is at its own place.
+    func copy(_ record: CopyRecord) -> RepositoryCopies.Copy {
+        let disks = found.filter {
+            $0.repository.id == lead.repository.id && $0.repository.copy.copy == record.copy
+        }
+        guard let disk = disks.first(where: { $0.path == record.path }) ?? disks.first else {
+            return RepositoryCopies.Copy(record: record, absence: absence(record), identity: nil)
+        }
+        let other = disks.first { $0.identity != disk.identity }
+        return RepositoryCopies.Copy(
+            record: record, repository: disk.repository,
+            refusal: other.map { RepositoryCopies.cloned(record.label, disk.path, $0.path) },
+            identity: disk.identity)
+    }
+
+    private func absence(_ record: CopyRecord) -> VarveError {
+        let path = record.path
+        switch places[path] {
+        case .failure(let error)?: return error
+        case nil: return VarveError(.noRepository, "nobody knows where it is", location: path)
+        case .success(let place)?:
+            let there = place.repository
+            guard there.id == lead.repository.id else {
+                return VarveError(
+                    .wrongDisk,
+                    "the disk at \(path) belongs to another repository (\(there.id)), not to \(lead.repository.id) as "
+                        + "the copy '\(record.label)'",
+                    hint: "mount the right disk there, or leave this copy out (--without '\(record.label)')")
+            }
+            let other = known.records[there.copy.copy]
+            if place.identity == lead.identity || (other != nil && other?.removed == nil) {
+                return VarveError(
+                    .noRepository, "the copy '\(there.copy.label)' is where it was last", location: path,
+                    hint: "mount its own disk there")
+            }
+            return VarveError(
+                .wrongDisk,
+                "where it was last is the copy '\(there.copy.label)' (\(there.copy.copy)), which "
+                    + (other == nil
+                        ? "\(lead.path) does not know" : "was forgotten ('varve copy remove')"),
+                location: path,
+                hint: "'varve copy add \(path)' makes it one of the copies; or mount another disk there")
+        }
+    }
+}

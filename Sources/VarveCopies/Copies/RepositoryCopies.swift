@@ -1,0 +1,227 @@
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+/// The copies of a repository, looked for where they were last: which of them are there, which are away and why.
+/// Opening them writes nothing, and nothing that another disk is or holds keeps it from being opened.
+///
+/// Every copy is a repository of its own and can be named by `-r`; the one that is named comes first and is read. What
+/// `copy.json` says decides which copy a directory is, wherever that is: two disks may take turns at one mount point.
+package final class RepositoryCopies: Sendable {
+    package struct Copy: Sendable {
+        package var record: CopyRecord
+        /// Nil if it is away.
+        package var repository: Repository?
+        /// Why it is away.
+        package var absence: VarveError?
+        /// Why nothing may be written to it although it is there: `.clonedCopy` or `.rolledBack`.
+        package var refusal: VarveError?
+        /// Packs, manifests and events that the first has and this one lacks; nil if that was not found out.
+        package var lacking: Int?
+        let identity: DiskIdentity?
+
+        package var isThere: Bool { repository != nil }
+        /// A manifest that goes there finds everything it needs.
+        package var isComplete: Bool { lacking == 0 }
+        /// What a person has to look at: it is there twice, or older than it was, or something is in its place that is
+        /// not it. A disk that is away is nothing to look at, and neither is another copy's disk in its place.
+        package var trouble: VarveError? {
+            refusal ?? absence.flatMap { $0.code == .noRepository ? nil : $0 }
+        }
+    }
+
+    package struct Options: Sendable {
+        /// Labels or ids of copies that are left alone, as if they were away.
+        package var without: Set<String> = []
+        /// Seconds that a disk may take to answer.
+        package var patience: Double = 20
+        package init() {}
+    }
+
+    package let lead: Repository
+    /// The first is the one that was named.
+    package let copies: [Copy]
+    /// Events and manifests that others have and the first lacks. A backup to it is whole nevertheless.
+    package let leadLacks: Int
+
+    /// Looks for all copies that the named one knows.
+    ///
+    /// - Throws: only what the named one's own directory throws. All that is wrong elsewhere is told by the copies.
+    package init(_ lead: Repository, _ options: Options = .init()) throws {
+        self.lead = lead
+        let known = try CopyRecords(lead.path, repository: lead.id)
+        let own = known.records[lead.copy.copy] ?? CopyRecord.first(lead.copy, at: lead.path)
+        let others = known.records.values.filter { $0.copy != own.copy && $0.removed == nil }.sorted {
+            ($0.label, $0.copy) < ($1.label, $1.copy)
+        }
+        let names = Set(([own] + others).flatMap { [$0.label, $0.copy] })
+        if let unknown = options.without.subtracting(names).min() {
+            throw VarveError(
+                .invalid, "there is no copy \(unknown) to go on without",
+                hint: "the copies are: \(([own] + others).map(\.label).joined(separator: ", "))")
+        }
+        let survey = try CopySurvey(lead, places: [own.path] + others.map(\.path), known, options.patience)
+        var copies = [
+            Copy(
+                record: own, repository: lead, refusal: survey.clone(of: own), lacking: 0,
+                identity: survey.identity)
+        ]
+        for record in others {
+            if options.without.contains(record.label) || options.without.contains(record.copy) {
+                copies.append(
+                    Copy(
+                        record: record,
+                        absence: VarveError(
+                            .noRepository, "left out by --without", location: record.path), identity: nil))
+            } else {
+                copies.append(survey.copy(record))
+            }
+        }
+        Self.findRollbacks(&copies, survey)
+        let (lacking, leadLacks) = try Self.findLacking(copies, options.patience)
+        for (index, count) in zip(copies.indices, lacking) { copies[index].lacking = count }
+        self.copies = copies
+        self.leadLacks = leadLacks
+    }
+
+    package var online: [Copy] { copies.filter(\.isThere) }
+
+    /// Those that may be written to.
+    var writable: [Copy] { copies.filter { $0.isThere && $0.refusal == nil } }
+
+    /// By label, id, the beginning of an id, or path: at a path, the copy that is there comes before those that were.
+    package func find(_ text: String) throws -> Copy {
+        let resolved = (try? Path.resolve(text)) ?? text
+        let ways: [(Copy) -> Bool] = [
+            { $0.record.label == text || $0.record.copy == text },
+            { copy in copy.repository.map { $0.path == text || $0.path == resolved } ?? false },
+            { $0.record.path == resolved || $0.record.path == text },
+            { text.count >= 4 && $0.record.copy.hasPrefix(text) },
+        ]
+        let matches = ways.lazy.map { self.copies.filter($0) }.first { !$0.isEmpty } ?? []
+        if matches.count == 1 { return matches[0] }
+        let labels = copies.map { "\($0.record.label) (\($0.record.path))" }.joined(separator: ", ")
+        throw VarveError(
+            .missing, matches.isEmpty ? "there is no copy \(text)" : "\(text) means several copies",
+            hint: "the copies are: \(labels)")
+    }
+
+    static func cloned(_ label: String, _ first: String, _ second: String) -> VarveError {
+        VarveError(
+            .clonedCopy, "the copy '\(label)' is there twice: at \(first) and at \(second)",
+            hint:
+                "one is a clone of the other's disk: unmount it, or make it a copy of its own (empty it, then "
+                + "'varve copy add'). Nothing is written to either until then")
+    }
+
+    /// Each copy's own record must be as new as what the others that are here know of it.
+    private static func findRollbacks(_ copies: inout [Copy], _ survey: CopySurvey) {
+        for index in copies.indices where copies[index].refusal == nil {
+            guard let repository = copies[index].repository else { continue }
+            guard let own = survey.records(of: repository).records[repository.copy.copy] else {
+                // A lost record says nothing of what the copy holds. It continues from the newest record that others have.
+                let heard = copies.compactMap { other in
+                    other.repository.flatMap { survey.records(of: $0).records[repository.copy.copy] }
+                }
+                if let newest = heard.max(by: { $0.generation < $1.generation }), newest.removed == nil {
+                    copies[index].record = newest
+                }
+                continue
+            }
+            for other in copies where other.record.copy != repository.copy.copy {
+                guard let witness = other.repository,
+                    let heard = survey.records(of: witness).records[repository.copy.copy]
+                else { continue }
+                let isOlder = own.generation < heard.generation
+                let isFork = own.generation == heard.generation && own.mark != heard.mark
+                guard isOlder || isFork else { continue }
+                if let removed = heard.removed, own.removed == nil {
+                    copies[index].refusal = VarveError(
+                        .rolledBack,
+                        "the copy '\(heard.label)' at \(repository.path) was forgotten ('varve copy remove') on \(removed)",
+                        hint:
+                            "make it one of the copies again ('varve copy add -r \(witness.path) \(repository.path)')"
+                    )
+                    break
+                }
+                copies[index].refusal = VarveError(
+                    .rolledBack,
+                    "the copy '\(heard.label)' at \(repository.path) is not as new as it was: "
+                        + (isOlder
+                            ? "it stands at generation \(own.generation), and was at \(heard.generation) on "
+                                + "\(heard.written)"
+                            : "a clone of it was used as generation \(heard.generation) elsewhere"),
+                    hint:
+                        "its disk was restored from an image, or is a clone; if that is as it should be, take it back "
+                        + "('varve copy add -r \(witness.path) \(repository.path)'). Nothing is written to it until then"
+                )
+                break
+            }
+        }
+    }
+
+    /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
+    private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
+        ofEach: [Int?], ofLead: Int
+    ) {
+        guard copies.count(where: \.isThere) > 1, let lead = copies[0].repository else {
+            return (copies.map(\.lacking), 0)
+        }
+        let ours = try Self.common(lead)
+        var elsewhere: Set<ObjectName> = []
+        let others: [Int?] = copies.dropFirst().map { copy in
+            guard let repository = copy.repository,
+                let theirs = try? within(seconds: patience, { try Self.common(repository) })
+            else { return nil }
+            // Packs may be on their way to it just now.
+            elsewhere.formUnion(theirs.subtracting(ours).lazy.filter { $0.kind != .pack })
+            return ours.subtracting(theirs).count
+        }
+        return ([0] + others, elsewhere.count)
+    }
+
+    /// Empty if the directory is lost: `heal` creates it again.
+    static func names(_ repository: Repository, _ kind: ObjectKind) throws -> Set<String> {
+        do {
+            return Set(try repository.storage.list(kind))
+        } catch let error as VarveError where error.code == .missing {
+            return []
+        }
+    }
+
+    /// What should be the same everywhere.
+    private static func common(_ repository: Repository) throws -> Set<ObjectName> {
+        try ObjectKind.common.reduce(into: []) { all, kind in
+            all.formUnion(try names(repository, kind).lazy.map { ObjectName(kind, $0) })
+        }
+    }
+}
+
+/// Which directory of which file system a path led to: the same path leads elsewhere when disks are swapped.
+struct DiskIdentity: Equatable, Sendable {
+    private let path: String
+    private let device: UInt64
+    private let inode: UInt64
+
+    init(_ path: String) throws {
+        guard let status = try FileStatus.of(path) else {
+            throw VarveError(.noRepository, "\(path) is gone")
+        }
+        self.path = path
+        (device, inode) = (status.device, status.inode)
+    }
+
+    static func == (a: DiskIdentity, b: DiskIdentity) -> Bool { (a.device, a.inode) == (b.device, b.inode) }
+
+    /// Throws `.wrongDisk` if the path leads elsewhere now, or the disk calls itself another copy.
+    func check(_ copy: CopyDescription) throws {
+        guard let now = try? DiskIdentity(path), now == self,
+            let read = try? IdentityDocuments(path).identity.copy, read == copy
+        else {
+            throw VarveError(
+                .wrongDisk, "the disk of the copy '\(copy.label)' was swapped or unmounted meanwhile",
+                location: path, hint: "mount it again and run 'varve copy sync'")
+        }
+    }
+}

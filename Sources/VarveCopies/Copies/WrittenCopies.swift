@@ -1,0 +1,214 @@
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+/// What a copy says of a snapshot, durably: its own record counts it, or it did not get it.
+package struct CopyAcknowledgement: Codable, Sendable {
+    package var copy: String
+    package var label: String
+    package var path: String
+    package var role: String
+    package var isAcknowledged: Bool
+    /// It was there when the run began, and failed in it.
+    package var hasFailed: Bool
+    /// A person has to look at it: it failed, is damaged, is there and may not or can't be written to, or something else
+    /// is in its place. One that is away or that somebody else is writing to is nothing to look at.
+    package var needsAttention: Bool
+    /// Of the files that say which copy it is, those that are damaged.
+    package var damagedDocuments: [String]
+    /// Objects of before that it lacked, and that the backup brought first.
+    package var caughtUp: Int
+    /// Why it has not got the snapshot.
+    package var reason: String?
+}
+
+/// The copies that a backup writes to.
+package final class WrittenCopies: CommitDestination {
+    /// A copy that lacks no more than so many objects, of at most 16 MiB each, catches up before it is written to: a
+    /// run that was cut off in the middle of its commit must not keep the next ones from having enough copies. More is
+    /// for `copy sync`, whose time nobody waits for.
+    private static let catchUpLimit = 16
+
+    package let repository: Repository
+    /// What each copy says of the snapshot that was committed.
+    package private(set) var acknowledgements: [CopyAcknowledgement] = []
+    private let disks: CopySet
+    private let locks: [WriterLock]
+    private let copies: [RepositoryCopies.Copy]
+    /// By their places in `copies`, objects.
+    private var caughtUp: [Int: Int] = [:]
+    /// Of those in `set`, in its order: where they are in `copies`.
+    private let members: [Int]
+    private var absences: [Int: VarveError] = [:]
+    private let required: Int
+
+    /// Takes the lock of every copy that is there; one that another varve writes to counts as away.
+    ///
+    /// - Parameter required: so many copies must have a snapshot for it to count.
+    /// - Throws: `.locked` if another writer is in the named copy, `.clonedCopy` or `.rolledBack` if nothing may be
+    ///   written to it, `.tooFewCopies` if fewer than required can be written to.
+    package init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
+        if let refusal = known.copies[0].refusal { throw refusal }
+        repository = known.lead
+        var copies = known.copies
+        self.required = required
+        var locks = [try WriterLock(known.lead)]
+        try known.lead.storage.removeTemporaryFiles()
+        var members: [Int] = []
+        for (number, copy) in copies.enumerated() {
+            guard let repository = copy.repository else {
+                absences[number] = copy.absence
+                continue
+            }
+            if let refusal = copy.refusal {
+                absences[number] = refusal
+                continue
+            }
+            do {
+                if number > 0 {
+                    guard let lock = try within(seconds: patience, { try Self.prepare(repository) }),
+                        let brought = try within(
+                            seconds: 3 * patience,
+                            {
+                                // Nobody waits for it any more, and it writes still: the lock stays with it.
+                                defer { withExtendedLifetime(lock) {} }
+                                return Self.catchUp(copy, repository, known)
+                            })
+                    else { throw VarveError(.hung, "the disk does not answer", location: repository.path) }
+                    locks.append(lock)
+                    if brought > 0 {
+                        caughtUp[number] = brought
+                        copies[number].lacking = 0
+                    }
+                }
+                members.append(number)
+            } catch {
+                absences[number] = error as? VarveError ?? VarveError(.system, "\(error)")
+            }
+        }
+        self.copies = copies
+        self.locks = locks
+        self.members = members
+        disks = CopySet(
+            members.compactMap { number in
+                let copy = copies[number]
+                guard let repository = copy.repository, let identity = copy.identity,
+                    let root = try? repository.storage.root()
+                else { return nil }
+                // The first is what the next backup compares with.
+                return CopySet.Copy(
+                    label: copy.record.label,
+                    storage: number == 0
+                        ? repository.storage : DirectoryStorage(root, isPassingCache: true),
+                    isComplete: copy.isComplete,
+                    check: { try identity.check(repository.copy) })
+            }, required: required)
+        let complete = members.count { copies[$0].isComplete }
+        guard complete >= required else {
+            throw VarveError(
+                .tooFewCopies,
+                "\(complete) of \(copies.count) copies can take a whole snapshot, \(required) are required "
+                    + "(\(excuses().joined(separator: "; ")))",
+                hint: "mount the others, and bring those that lag behind up to date ('varve copy sync'). "
+                    + "Nothing was stored")
+        }
+    }
+
+    package var storage: any Storage { disks }
+
+    package func check() throws { try disks.check() }
+
+    /// Those but the first that nothing has happened to.
+    package var others: [Repository] {
+        zip(members, disks.failures()).dropFirst().compactMap { number, failure in
+            failure == nil ? copies[number].repository : nil
+        }
+    }
+
+    /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something. What is wrong with it
+    ///   shows when it is written to.
+    private static func catchUp(
+        _ copy: RepositoryCopies.Copy, _ repository: Repository, _ known: RepositoryCopies
+    ) -> Int {
+        guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
+        let synchronizer = CopySynchronizer(known)
+        guard let plan = try? synchronizer.plan(copy),
+            plan.count <= catchUpLimit,
+            let report = try? synchronizer.run(plan, copy, repository), report.isComplete
+        else { return 0 }
+        return report.objects
+    }
+
+    private static func prepare(_ repository: Repository) throws -> WriterLock {
+        let lock = try WriterLock(repository)
+        try repository.storage.removeTemporaryFiles()
+        return lock
+    }
+
+    /// After the manifest was published: each copy that has it writes its receipt, then all hear of all receipts.
+    package func acknowledge(_ reference: SnapshotReference) throws {
+        let failures = Dictionary(uniqueKeysWithValues: zip(members, disks.failures()))
+        var receipts: [CopyRecord] = []
+        var reasons: [Int: VarveError] = absences
+        for number in members {
+            guard let repository = copies[number].repository else { continue }
+            do {
+                if let failure = failures[number] ?? nil { throw failure }
+                guard copies[number].isComplete else { throw lagging(copies[number]) }
+                let packs = UInt64(try repository.storage.list(.pack).count)
+                let snapshots = UInt64(try repository.storage.list(.manifest).count)
+                receipts.append(
+                    try repository.sign(copies[number].record) {
+                        $0.newestSnapshot = reference.name
+                        $0.packs = packs
+                        $0.snapshots = snapshots
+                        $0.synchronized = $0.written
+                        $0.detached = nil
+                    })
+            } catch {
+                reasons[number] = error as? VarveError ?? VarveError(.system, "\(error)")
+            }
+        }
+        try require(receipts.count, reference)
+        for number in members where (failures[number] ?? nil) == nil {
+            // A receipt that others did not hear of is heard of at the next run.
+            try? copies[number].repository?.hear(receipts + copies.map(\.record))
+        }
+        acknowledgements = copies.enumerated().map { number, copy in
+            let reason = reasons[number]
+            let isQuiet = absences[number].map { $0.code == .noRepository || $0.code == .locked } ?? true
+            let hasFailed = (failures[number] ?? nil) != nil
+            let damaged = copy.repository?.identityDamage.map(\.object) ?? []
+            return CopyAcknowledgement(
+                copy: copy.record.copy, label: copy.record.label,
+                path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
+                isAcknowledged: reason == nil, hasFailed: hasFailed,
+                needsAttention: hasFailed || !isQuiet || !damaged.isEmpty, damagedDocuments: damaged,
+                caughtUp: caughtUp[number] ?? 0,
+                reason: reason.map { "\($0)" })
+        }
+    }
+
+    private func require(_ count: Int, _ reference: SnapshotReference) throws {
+        guard count < required else { return }
+        throw VarveError(
+            .tooFewCopies, "snapshot \(reference) is on \(count) copies, \(required) are required",
+            hint: "it can be restored from those; run 'varve copy sync' when the others are there")
+    }
+
+    private func lagging(_ copy: RepositoryCopies.Copy) -> VarveError {
+        VarveError(
+            .missing,
+            copy.lacking.map { "it lacks \($0) objects of before; it got the new packs" }
+                ?? "it can't be listed",
+            hint: "varve copy sync")
+    }
+
+    private func excuses() -> [String] {
+        copies.enumerated().compactMap { number, copy in
+            if let absence = absences[number] { return "\(copy.record.label): \(absence)" }
+            return copy.isComplete ? nil : "\(copy.record.label): \(lagging(copy))"
+        }
+    }
+}

@@ -1,0 +1,195 @@
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+import VarveUpkeep
+
+extension Healer {
+    /// Packs, then the index, then manifests, as in a backup.
+    ///
+    /// What was bad is set aside when something good has taken its place, or when it was proved in this run that it is
+    /// bad and nothing more can be had of it. So a run that errors cut short leaves things no worse, and the next one
+    /// is as good as the first would have been.
+    package func run(_ plan: HealPlan) throws -> HealReport {
+        let target = try copies.find(plan.copy)
+        let repository = try target.writable()
+        var report = HealReport(copy: plan.copy, label: plan.label, path: plan.path)
+        guard !plan.isEmpty else {
+            try endTaint(repository)
+            return report
+        }
+        let lock = try WriterLock(repository)
+        defer { withExtendedLifetime(lock) {} }
+        try repository.storage.removeTemporaryFiles()
+        for name in try repository.mendIdentity() + repository.storage.makeMissingDirectories() {
+            report.healed.append(.init(object: name, source: .rebuilt))
+        }
+        let damaged = plan.damaged.compactMap { ObjectName(path: $0.object) }
+        let bad = Set(damaged)
+        let missing = plan.missing.compactMap { ObjectName(path: $0) }
+        let packs = Set(damaged + missing).filter { $0.kind == .pack }.sorted { $0.name < $1.name }
+        let parity = ParityRepairer(repository, isCancelled: isCancelled)
+        let lostPacks = try repair(try replace(packs, bad, in: target, &report), by: parity, &report)
+        try heal(packs: lostPacks, in: target, &report)
+        try setAside(bad, of: repository, &report)
+        let index = try repository.openIndex(isWriter: true)
+        try index.confirmUnlisted()
+        try index.flush()
+        let manifests = Set(damaged + missing).filter { $0.kind == .event || $0.kind == .manifest }.sorted {
+            ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name)
+        }
+        let lostManifests = try repair(try replace(manifests, bad, in: target, &report), by: parity, &report)
+        for manifest in lostManifests {
+            report.lost.append(Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
+        }
+        if let newest = try repository.manifests.list().last,
+            let manifest = try? repository.manifests.read(newest)
+        {
+            repository.manifests.summarize(newest, manifest)
+        }
+        try renew(parity, of: repository, &report)
+        try conclude(plan, repository.reopened(), &report)
+        return report
+    }
+
+    /// Caches are made anew; records of this copy have no other source.
+    private func setAside(_ bad: Set<ObjectName>, of repository: Repository, _ report: inout HealReport)
+        throws
+    {
+        for object in bad.sorted(by: { $0.name < $1.name }) where object.kind != .parity {
+            if object.kind.isCache {
+                try repository.storage.setAside(object)
+                report.healed.append(.init(object: "\(object)", source: .rebuilt))
+            } else if object.kind.isRecord {
+                try repository.storage.setAside(object)
+                report.findings.append(
+                    Finding(
+                        object: "\(object)",
+                        problem: "a record of this copy that is damaged: it was set aside"))
+            }
+        }
+    }
+
+    /// What is true now: what was written where the medium has been bad is read again, what should be there is looked
+    /// for, and if anything was missed, every snapshot is decoded.
+    private func conclude(_ plan: HealPlan, _ repository: Repository, _ report: inout HealReport) throws {
+        var options = MediaOptions()
+        // What was missing counts as never read.
+        options.onlyBad = true
+        let media = try Verifier(repository, isCancelled: isCancelled).verifyMedia(options)
+        add(media.findings + plan.unreadable, to: &report)
+        guard !report.lost.isEmpty || !plan.losses.isEmpty else { return try endTaint(repository) }
+        let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()
+        add(content.findings, to: &report)
+        report.losses = content.losses
+        report.unneeded = content.unneeded
+        let unneeded = Set(content.unneeded)
+        report.lost.removeAll { unneeded.contains($0.object) }
+    }
+
+    /// What is not known yet, once for each object.
+    private func add(_ findings: [Finding], to report: inout HealReport) {
+        var known = Set((report.lost + report.unreadable).map(\.object))
+        for finding in findings where known.insert(finding.object).inserted {
+            if finding.kind == .unreadable {
+                report.unreadable.append(finding)
+            } else {
+                report.lost.append(finding)
+            }
+        }
+    }
+
+    /// A snapshot whose backup met damage in the repository is as good as any other once it was found whole.
+    private func endTaint(_ repository: Repository) throws {
+        guard let ledger = try? repository.ledger(), let all = try? repository.manifests.summaries() else {
+            return
+        }
+        let isAny = all.contains {
+            $0.isTainted && !ledger.isProven($0.reference)
+                && (try? repository.manifests.read($0.reference).isTaintedByRepository) == true
+        }
+        if isAny { _ = try Verifier(repository, isCancelled: isCancelled).verifyContent() }
+    }
+
+    /// Damaged parity is made anew from what it covers, and what came to be uncovered is covered again.
+    private func renew(
+        _ parity: ParityRepairer, of repository: Repository, _ report: inout HealReport
+    ) throws {
+        var unreadable: [ObjectName] = []
+        for outcome in try parity.repairParity() {
+            switch outcome.result {
+            case .whole: break
+            case .regenerated, .setAside:
+                report.healed.append(.init(object: outcome.object, source: .rebuilt))
+            case .unreadable: unreadable += [ObjectName(path: outcome.object)].compactMap(\.self)
+            case .left:
+                report.findings.append(
+                    Finding(
+                        object: outcome.object,
+                        problem: "parity that is damaged, and so is what it covers: "
+                            + outcome.damagedMembers.joined(separator: " ")))
+            }
+        }
+        do {
+            _ = try repository.parity()
+        } catch let error as VarveError where error.code == .corrupt {
+            // Only a person knows the percentage. `conclude` names the document with what else is found.
+            return
+        }
+        switch repository.updateParity(isCancelled: isCancelled) {
+        case .failure(let error)?: throw error
+        case .success(let covered)?:
+            if covered.groupsWritten > 0 { report.covered = covered.objects }
+            // All is covered by others that can be read: nothing more is to be had of it.
+            guard covered.skipped.isEmpty, report.lost.isEmpty else { break }
+            for object in unreadable {
+                try repository.storage.setAside(object)
+                report.healed.append(.init(object: "\(object)", source: .rebuilt))
+            }
+        case nil: break
+        }
+    }
+
+    /// From another copy.
+    ///
+    /// - Returns: those that no copy has whole. Of what could not be read elsewhere nothing is known.
+    private func replace(
+        _ objects: [ObjectName], _ bad: Set<ObjectName>, in target: RepositoryCopies.Copy,
+        _ report: inout HealReport
+    ) throws -> [ObjectName] {
+        let repository = try target.there()
+        let sources = copies.online.compactMap(\.repository).filter { $0 !== repository }
+        let labels = Dictionary(
+            copies.online.compactMap { copy in
+                copy.repository.map { (ObjectIdentifier($0), copy.record.label) }
+            },
+            uniquingKeysWith: { first, _ in first })
+        let state = Monitor((report: report, lost: [ObjectName]()))
+        let copying = try CopyObjects(to: target, from: sources, replacing: bad, isCancelled: isCancelled) {
+            object, source, error in
+            state.change { $0.report.note(object, in: source, error) }
+        }
+        try copying.copy(objects) { object, outcome in
+            state.change { state in
+                switch outcome {
+                case .copied(_, let source):
+                    let label = labels[ObjectIdentifier(source)] ?? source.path
+                    state.report.healed.append(.init(object: "\(object)", source: .copy(label: label)))
+                case .wasThere: break
+                case .noSourceIsGood: state.lost.append(object)
+                }
+            }
+        }
+        report = state.change { $0.report }
+        report.healed.sort { $0.object < $1.object }
+        return state.change { $0.lost }.sorted { $0.name < $1.name }
+    }
+}
+
+extension HealReport {
+    fileprivate mutating func note(_ object: ObjectName, in source: Repository, _ error: VarveError) {
+        findings.append(Finding(of: "\(source.path)/\(object)", error))
+        if error.isOfTheMoment { unreadElsewhere.insert("\(object)") }
+    }
+}

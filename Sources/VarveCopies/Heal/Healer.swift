@@ -1,0 +1,126 @@
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveStorage
+import VarveUpkeep
+
+/// What is wrong with one copy. A value: printed before anything is done.
+package struct HealPlan: Codable, Sendable {
+    package var copy: String
+    package var label: String
+    package var path: String
+    /// What is not there and should be; a manifest of which no more is known by its number.
+    package var missing: [String]
+    /// Directories for objects, gone with whatever was in them.
+    package var directories: [String]
+    /// Objects and documents that are not what they should be.
+    package var damaged: [Finding]
+    /// What can't be read now: nothing is known against it, and nothing is done about it.
+    package var unreadable: [Finding]
+    /// What snapshots lack, whichever object held it.
+    package var losses: [Loss]
+    /// Packs and manifests under no parity, though this copy keeps it.
+    package var uncovered: [String]
+
+    package var isEmpty: Bool {
+        missing.isEmpty && directories.isEmpty && damaged.isEmpty && unreadable.isEmpty && losses.isEmpty
+            && uncovered.isEmpty
+    }
+}
+
+package struct HealReport: Codable, Sendable {
+    /// Where a good object came from.
+    package enum Source: Codable, Hashable, Sendable {
+        case copy(label: String)
+        /// Parts of it from several copies, none of which is whole.
+        case parts
+        case parity
+        /// A cache was made anew.
+        case rebuilt
+    }
+
+    package struct Healed: Codable, Sendable {
+        package var object: String
+        package var source: Source
+    }
+
+    package var copy: String
+    package var label: String
+    package var path: String
+    package var healed: [Healed] = []
+    /// Packs that no copy can give whole: blobs that were saved from them into new packs.
+    package var salvagedBlobs = 0
+    /// Good nowhere; what depends on them, `losses` says.
+    package var lost: [Finding] = []
+    package var losses: [Loss] = []
+    /// What could not be read, so that nothing is known of it; it was left as it is.
+    package var unreadable: [Finding] = []
+    /// Packs that are gone, and that no snapshot needs.
+    package var unneeded: [String] = []
+    /// Damage of other copies that was come upon.
+    package var findings: [Finding] = []
+    /// Packs and manifests that came under parity, or into another group.
+    package var covered = 0
+    /// Objects that another copy may have whole: it could not be read there.
+    var unreadElsewhere: Set<String> = []
+    /// What parity covers, and too much of it is damaged: by how much.
+    package var beyondParity: [ParityRepairer.Outcome] = []
+
+    package var isHealthy: Bool { lost.isEmpty && losses.isEmpty && unreadable.isEmpty }
+}
+
+/// Replaces what is bad or missing in a copy by what another copy has, checked as it is copied. What was bad goes to
+/// `quarantine/`; nothing is deleted, and a healthy copy is not touched.
+package final class Healer: Sendable {
+    let copies: RepositoryCopies
+    let isCancelled: @Sendable () -> Bool
+    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+
+    package init(
+        _ copies: RepositoryCopies, isCancelled: @escaping @Sendable () -> Bool = { false },
+        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
+            { _, _, _ in }
+    ) {
+        self.copies = copies
+        self.isCancelled = isCancelled
+        self.progress = progress
+    }
+
+    /// Reads every byte of the copy, and follows every snapshot.
+    package func plan(_ target: RepositoryCopies.Copy) throws -> HealPlan {
+        let repository = try target.writable()
+        var options = MediaOptions()
+        // All of it, whatever an interrupted run has read already.
+        options.restarts = true
+        let media = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia(
+            options)
+        // Those that other copies have, whether or not anything here names them.
+        let lacking = try CopySynchronizer(copies).plan(target)
+        let followed = try Verifier(repository, isCancelled: isCancelled).verifyCompleteness()
+        let directories = Set(try repository.storage.missingDirectories())
+        let known = Set(media.findings.lazy.filter { $0.kind == .damaged }.map(\.object))
+        let found = media.findings + followed.findings.filter { !known.contains($0.object) }
+        var missing = Set(
+            lacking.packs.map { "\(ObjectName(.pack, $0))" }
+                + lacking.events.map { "\(ObjectName(.event, $0))" }
+                + lacking.manifests.map { "\(ObjectName(.manifest, $0))" })
+        missing.formUnion(found.lazy.filter { $0.kind == .missing }.map(\.object))
+        return HealPlan(
+            copy: target.record.copy, label: target.record.label, path: repository.path,
+            missing: missing.subtracting(directories).sorted(), directories: directories.sorted(),
+            damaged: found.filter { $0.kind == .damaged },
+            unreadable: Set(found.filter { $0.kind == .unreadable }).sorted { $0.order < $1.order },
+            losses: followed.losses, uncovered: media.uncovered)
+    }
+}
+
+extension ObjectName {
+    /// From `packs/<name>`, as it is described.
+    init?(path: String) {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let kind = ObjectKind(rawValue: String(parts[0])) else { return nil }
+        let object = ObjectName(kind, String(parts[1]))
+        guard object.contentHash != nil else { return nil }
+        self = object
+    }
+}

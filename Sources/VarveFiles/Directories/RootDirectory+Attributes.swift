@@ -1,0 +1,24 @@
+import CLinux
+import Glibc
+import VarveFormat
+
+extension RootDirectory {
+    package func setMode(_ mode: mode_t) throws { try file.setMode(mode) }
+
+    package func setOwner(user: UInt32, group: UInt32) throws { try file.setOwner(user: user, group: group) }
+
+    package func setModified(_ time: Timestamp) throws { try file.setModified(time) }
+
+    /// Whatever it leads to need not be there.
+    package func makeSymbolicLink(_ name: String, to target: String) throws {
+        try withParent(of: name) { parent, leaf in
+            try call("symlinkat", name) { symlinkat(target, parent, leaf) }
+        }
+    }
+
+    /// Bytes that a user who is not root can still write to its file system; nil where that can't be told.
+    package var availableBytes: UInt64? {
+        var bytes: UInt64 = 0
+        return varve_available_bytes_of(descriptor, &bytes) == 0 ? bytes : nil
+    }
+}

@@ -1,0 +1,70 @@
+import VarveCodec
+import VarveFormat
+import VarveStorage
+
+/// The events of a storage.
+package struct EventStore: Sendable {
+    let storage: any Storage
+    let repository: RepositoryID
+
+    package init(storage: any Storage, repository: RepositoryID) {
+        self.storage = storage
+        self.repository = repository
+    }
+
+    /// Oldest first.
+    package func list() throws -> [SnapshotReference] {
+        try storage.list(.event).compactMap { SnapshotReference(name: $0) }.sorted()
+    }
+
+    package func read(_ reference: SnapshotReference) throws -> Event {
+        let object = ObjectName(.event, reference.name)
+        let place = "\(storage.location)/\(object)"
+        let stored = try storage.readAll(object, limit: Event.maximumLength)
+        guard stored.withUnsafeBytes({ Hasher.name(of: $0) }) == reference.hash else {
+            throw VarveError(
+                .corrupt, "the event is not what its name promises", location: place,
+                hint: "'varve heal' replaces it from a copy that is good")
+        }
+        let json = try stored.withUnsafeBytes {
+            try Decompressor().decompress($0, limit: Event.maximumLength)
+        }
+        let event = try JSON.decode(Event.self, from: json, what: "event \(reference)")
+        guard event.format == Event.currentFormat else {
+            throw VarveError(
+                .unsupported, "the event has format \(event.format); this varve reads \(Event.currentFormat)",
+                location: place, hint: "use a newer varve")
+        }
+        guard event.sequence == reference.sequence, event.repository == repository.description else {
+            throw VarveError(.corrupt, "the event belongs to another repository or place", location: place)
+        }
+        return event
+    }
+
+    /// What became of the names of sources. An event that can't be read is verification's business: without it a source
+    /// has an old name, and nothing is lost.
+    package func catalog() throws -> SourceCatalog {
+        SourceCatalog(
+            try list().compactMap { reference in
+                (try? read(reference)).map { (reference: reference, event: $0) }
+            })
+    }
+
+    /// Durable when it returns. The caller holds the lock of every copy that the storage writes to.
+    @discardableResult
+    package func publish(_ event: Event) throws -> SnapshotReference {
+        let json = try JSON.encode(event)
+        var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
+        let length = try json.withUnsafeBytes { json in
+            try stored.withUnsafeMutableBytes { try Compressor(level: 9).compress(json, into: $0) }
+        }
+        stored.removeLast(stored.count - (length ?? 0))
+        guard stored.count <= Event.maximumLength, json.count <= Event.maximumLength else {
+            throw VarveError(.invalid, "an event of \(json.count) bytes is too large")
+        }
+        let reference = SnapshotReference(
+            sequence: event.sequence, hash: stored.withUnsafeBytes { Hasher.name(of: $0) })
+        try stored.withUnsafeBytes { try storage.publish(ObjectName(.event, reference.name), [$0]) }
+        return reference
+    }
+}

@@ -1,0 +1,195 @@
+import VarveCodec
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+/// Gives back packs and manifests from parity. The caller holds the writer's lock.
+///
+/// Nothing is deleted: a damaged object is set aside when what takes its name is durable, and only bytes that hash to
+/// that name are published. Until then parity is trusted with nothing: a block whose checksum is right by chance, or a
+/// damaged parity object, can keep an object from being repaired, and never gives a wrong one.
+package final class ParityRepairer {
+    /// Of one object that was asked for.
+    package struct Outcome: Codable, Sendable, Hashable {
+        package enum Result: String, Codable, Sendable {
+            /// It is what its name promises; nothing was done.
+            case whole
+            case repaired
+            /// More is damaged than parity gives back; nothing was changed.
+            case beyond
+            /// No parity object that can be read covers it.
+            case uncovered
+        }
+
+        /// `packs/<name>`, `manifests/<name>`.
+        package var object: String
+        package var result: Result
+        /// What of the object was damaged or gone, in bytes.
+        package var damaged: [Range<UInt64>] = []
+        package var shortfall: Shortfall?
+    }
+
+    /// How far damage goes beyond the budget.
+    package struct Shortfall: Codable, Sendable, Hashable {
+        /// Bytes of the object that parity does not give back.
+        package var lost: [Range<UInt64>] = []
+        /// Stripes of the object of which too many blocks are damaged, by how many are too many.
+        package var stripes: [Int: Int] = [:]
+        /// Parity blocks of a stripe: so many may be damaged, parity blocks included.
+        package var budget = 0
+        /// Everything was computed, and it is not what the name promises: a block has a right checksum by chance, or
+        /// changed while it was read.
+        package var isWrong = false
+    }
+
+    let storage: any Storage
+    let repository: RepositoryID
+    let scratchDirectory: String
+
+    private let isCancelled: () -> Bool
+
+    package convenience init(_ repository: Repository, isCancelled: @escaping () -> Bool = { false }) {
+        self.init(
+            storage: repository.storage, repository: repository.id,
+            scratchDirectory: repository.scratchDirectory, isCancelled: isCancelled)
+    }
+
+    /// - Parameters:
+    ///   - storage: what is repaired.
+    ///   - scratchDirectory: has room for what is repaired of a group.
+    package init(
+        storage: any Storage, repository: RepositoryID, scratchDirectory: String,
+        isCancelled: @escaping () -> Bool = { false }
+    ) {
+        self.isCancelled = isCancelled
+        self.storage = storage
+        self.repository = repository
+        self.scratchDirectory = scratchDirectory
+    }
+
+    /// Packs and manifests that parity covers and that are not there.
+    package func missing() throws -> Set<ObjectName> {
+        let covered = try ParityGroup.load(storage, of: repository).groups.flatMap(\.members)
+        return try Set(covered.map(\.object).filter { try storage.size(of: $0) == nil })
+    }
+
+    /// The same for packs alone.
+    package func repair(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [Outcome] {
+        try repair(Set(packs.map { ObjectName(.pack, $0) }), isTrial: isTrial)
+    }
+
+    /// Repairs what is damaged or gone. Others of the same groups may be damaged, too; they are not touched, but what
+    /// is damaged of them counts.
+    ///
+    /// - Parameter isTrial: tells what would be repaired and publishes nothing.
+    /// - Returns: one for each object, sorted by name.
+    /// - Throws: if what was repaired can't be written; never because of damage.
+    package func repair(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [Outcome] {
+        var outcomes: [ObjectName: Outcome] = [:]
+        for group in try ParityGroup.load(storage, of: repository).groups {
+            let wanted = group.members.indices.filter {
+                let object = group.members[$0].object
+                guard objects.contains(object) else { return false }
+                // Two groups may cover it; what one could not give back, the other may.
+                return outcomes[object].map { $0.result == .beyond } ?? true
+            }
+            if wanted.isEmpty { continue }
+            let repair = try ParityGroupRepair(
+                group, storage, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
+            for (member, outcome) in try repair.run(wanted, isTrial: isTrial) {
+                outcomes[group.members[member].object] = outcome
+            }
+        }
+        return objects.map { outcomes[$0] ?? Outcome(object: "\($0)", result: .uncovered) }.sorted {
+            $0.object < $1.object
+        }
+    }
+}
+
+extension ParityRepairer {
+    /// Of one parity object.
+    package struct ParityOutcome: Codable, Sendable, Hashable {
+        package enum Result: String, Codable, Sendable {
+            case whole
+            /// It was damaged, and was made anew from what it covers.
+            case regenerated
+            /// The disk can't read what it covers: it stays, as that may be the moment's fault.
+            case unreadable
+            /// It is damaged, and so is something that it covers: it stays, as it may still be of use.
+            case left
+            /// Neither of its two lists can be read: it was set aside, and what it covered is not covered any more
+            /// until `ParityWriter.cover`.
+            case setAside
+        }
+
+        /// `parity/<name>`.
+        package var object: String
+        package var result: Result
+        /// Why it stays: members that are damaged or gone.
+        package var damagedMembers: [String] = []
+    }
+
+    /// Compares every parity object with its name and makes damaged ones anew. To be called after `repair`.
+    package func repairParity() throws -> [ParityOutcome] {
+        try storage.list(.parity).filter { ContentID(hex: $0) != nil }.compactMap { name in
+            let object = ObjectName(.parity, name)
+            do {
+                if try isWhole(object) { return ParityOutcome(object: "\(object)", result: .whole) }
+            } catch let error as VarveError where error.code == .missing {
+                return nil
+            }
+            switch try ParityGroup.open(name, in: storage, of: repository) {
+            case .gone: return nil
+            case .group(let group): return try regenerate(group)
+            case .unreadable(let error) where error.isOfMedium:
+                return ParityOutcome(object: "\(object)", result: .unreadable)
+            case .unreadable(let error): throw error.unreadable("\(object)")
+            case .damaged:
+                try storage.setAside(object)
+                return ParityOutcome(object: "\(object)", result: .setAside)
+            }
+        }
+    }
+
+    private func regenerate(_ group: ParityGroup) throws -> ParityOutcome {
+        let encoder = ParityEncoder(
+            storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
+        let hashed = try encoder.hash(group.members)
+        var checksums: [UInt32] = []
+        var outcome = ParityOutcome(object: "\(group.object)", result: .left)
+        for member in group.members {
+            switch hashed[member] {
+            case .success(let sums): checksums += sums
+            default: outcome.damagedMembers.append("\(member.object)")
+            }
+        }
+        guard outcome.damagedMembers.isEmpty else { return outcome }
+        // The shape is the object's own, so the bytes are those that it had.
+        let parity = try encoder.encode(group.members, group.shape, checksums: checksums)
+        if parity.name == group.name {
+            try storage.replace(group.object) { try parity.write($0) }
+        } else {
+            _ = try storage.publish(.parity) { append in
+                try parity.write(append)
+                return parity.name
+            }
+            try storage.setAside(group.object)
+        }
+        outcome.result = .regenerated
+        return outcome
+    }
+
+    /// Whether the bytes are what the name promises; they are not if they can't be read.
+    private func isWhole(_ object: ObjectName) throws -> Bool {
+        guard let size = try storage.size(of: object) else { throw storage.missing(object) }
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { memory.deallocate() }
+        let names = Hasher.names(ofObjects: [size], memory: memory) { _, offset, buffer in
+            guard try storage.read(object, at: offset, into: buffer) == buffer.count else {
+                throw VarveError(.corrupt, "it became shorter")
+            }
+        }
+        return try ParityGroupReader.tolerantly { try names[0].get() } == object.contentHash
+    }
+}

@@ -1,0 +1,61 @@
+import VarveFiles
+import VarveFormat
+import VarveRepository
+import VarveStorage
+
+extension Repository {
+    /// Sets the percentage, and brings everything that is stored under parity of it. Takes the writer's lock.
+    package func addParity(
+        percent: Int, isCancelled: @escaping @Sendable () -> Bool = { false },
+        progress: @escaping @Sendable (_ item: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
+            { _, _, _ in }
+    ) throws -> ParityReport {
+        try ParityDescription.check(percent)
+        let lock = try WriterLock(self)
+        defer { withExtendedLifetime(lock) {} }
+        try storage.removeTemporaryFiles()
+        try SealedDocument.write(
+            ParityDescription(repository: id, percent: percent), to: ParityDescription.fileName,
+            in: storage.root())
+        let writer = ParityWriter(self, percent: percent, isCancelled: isCancelled, progress: progress)
+        return try writer.cover(renewing: true)
+    }
+
+    /// Covers what a backup has added; nil if this copy keeps no parity. The caller holds the writer's lock.
+    ///
+    /// The snapshot is committed already: that parity fails must be said, and changes nothing about it.
+    package func updateParity(
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) -> Result<ParityReport, VarveError>? {
+        do {
+            guard let percent = try parity() else { return nil }
+            return .success(try ParityWriter(self, percent: percent, isCancelled: isCancelled).cover())
+        } catch {
+            var error = error as? VarveError ?? VarveError(.system, "\(error)")
+            error.location = error.location ?? path
+            return .failure(error)
+        }
+    }
+}
+
+extension Sequence<Repository> {
+    /// Brings what was committed under parity, in each copy that keeps some; nil if none does, the first failure if one
+    /// fails. What was skipped is named with the copy's path.
+    package func updateParity(
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) -> Result<ParityReport, VarveError>? {
+        let results = compactMap { copy in
+            copy.updateParity(isCancelled: isCancelled)?.map { report in
+                var report = report
+                for index in report.skipped.indices {
+                    report.skipped[index].object = "\(copy.path)/\(report.skipped[index].object)"
+                }
+                return report
+            }
+        }
+        guard let first = results.first else { return nil }
+        return Result {
+            try results.dropFirst().reduce(into: try first.get()) { all, result in all.add(try result.get()) }
+        }.mapError { $0 as? VarveError ?? VarveError(.system, "\($0)") }
+    }
+}
