@@ -5,7 +5,7 @@ SWIFT ?= swift
 RELEASE = $(SWIFT) build -c release
 RELEASE_BIN = $(CURDIR)/.build/release
 RUN_TESTS = SWIFT='$(SWIFT)' VARVE_BIN_DIR='$(RELEASE_BIN)' scripts/run-tests.sh
-SOURCES = Sources Tests Package.swift
+SOURCES = Sources Tests Examples Package.swift
 # Further arguments of the three: BENCH="--live", TEST="--filter Restore".
 BENCH =
 SOAK =

@@ -70,17 +70,26 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
-            name: "Varve",
+            name: "VarveOperations",
             dependencies: [
                 "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs",
                 "VarveDatabase", "VarveHelperProtocol", "VarveChunking", "VarveCodec", "VarveStorage",
                 "VarveFiles", "VarveFormat",
             ],
             swiftSettings: swiftSettings),
+        // The one door for an embedding program: all that is public.
+        .target(
+            name: "Varve",
+            dependencies: [
+                "VarveOperations", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository",
+                "VarveStorage", "VarveFiles", "VarveFormat",
+            ],
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "varve-command",
             dependencies: [
-                "Varve", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveStorage",
+                "VarveOperations", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository",
+                "VarveStorage",
                 "VarveFiles", "VarveFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -92,6 +101,14 @@ let package = Package(
                 "VarveDatabase", "VarveHelperProtocol", "VarveFormat", "VarveFiles", "CBerkeleyDB",
             ],
             swiftSettings: swiftSettings),
+
+        // As another package's program sees the library: only what is public.
+        .executableTarget(
+            name: "hourly-backup", dependencies: ["Varve"], path: "Examples/hourly-backup",
+            packageAccess: false, swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "restore-and-check", dependencies: ["Varve"], path: "Examples/restore-and-check",
+            packageAccess: false, swiftSettings: swiftSettings),
 
         // Test support: a transactional application on a real Berkeley DB.
         .executableTarget(
@@ -165,8 +182,8 @@ let package = Package(
         .testTarget(
             name: "VarveTests",
             dependencies: [
-                "Varve", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository", "VarveBlobs",
-                "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "VarveTestSupport",
+                "VarveOperations", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository",
+                "VarveBlobs", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "VarveTestSupport",
             ],
             swiftSettings: swiftSettings),
         .testTarget(

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Varve
 import VarveCapture
 import VarveCopies
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveUpkeep
 

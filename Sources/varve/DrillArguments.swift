@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
-import Varve
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveUpkeep
 

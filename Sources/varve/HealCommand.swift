@@ -1,8 +1,8 @@
 import ArgumentParser
-import Varve
 import VarveCopies
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveUpkeep
 

@@ -1,6 +1,6 @@
 import Glibc
-import Varve
 import VarveFiles
+import VarveOperations
 
 /// Turns Ctrl-C, `kill` and a closed terminal into a request: the work stops between two steps and cleans up.
 enum Interruption {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Varve
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 
 struct LsCommand: ParsableCommand {

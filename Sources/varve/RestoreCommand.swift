@@ -1,9 +1,9 @@
 import ArgumentParser
 import Glibc
-import Varve
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 
 struct RestoreCommand: ParsableCommand {

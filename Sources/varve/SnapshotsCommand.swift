@@ -1,6 +1,6 @@
 import ArgumentParser
-import Varve
 import VarveFormat
+import VarveOperations
 import VarveRepository
 
 struct SnapshotsCommand: ParsableCommand {

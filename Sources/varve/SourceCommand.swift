@@ -1,7 +1,7 @@
 import ArgumentParser
-import Varve
 import VarveCopies
 import VarveFormat
+import VarveOperations
 import VarveRepository
 
 /// Of which source 'latest' is meant.

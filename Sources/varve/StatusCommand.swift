@@ -1,8 +1,8 @@
 import ArgumentParser
 import Glibc
-import Varve
 import VarveCopies
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveUpkeep
 

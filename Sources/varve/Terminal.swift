@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
-import Varve
 import VarveFiles
 import VarveFormat
+import VarveOperations
 
 /// Standard output carries data; everything said to people goes to standard error.
 ///

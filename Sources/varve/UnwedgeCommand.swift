@@ -1,7 +1,7 @@
 import ArgumentParser
-import Varve
 import VarveCapture
 import VarveFormat
+import VarveOperations
 
 struct UnwedgeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

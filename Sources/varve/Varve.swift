@@ -1,8 +1,8 @@
 import ArgumentParser
 import Glibc
-import Varve
 import VarveFiles
 import VarveFormat
+import VarveOperations
 
 /// The command: arguments, progress, exit codes. What it does is in the library.
 @main
@@ -40,11 +40,6 @@ struct VarveCommand: ParsableCommand {
             exit(withError: error)
         }
     }
-}
-
-enum Tool {
-    static let version = "0.1.0"
-    static let name = "varve \(version)"
 }
 
 /// The command's exit codes (`README.md`).

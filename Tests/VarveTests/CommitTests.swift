@@ -1,7 +1,7 @@
 import Testing
-import Varve
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveTestSupport
 

@@ -1,9 +1,9 @@
 import Testing
-import Varve
 import VarveCapture
 import VarveCopies
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveTestSupport
 

@@ -1,8 +1,8 @@
 import Testing
-import Varve
 import VarveBlobs
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveStorage
 import VarveTestSupport

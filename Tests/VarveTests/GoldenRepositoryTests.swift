@@ -1,10 +1,10 @@
 import Glibc
 import Testing
-import Varve
 import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveTestSupport
 import VarveUpkeep

@@ -1,9 +1,9 @@
 import Testing
-import Varve
 import VarveBlobs
 import VarveCopies
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveStorage
 import VarveTestSupport

@@ -1,10 +1,10 @@
 import Testing
-import Varve
 import VarveBlobs
 import VarveCapture
 import VarveCodec
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveStorage
 import VarveTestSupport

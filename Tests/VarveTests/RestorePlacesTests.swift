@@ -4,7 +4,7 @@ import VarveFormat
 import VarveRepository
 import VarveTestSupport
 
-@testable import Varve
+@testable import VarveOperations
 
 /// Where the directories of an environment go, decided without input or output.
 @Suite struct RestorePlacesTests {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import Varve
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveTestSupport
 
 @Suite struct RoundTripTests {

@@ -1,8 +1,8 @@
 import Testing
-import Varve
 import VarveCopies
 import VarveFiles
 import VarveFormat
+import VarveOperations
 import VarveRepository
 import VarveTestSupport
 import VarveUpkeep

@@ -44,6 +44,16 @@ package final class WorkerThread: Sendable {
         _exit(1)
     }
 
+    /// Nobody will wait for it.
+    package func detach() {
+        if let thread = handle.withLock({ handle -> pthread_t? in
+            defer { handle = nil }
+            return handle
+        }) {
+            pthread_detach(thread)
+        }
+    }
+
     /// Waits for the body to return; once.
     package func join() {
         if let thread = handle.withLock({ handle -> pthread_t? in

@@ -33,6 +33,18 @@ package struct VarveError: Error, Sendable {
     }
 }
 
+extension VarveError {
+    /// The same call may succeed later although nobody has done anything: it met a lock, or a shortage of the moment.
+    package var isTransient: Bool {
+        switch code {
+        case .locked, .hung, .helperStuck, .helperDied: true
+        // EAGAIN, ENOMEM, EBUSY, ENFILE, EMFILE, ETIMEDOUT of Linux.
+        case .system, .unreadable: [11, 12, 16, 23, 24, 110].contains(errno)
+        default: false
+        }
+    }
+}
+
 extension VarveError: CustomStringConvertible {
     /// `message (location): cause`, without the hint, which the command prints on a line of its own.
     package var description: String {

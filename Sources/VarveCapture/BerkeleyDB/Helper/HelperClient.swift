@@ -71,8 +71,6 @@ package final class BerkeleyDBHelper {
         self.password = password
         self.lock = lock
         self.slots = slots
-        // A helper that dies while we write to it must be an error, not the end of this process.
-        signal(SIGPIPE, SIG_IGN)
         self.executable = try executable ?? HelperProcess.locate()
         helper = try Self.start(
             self.executable, password, lock, root, slots, isCancelled, cancellationDescriptor)

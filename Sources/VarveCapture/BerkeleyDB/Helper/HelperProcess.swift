@@ -93,7 +93,8 @@ final class HelperProcess {
     /// Throws `.helperDied` if nobody reads.
     func send(_ command: CaptureCommand) throws {
         do {
-            try command.encoded.withUnsafeBytes { try control.write($0) }
+            // A helper that dies while we write to it must be an error, not the end of this process.
+            try withoutBrokenPipeSignal { try command.encoded.withUnsafeBytes { try control.write($0) } }
         } catch let error as VarveError where error.errno == EPIPE {
             throw death()
         }

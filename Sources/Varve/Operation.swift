@@ -1,0 +1,40 @@
+import VarveFiles
+import VarveFormat
+import VarveOperations
+
+/// One call from the outside: runs on a thread of its own, because the work blocks in system calls and in libdb, and
+/// Swift's threads are for work that does not.
+enum Operation {
+    static func run<Value: Sendable>(
+        _ body: @escaping @Sendable (Cancellation) throws -> Value
+    ) async throws(VarveError) -> Value {
+        let cancellation = Cancellation()
+        let result: Result<Value, VarveError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                WorkerThread {
+                    let result = Result {
+                        try cancellation.check()
+                        return try body(cancellation)
+                    }
+                    continuation.resume(returning: result.mapError { VarveError(any: $0) })
+                }.detach()
+            }
+        } onCancel: {
+            cancellation.request()
+        }
+        return try result.get()
+    }
+}
+
+extension ProgressHandler {
+    /// For the modules beneath.
+    var reporting: @Sendable (VarveFiles.Progress) -> Void {
+        let body = body
+        return { body(Progress(item: $0.item, bytesDone: $0.bytesDone, bytesTotal: $0.bytesTotal)) }
+    }
+
+    var counting: @Sendable (String, UInt64, UInt64) -> Void {
+        let body = body
+        return { body(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
+    }
+}
