@@ -16,7 +16,7 @@ public struct RepositoryDescription: Codable, Hashable, Sendable {
         /// A pack is published when it has grown to this many bytes.
         public var packSize: UInt32
         /// zstd's level. Level 2 stores 3 % less in the first backup and as much in deltas, for a sixth more
-        /// processor time (`Documentation/deltas.md`).
+        /// processor time (`Documentation/internals/deltas.md`).
         public var compressionLevel: Int32
 
         public init(extentSize: UInt32 = 256 << 10, packSize: UInt32 = 16 << 20, compressionLevel: Int32 = 1)

@@ -47,7 +47,7 @@ enum Tool {
     static let name = "varve \(version)"
 }
 
-/// The command's exit codes (`README.md`).
+/// The command's exit codes (`Documentation/using/exit-codes.md`).
 enum ExitStatus {
     static let tainted: Int32 = 3
 
