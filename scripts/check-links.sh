@@ -48,6 +48,16 @@ def prose(text):
             yield number, line
 
 
+def links(text):
+    """The targets of all links, with their lines. The text of a link may go over several lines."""
+    lines = [""] * (text.count("\n") + 1)
+    for number, line in prose(text):
+        lines[number - 1] = re.sub(r"`[^`]*`", "code", line)
+    joined = "\n".join(lines)
+    for match in LINK.finditer(joined):
+        yield joined.count("\n", 0, match.end()) + 1, match.group(1)
+
+
 def anchors(text):
     """The anchors of a page, as GitHub makes them from its headings."""
     seen = {}
@@ -76,19 +86,18 @@ def main():
                     problems.append(f"{path}:{number}: {name} does not exist")
         if not path.endswith(".md"):
             continue
-        for number, line in prose(text):
-            for link in LINK.findall(re.sub(r"`[^`]*`", "`code`", line)):
-                if re.match(r"[a-z]+:", link):
-                    continue
-                name, _, anchor = link.partition("#")
-                target = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
-                if not os.path.exists(os.path.join(ROOT, target)):
-                    problems.append(f"{path}:{number}: {link}: there is no {target}")
-                elif anchor:
-                    if target not in pages:
-                        pages[target] = set(anchors(text_of(target)))
-                    if anchor not in pages[target]:
-                        problems.append(f"{path}:{number}: {link}: {target} has no heading #{anchor}")
+        for number, link in links(text):
+            if re.match(r"[a-z]+:", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+            if not os.path.exists(os.path.join(ROOT, target)):
+                problems.append(f"{path}:{number}: {link}: there is no {target}")
+            elif anchor:
+                if target not in pages:
+                    pages[target] = set(anchors(text_of(target)))
+                if anchor not in pages[target]:
+                    problems.append(f"{path}:{number}: {link}: {target} has no heading #{anchor}")
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
