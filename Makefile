@@ -25,7 +25,7 @@ help:
 	@echo 'make bench             varve beside restic, borg and tar|zstd (BENCH="--help" for its parameters)'
 	@echo 'make soak              the long tests: a thousand hot backups, histories, fuzzing, thread sanitizer'
 	@echo 'make tsan              unit tests with the thread sanitizer; make asan with the address sanitizer'
-	@echo 'make lint              check the format; make format writes it'
+	@echo 'make lint              check the format and the links of the documents; make format writes the format'
 	@echo 'make install PREFIX=P  a release build under P (default $(PREFIX)); DESTDIR is honoured'
 	@echo 'make fresh-root        demo and test in a new bare Debian 12 root (as root)'
 	@echo 'make clean             remove what was built'
@@ -65,6 +65,8 @@ asan:
 	SWIFT='$(SWIFT)' Tests/Sanitize/run.sh address $(TEST)
 
 lint:
+	@scripts/packages.sh lint
+	scripts/check-links.sh
 	$(SWIFT) format lint --strict -r $(SOURCES)
 
 format:

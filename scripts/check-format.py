@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks every byte of a repository against Documentation/format.md, without any of Varve's code.
+"""Checks every byte of a repository against Documentation/internals/format.md, without any of Varve's code.
 
     scripts/check-format.py REPOSITORY
 

@@ -1,4 +1,4 @@
-"""What varve stored for what, read from the packs by Documentation/format.md, without varve's own code.
+"""What varve stored for what, read from the packs by Documentation/internals/format.md, without varve's own code.
 
 Only directories, maps and the heads of deltas are read. Nothing is checked: that is `verify`'s work.
 """

@@ -6,10 +6,10 @@ import VarveFormat
 /// Everything goes through "simple" one-frame calls with the content size in the frame, no dictionary id and no
 /// frame checksum: the blob's id is the stronger check.
 package final class Compressor {
-    /// With a prefix most bytes are found in it, and a level that looks harder costs little (`Documentation/deltas.md`).
+    /// With a prefix most bytes are found in it, and a level that looks harder costs little (`Documentation/internals/deltas.md`).
     private static let leastLevelWithPrefix: Int32 = 3
     /// zstd's own tables for 256 KiB are larger than a core's first-level cache: with these it finds as much or nearly
-    /// as much in database pages, 10 to 15 % faster (`Documentation/deltas.md`).
+    /// as much in database pages, 10 to 15 % faster (`Documentation/internals/deltas.md`).
     private static let tuned: [Int32: Tuning] = [
         1: Tuning(strategy: ZSTD_fast, hashLog: 13, chainLog: 12, minMatch: 6),
         2: Tuning(strategy: ZSTD_dfast, hashLog: 14, chainLog: 12, minMatch: 5),

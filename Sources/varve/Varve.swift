@@ -15,7 +15,7 @@ struct VarveCommand: ParsableCommand {
 
             Exit codes: 0 done; 1 failed, refused, or damage found; 3 done, but a person should look; 10 the \
             repository is not there, or the disk is not the right one; 11 locked; 12 the environment's password is \
-            wrong or missing; 64 the command line is wrong; 130 interrupted. README.md has them in full.
+            wrong or missing; 64 the command line is wrong; 130 interrupted. Documentation/using/exit-codes.md has them in full.
             """,
         version: Tool.version,
         subcommands: [

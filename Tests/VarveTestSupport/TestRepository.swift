@@ -33,7 +33,7 @@ package enum TestRepository {
         return try Repository.open(path)
     }
 
-    /// As `Documentation/format.md` describes a sealed document, written here a second time on purpose.
+    /// As `Documentation/internals/format.md` describes a sealed document, written here a second time on purpose.
     private static func write(_ value: some Encodable, to path: String) throws {
         let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
         let bytes = try JSON.encode(Sealed(document: value, seal: seal), indented: true)

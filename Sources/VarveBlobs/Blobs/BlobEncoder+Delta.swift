@@ -2,7 +2,7 @@ import VarveChunking
 import VarveCodec
 import VarveFormat
 
-/// What a writer lets a chain of deltas cost. The reasons and the figures are in `Documentation/deltas.md`.
+/// What a writer lets a chain of deltas cost. The reasons and the figures are in `Documentation/internals/deltas.md`.
 package struct DeltaPolicy: Sendable, Hashable {
     /// Ranges of changed bytes are counted in 2^this bytes.
     package var granuleShift: UInt8 = 5

@@ -16,7 +16,7 @@ package struct RepositoryDescription: Codable, Hashable, Sendable {
         /// A pack is published when it has grown to this many bytes.
         package var packSize: UInt32
         /// zstd's level. Level 2 stores 3 % less in the first backup and as much in deltas, for a sixth more
-        /// processor time (`Documentation/deltas.md`).
+        /// processor time (`Documentation/internals/deltas.md`).
         package var compressionLevel: Int32
 
         package init(extentSize: UInt32 = 256 << 10, packSize: UInt32 = 16 << 20, compressionLevel: Int32 = 1)

@@ -1,4 +1,4 @@
-/// Rows of a copy's ledger, as one run adds them: `header | rows | devices` (`Documentation/format.md`).
+/// Rows of a copy's ledger, as one run adds them: `header | rows | devices` (`Documentation/internals/format.md`).
 ///
 /// A ledger is a record and not a truth: whatever of it is damaged costs the rows that lie there, and no more. So each
 /// row has a checksum of its own, into which the copy's identity goes: a row of another copy is a damaged one.

@@ -1,4 +1,4 @@
-/// The layout of packs, format 1. `Documentation/format.md` has every byte; this is where they are written.
+/// The layout of packs, format 1. `Documentation/internals/format.md` has every byte; this is where they are written.
 package enum Pack {
     package static let version: UInt16 = 1
     package static let magic = Array("VARVEPCK".utf8)

@@ -1,4 +1,4 @@
-/// The layout of parity objects, version 1: `Documentation/format.md` has every byte.
+/// The layout of parity objects, version 1: `Documentation/internals/format.md` has every byte.
 ///
 /// Blocks of 4 KiB throughout, so that a bad sector hits one thing: the directory (header, members, checksums), the
 /// parity blocks, and the directory's blocks again, in reverse. Each block of the directory has a checksum of its own

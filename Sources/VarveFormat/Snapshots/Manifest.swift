@@ -1,7 +1,7 @@
 /// What one snapshot is: every file, where its content lies, and what a recovery of it needs.
 ///
 /// Publishing the manifest commits the snapshot; until then nothing refers to what was stored. On disk it is
-/// JSON with sorted keys in one zstd frame (`Documentation/format.md`), so `zstdcat` reads it.
+/// JSON with sorted keys in one zstd frame (`Documentation/internals/format.md`), so `zstdcat` reads it.
 package struct Manifest: Codable, Hashable, Sendable {
     /// The manifest's own layout; a reader refuses a number it does not know.
     package static let currentFormat = 1

@@ -3,7 +3,7 @@ import VarveFiles
 import VarveFormat
 import VarveStorage
 
-/// What is known of a copy's readings: of each object the last one (`Documentation/verification.md`).
+/// What is known of a copy's readings: of each object the last one (`Documentation/internals/verification.md`).
 ///
 /// A ledger is evidence, not truth: damage costs what lies there, and `losses` says so.
 package struct Ledger: Sendable {

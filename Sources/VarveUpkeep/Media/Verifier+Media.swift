@@ -37,7 +37,7 @@ extension Verifier {
     /// Reads every stored byte from the medium and compares each object with its name. Needs no key and no index.
     ///
     /// Each reading is recorded in the copy's ledger; a run that was interrupted has recorded what it had read, and
-    /// the next one goes on with the rest (`MediaOptions`, `Documentation/verification.md`).
+    /// the next one goes on with the rest (`MediaOptions`, `Documentation/internals/verification.md`).
     ///
     /// - Throws: `.interrupted`; nothing for damage, which the report tells.
     package func verifyMedia(_ options: MediaOptions = MediaOptions()) throws -> VerificationReport {
