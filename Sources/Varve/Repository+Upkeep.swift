@@ -40,7 +40,7 @@ extension Repository {
         try await Operation.run { cancellation in
             let opened = try opened()
             var all = try copies(of: opened)
-            if try !all.mendIdentities().isEmpty { all = try copies(of: opened) }
+            if try !all.healIdentities().isEmpty { all = try copies(of: opened) }
             let healer = Healer(
                 all, isCancelled: { cancellation.isRequested }, progress: progress.counting)
             return try (copy.map { [try all.find($0)] } ?? all.online).map { target in

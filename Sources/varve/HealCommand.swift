@@ -30,7 +30,7 @@ struct HealCommand: ParsableCommand {
         let lead = try options.open()
         var all = try copies.open(lead)
         if !dryRun {
-            let mended = try all.mendIdentities()
+            let mended = try all.healIdentities()
             for label in mended {
                 Terminal.say("healed: varve.json of '\(label)', from '\(all.copies[0].record.label)'")
             }

@@ -34,7 +34,7 @@ final class CopiedRepository {
             guard let own = try finished.decode([Row].self).first else { throw ProcessFailure("no copy") }
             if let newest = own.newestSnapshot {
                 let shown = try command.run(["show", newest])
-                #expect(shown.code == 0, "\(comment): a receipt for a snapshot that is not there: \(shown)")
+                #expect(shown.code == 0, "\(comment): a record for a snapshot that is not there: \(shown)")
             }
             try command.requireGood(comment)
         }

@@ -44,7 +44,7 @@ final class ParityFixture {
     func cover(_ percent: Int = 10, renewing: Bool = false, policy: ParityPolicy = ParityPolicy()) throws
         -> ParityReport
     {
-        try SealedDocument.write(
+        try ChecksummedDocument.write(
             ParityDescription(repository: repository.id, percent: percent), to: ParityDescription.fileName,
             in: repository.storage.root())
         return try ParityWriter(

@@ -43,10 +43,10 @@ import VarveTestSupport
         let wrong = try status(earlier(), age: 3600)
         #expect(wrong.sources[0].newestVerified == nil && wrong.sources[0].future.count == 1)
         #expect(wrong.sources[0].newest.age < 0)
-        #expect(wrong.problems.contains { $0.contains("has not been yet") && $0.contains("restores") })
+        #expect(wrong.problems.contains { $0.contains("in the future") && $0.contains("restores") })
         #expect(wrong.problems.count { $0.contains("were read at a time") } == 2, "\(wrong.problems)")
         #expect(wrong.copies.allSatisfy { $0.health?.bytesRead == 0 && $0.verifiedSnapshot == nil })
-        // Of one that is away only its receipt is known: that it is from the future is no reason either.
+        // Of one that is away only its record is known: that it is from the future is no reason either.
         try CopyRegistry(try bench.copies()).detach(try bench.copies().find("b"))
         try bench.move("b", to: "away")
         let away = try status(earlier())
@@ -157,6 +157,6 @@ import VarveTestSupport
         try read("b")
         // It is passed over, and no problem any more: a newer one counts.
         #expect(
-            try status(Clock.now(), age: 3600).problems.filter { $0.contains("has not been yet") }.isEmpty)
+            try status(Clock.now(), age: 3600).problems.filter { $0.contains("in the future") }.isEmpty)
     }
 }

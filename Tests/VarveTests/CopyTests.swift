@@ -92,15 +92,15 @@ import VarveUpkeep
         for object in first { try Directory.removeFile(Path.join(bench.path("b"), object)) }
         let manifest = Path.join(bench.path("b"), "manifests/\(newest.name)")
         try Directory.rename(manifest, to: bench.path("manifest"))
-        // Nor has anything that names it come yet: neither lists of snapshots nor the receipt.
-        let receipt = try bench.repository("b").copy.copy
+        // Nor has anything that names it come yet: neither lists of snapshots nor the record.
+        let record = try bench.repository("b").copy.copy
         for name in try Directory.list(bench.path("b/summaries")) {
             try Directory.removeFile(bench.path("b/summaries/\(name)"))
         }
-        try Directory.rename(bench.path("b/copies/\(receipt).json"), to: bench.path("receipt"))
+        try Directory.rename(bench.path("b/copies/\(record).json"), to: bench.path("record"))
         let unneeded = try Verifier(try bench.repository("b")).verifyContent()
         #expect(unneeded.isGood && unneeded.baseless > 100, "\(unneeded)")
-        try Directory.rename(bench.path("receipt"), to: bench.path("b/copies/\(receipt).json"))
+        try Directory.rename(bench.path("record"), to: bench.path("b/copies/\(record).json"))
         // The control: a snapshot needs them.
         try Directory.rename(bench.path("manifest"), to: manifest)
         let needed = try Verifier(try bench.repository("b")).verifyContent()

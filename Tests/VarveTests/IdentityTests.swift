@@ -76,14 +76,14 @@ import VarveUpkeep
         let problems = try RepositoryStatus(copies).problems
         #expect(
             problems.contains { $0.hasPrefix("varve.json or copy.json of 'b' is damaged") }, "\(problems)")
-        #expect(try copies.mendIdentities() == ["b"])
+        #expect(try copies.healIdentities() == ["b"])
         #expect(try Bytes.read(path("b", "varve.json")) == good && quarantined("b", "varve.json") == 1)
         let again = try bench.copies()
         let healer = Healer(again)
         let report = try healer.run(try healer.plan(try again.find("b")))
         #expect(report.healed.map(\.object) == ["identity.json"])
         #expect(try Verifier(try bench.repository("b")).verifyContent().isGood)
-        #expect(try bench.copies().mendIdentities().isEmpty)
+        #expect(try bench.copies().healIdentities().isEmpty)
     }
 
     /// What does not say which disk it is may be any.
@@ -93,7 +93,7 @@ import VarveUpkeep
         let before = try bench.everything("b")
         let copies = try bench.copies()
         #expect(try !copies.find("b").isThere)
-        #expect(try copies.mendIdentities().isEmpty)
+        #expect(try copies.healIdentities().isEmpty)
         #expect(try bench.everything("b") == before)
     }
 

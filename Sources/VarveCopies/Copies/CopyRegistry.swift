@@ -38,7 +38,7 @@ package struct CopyRegistry: Sendable {
                 .wrongDisk,
                 "\(repository.path) belongs to another repository (\(repository.id)), not to \(copies.lead.id)",
                 hint:
-                    "choose an empty directory, or merge nothing: two repositories stay two. Nothing was written"
+                    "choose an empty directory: two repositories can't be merged. Nothing was written"
             )
         }
         if repository.copy.copy != copies.lead.copy.copy, let refusal = copies.copies[0].refusal {
@@ -71,7 +71,9 @@ package struct CopyRegistry: Sendable {
         }
         let newest = heard.max { $0.generation < $1.generation }
         // Its own record becomes the newest of all, so that nobody takes it for rolled back.
-        let record = try repository.sign(newest ?? CopyRecord.first(repository.copy, at: repository.path)) {
+        let record = try repository.updateRecord(
+            newest ?? CopyRecord.first(repository.copy, at: repository.path)
+        ) {
             $0.generation = max($0.generation, (newest?.generation ?? 0) + 1)
             $0.removed = nil
             $0.detached = nil
@@ -80,11 +82,11 @@ package struct CopyRegistry: Sendable {
             guard let other = copy.repository else { continue }
             do {
                 let own = try CopyRecords(other.path, repository: other.id).records[other.copy.copy]
-                let theirs = try own ?? other.sign(copy.record) { _ in }
-                try other.hear([record])
-                try repository.hear([theirs] + copies.copies.map(\.record))
+                let theirs = try own ?? other.updateRecord(copy.record) { _ in }
+                try other.learn([record])
+                try repository.learn([theirs] + copies.copies.map(\.record))
             } catch {
-                // Another one hears at its next receipt: what is wrong with it is told then.
+                // Another one hears at its next record: what is wrong with it is told then.
                 if other === copies.lead { throw error }
             }
         }
@@ -99,7 +101,7 @@ package struct CopyRegistry: Sendable {
     package func detach(_ copy: RepositoryCopies.Copy) throws {
         let repository = try copy.writable()
         let verified = try repository.newestVerified(since: 0, try repository.manifests.list())
-        let record = try repository.sign(copy.record) {
+        let record = try repository.updateRecord(copy.record) {
             $0.detached = $0.written
             $0.verifiedSnapshot = verified?.name
         }
@@ -119,11 +121,11 @@ package struct CopyRegistry: Sendable {
         try tell(record)
     }
 
-    /// The named copy hears it, or it is an error; another that can't, hears it at its next receipt.
+    /// The named copy hears it, or it is an error; another that can't, hears it at its next record.
     private func tell(_ record: CopyRecord) throws {
         for other in copies.writable where other.record.copy != record.copy {
             do {
-                try other.repository?.hear([record])
+                try other.repository?.learn([record])
             } catch {
                 if other.repository === copies.lead { throw error }
             }

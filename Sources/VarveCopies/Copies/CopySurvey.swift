@@ -114,12 +114,12 @@ struct CopySurvey {
             let other = known.records[there.copy.copy]
             if place.identity == lead.identity || (other != nil && other?.removed == nil) {
                 return VarveError(
-                    .noRepository, "the copy '\(there.copy.label)' is where it was last", location: path,
+                    .noRepository, "the copy '\(there.copy.label)' is at that path now", location: path,
                     hint: "mount its own disk there")
             }
             return VarveError(
                 .wrongDisk,
-                "where it was last is the copy '\(there.copy.label)' (\(there.copy.copy)), which "
+                "at that path is the copy '\(there.copy.label)' (\(there.copy.copy)), which "
                     + (other == nil
                         ? "\(lead.path) does not know" : "was forgotten ('varve copy remove')"),
                 location: path,

@@ -8,19 +8,19 @@ extension RepositoryCopies {
     /// same for all copies, and written anew.
     ///
     /// - Returns: their labels; open the copies again then.
-    package func mendIdentities() throws -> [String] {
+    package func healIdentities() throws -> [String] {
         var mended: [String] = []
         for copy in copies where copy.repository == nil && copy.absence?.code == .corrupt {
             let path = copy.record.path
             guard
-                let own = try? SealedDocument.read(
+                let own = try? ChecksummedDocument.read(
                     CopyDescription.self, from: Path.join(path, CopyDescription.fileName)),
                 own.copy == copy.record.copy, own.repository == lead.id.description
             else { continue }
             let file = Path.join(path, RepositoryDescription.fileName)
-            if (try? SealedDocument.read(RepositoryDescription.self, from: file)) != nil { continue }
+            if (try? ChecksummedDocument.read(RepositoryDescription.self, from: file)) != nil { continue }
             try DirectoryStorage(path).setAside(file: RepositoryDescription.fileName)
-            try SealedDocument.write(lead.description, to: file)
+            try ChecksummedDocument.write(lead.description, to: file)
             mended.append(copy.record.label)
         }
         return mended

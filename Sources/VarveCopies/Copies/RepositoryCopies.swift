@@ -147,9 +147,9 @@ package final class RepositoryCopies: Sendable {
                 }
                 copies[index].refusal = VarveError(
                     .rolledBack,
-                    "the copy '\(heard.label)' at \(repository.path) is not as new as it was: "
+                    "the copy '\(heard.label)' at \(repository.path) is older than other copies know it: "
                         + (isOlder
-                            ? "it stands at generation \(own.generation), and was at \(heard.generation) on "
+                            ? "generation \(own.generation), was \(heard.generation) on "
                                 + "\(heard.written)"
                             : "a clone of it was used as generation \(heard.generation) elsewhere"),
                     hint:

@@ -108,7 +108,7 @@ package final class WrittenCopies: CommitDestination {
         guard complete >= required else {
             throw VarveError(
                 .tooFewCopies,
-                "\(complete) of \(copies.count) copies can take a whole snapshot, \(required) are required "
+                "only \(complete) of \(copies.count) copies can store a whole snapshot; \(required) required "
                     + "(\(excuses().joined(separator: "; ")))",
                 hint: "mount the others, and bring those that lag behind up to date ('varve copy sync'). "
                     + "Nothing was stored")
@@ -146,10 +146,10 @@ package final class WrittenCopies: CommitDestination {
         return lock
     }
 
-    /// After the manifest was published: each copy that has it writes its receipt, then all hear of all receipts.
+    /// After the manifest was published: each copy that has it writes its record, then all hear of all records.
     package func acknowledge(_ reference: SnapshotReference) throws {
         let failures = Dictionary(uniqueKeysWithValues: zip(members, disks.failures()))
-        var receipts: [CopyRecord] = []
+        var records: [CopyRecord] = []
         var reasons: [Int: VarveError] = absences
         for number in members {
             guard let repository = copies[number].repository else { continue }
@@ -158,8 +158,8 @@ package final class WrittenCopies: CommitDestination {
                 guard copies[number].isComplete else { throw lagging(copies[number]) }
                 let packs = UInt64(try repository.storage.list(.pack).count)
                 let snapshots = UInt64(try repository.storage.list(.manifest).count)
-                receipts.append(
-                    try repository.sign(copies[number].record) {
+                records.append(
+                    try repository.updateRecord(copies[number].record) {
                         $0.newestSnapshot = reference.name
                         $0.packs = packs
                         $0.snapshots = snapshots
@@ -170,10 +170,10 @@ package final class WrittenCopies: CommitDestination {
                 reasons[number] = error as? VarveError ?? VarveError(.system, "\(error)")
             }
         }
-        try require(receipts.count, reference)
+        try require(records.count, reference)
         for number in members where (failures[number] ?? nil) == nil {
-            // A receipt that others did not hear of is heard of at the next run.
-            try? copies[number].repository?.hear(receipts + copies.map(\.record))
+            // A record that others did not hear of is heard of at the next run.
+            try? copies[number].repository?.learn(records + copies.map(\.record))
         }
         acknowledgements = copies.enumerated().map { number, copy in
             let reason = reasons[number]
@@ -200,7 +200,7 @@ package final class WrittenCopies: CommitDestination {
     private func lagging(_ copy: RepositoryCopies.Copy) -> VarveError {
         VarveError(
             .missing,
-            copy.lacking.map { "it lacks \($0) objects of before; it got the new packs" }
+            copy.lacking.map { "it lacks \($0) earlier objects; only new packs were written to it" }
                 ?? "it can't be listed",
             hint: "varve copy sync")
     }

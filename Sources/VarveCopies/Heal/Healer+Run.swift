@@ -22,7 +22,7 @@ extension Healer {
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
-        for name in try repository.mendIdentity() + repository.storage.makeMissingDirectories() {
+        for name in try repository.healIdentity() + repository.storage.makeMissingDirectories() {
             report.healed.append(.init(object: name, source: .rebuilt))
         }
         let damaged = plan.damaged.compactMap { ObjectName(path: $0.object) }

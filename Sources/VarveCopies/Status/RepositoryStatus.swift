@@ -5,7 +5,7 @@ import VarveStorage
 import VarveUpkeep
 
 /// What one wants to know at three in the morning: which copies there are and how good they are, and to which moment
-/// each source can be restored from how many of them. Reads names, receipts and ledgers, and no pack.
+/// each source can be restored from how many of them. Reads names, records and ledgers, and no pack.
 package struct RepositoryStatus: Codable, Sendable {
     package struct Copy: Codable, Sendable {
         package var copy: String
@@ -144,7 +144,7 @@ package struct RepositoryStatus: Codable, Sendable {
             copy.verifiedSnapshot = verified?.description
         }
 
-        /// Of one that is away the receipt counts: what is older than its newest snapshot is there.
+        /// Of one that is away the record counts: what is older than its newest snapshot is there.
         func has(_ snapshot: SnapshotReference) -> Bool {
             names?.contains(snapshot) ?? newest.map { snapshot <= $0 } ?? false
         }
@@ -207,7 +207,7 @@ package struct RepositoryStatus: Codable, Sendable {
             }
             if let ahead = copy.health?.readAhead {
                 problems.append(
-                    "'\(copy.label)': \(objects(ahead)) were read at a time that has not been yet, which counts for nothing: "
+                    "'\(copy.label)': \(objects(ahead)) were read at a moment in the future, which counts for nothing: "
                         + "a clock was wrong then, or is now; run 'varve verify --media' when it is right")
             }
             let damaged = Set(copy.health?.damage.map(\.object) ?? []).count
@@ -217,8 +217,10 @@ package struct RepositoryStatus: Codable, Sendable {
                 )
             }
             if let missing = copy.health?.missing, !missing.isEmpty {
+                let first = copy.lacking.map { $0 > 0 } ?? false ? "'varve copy sync', then " : ""
                 problems.append(
-                    "'\(copy.label)' misses \(objects(missing.count)) that it had: run 'varve heal'")
+                    "'\(copy.label)' lacks \(objects(missing.count)) that it should hold: run \(first)'varve heal'"
+                )
             }
             for directory in copy.health?.missingDirectories ?? [] {
                 problems.append("\(directory) of '\(copy.label)' is missing: run 'varve heal'")
@@ -256,13 +258,13 @@ package struct RepositoryStatus: Codable, Sendable {
             }
             if !source.future.isEmpty {
                 problems.append(
-                    "\(source.name): \(source.future.joined(separator: ", ")) restores to a moment that has not been yet, "
+                    "\(source.name): \(source.future.joined(separator: ", ")) restores to a moment in the future, "
                         + "and counts for nothing: a clock was wrong when it was taken, or is now; back up again when it "
                         + "is right")
             }
             guard let verified = source.newestVerified else {
                 problems.append(
-                    "\(source.name): no snapshot is on \(policy.minimumCopies) verified copies: run 'varve verify --media' "
+                    "\(source.name): no snapshot is verified on \(policy.minimumCopies) \(policy.minimumCopies == 1 ? "copy" : "copies"): run 'varve verify --media' "
                         + "on each")
                 continue
             }

@@ -109,18 +109,18 @@ package final class CopySynchronizer: Sendable {
             report.findings.append(Finding(of: ObjectName(.parity, ""), in: repository, error))
         }
         report.isComplete = report.objects == plan.count
-        try sign(target, repository, report)
+        try updateRecord(target, repository, report)
         return report
     }
 
-    /// The receipt, and what everybody else says.
-    private func sign(
+    /// The record, and what everybody else says.
+    private func updateRecord(
         _ target: RepositoryCopies.Copy, _ repository: Repository, _ report: SyncReport
     ) throws {
         try target.identity?.check(repository.copy)
         let snapshots = try repository.manifests.list()
         let packs = UInt64(try repository.storage.list(.pack).count)
-        let receipt = try repository.sign(target.record) {
+        let record = try repository.updateRecord(target.record) {
             $0.newestSnapshot = snapshots.last?.name
             $0.snapshots = UInt64(snapshots.count)
             $0.packs = packs
@@ -130,8 +130,8 @@ package final class CopySynchronizer: Sendable {
         let known = try copies.online.compactMap(\.repository).flatMap {
             Array(try CopyRecords($0.path, repository: $0.id).records.values)
         }
-        try repository.hear(known + copies.copies.map(\.record))
-        for other in copies.writable { try? other.repository?.hear([receipt]) }
+        try repository.learn(known + copies.copies.map(\.record))
+        for other in copies.writable { try? other.repository?.learn([record]) }
     }
 
     private final class Progress: Sendable {

@@ -1,7 +1,7 @@
 /// `copies/<copy>.json`: what a copy of a repository knows of one of the copies, itself included. Sealed, replaced as a
 /// whole; of two records of one copy that with the higher generation is the newer one.
 ///
-/// A copy's own record is its receipt: it is written when everything that it counts is durable there. Others hear of
+/// A copy's own record is its record: it is written when everything that it counts is durable there. Others hear of
 /// it afterwards, so nobody knows of a higher generation than the copy itself, unless that was rolled back.
 package struct CopyRecord: Codable, Hashable, Sendable {
     package static let directory = "copies"

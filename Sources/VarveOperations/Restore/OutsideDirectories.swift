@@ -34,8 +34,8 @@ final class OutsideDirectories {
         guard let attributes = home?.attributes, attributes.user != 0 else {
             throw VarveError(
                 .refused,
-                "files of root's would be written to \(place.to), because a snapshot says so: that takes your word",
-                hint: "if it is right, say --owner root, or whose environment it is")
+                "the snapshot says that root owns \(place.to): writing there with root's rights needs your word",
+                hint: "give --owner root if that is right, or --owner USER")
         }
         return .init(user: attributes.user, group: attributes.group)
     }

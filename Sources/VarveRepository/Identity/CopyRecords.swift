@@ -4,7 +4,7 @@ import VarveFormat
 /// What one copy knows of all copies: the documents in its `copies/`.
 ///
 /// A repository that never had a second copy has none. A record that is damaged counts as not there: the others say
-/// the same, and the next receipt writes it anew.
+/// the same, and the next record writes it anew.
 package struct CopyRecords: Sendable {
     /// Of the copy whose directory it is.
     let root: String
@@ -26,7 +26,7 @@ package struct CopyRecords: Sendable {
         guard try place.status(of: CopyRecord.directory) != nil else { return }
         for name in try place.names(in: CopyRecord.directory) where name.hasSuffix(".json") {
             let path = "\(CopyRecord.directory)/\(name)"
-            guard let record = try? SealedDocument.read(CopyRecord.self, from: path, in: place),
+            guard let record = try? ChecksummedDocument.read(CopyRecord.self, from: path, in: place),
                 record.format == RepositoryDescription.currentFormat, record.copy + ".json" == name,
                 record.repository == repository.description
             else { continue }
@@ -40,7 +40,7 @@ package struct CopyRecords: Sendable {
             return
         }
         if try place.makeDirectory(forOwner: CopyRecord.directory) { try place.sync() }
-        try SealedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: place)
+        try ChecksummedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: place)
         records[record.copy] = record
     }
 }
@@ -68,7 +68,8 @@ extension CopyRecord {
 
 extension Repository {
     /// Writes this copy's own record anew. Everything that it counts must be durable.
-    package func sign(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws -> CopyRecord {
+    package func updateRecord(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws -> CopyRecord
+    {
         var records = try CopyRecords(self)
         let here = (try? Path.resolve(path)) ?? path
         let next = (records.records[copy.copy] ?? known).next {
@@ -80,7 +81,7 @@ extension Repository {
     }
 
     /// Takes down what others say of themselves.
-    package func hear(_ others: [CopyRecord]) throws {
+    package func learn(_ others: [CopyRecord]) throws {
         var records = try CopyRecords(self)
         for record in others where record.copy != copy.copy { try records.write(record) }
     }

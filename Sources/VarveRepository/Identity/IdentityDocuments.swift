@@ -15,7 +15,7 @@ package struct IdentityDocuments {
     init(_ root: RootDirectory) throws {
         let path = root.path
         func read<Value: Codable>(_ type: Value.Type, _ name: String) -> Result<Value, any Error> {
-            Result { try SealedDocument.read(type, from: name, in: root) }
+            Result { try ChecksummedDocument.read(type, from: name, in: root) }
         }
         let description = read(RepositoryDescription.self, RepositoryDescription.fileName)
         let copy = read(CopyDescription.self, CopyDescription.fileName)
@@ -74,7 +74,7 @@ extension Repository {
     func keepIdentityTwice() throws {
         let root = try storage.root()
         guard try root.status(of: RepositoryIdentity.fileName) == nil else { return }
-        try SealedDocument.write(
+        try ChecksummedDocument.write(
             RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
             in: root)
     }
@@ -83,16 +83,17 @@ extension Repository {
     ///
     /// - Precondition: the caller has the lock.
     /// - Returns: their names.
-    package func mendIdentity() throws -> [String] {
+    package func healIdentity() throws -> [String] {
         let names = identityDamage.map(\.object)
         for name in names {
             try storage.setAside(file: name)
             let root = try storage.root()
             switch name {
-            case RepositoryDescription.fileName: try SealedDocument.write(description, to: name, in: root)
-            case CopyDescription.fileName: try SealedDocument.write(copy, to: name, in: root)
+            case RepositoryDescription.fileName:
+                try ChecksummedDocument.write(description, to: name, in: root)
+            case CopyDescription.fileName: try ChecksummedDocument.write(copy, to: name, in: root)
             default:
-                try SealedDocument.write(
+                try ChecksummedDocument.write(
                     RepositoryIdentity(description: description, copy: copy), to: name, in: root)
             }
         }

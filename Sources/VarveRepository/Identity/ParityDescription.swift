@@ -30,7 +30,7 @@ extension Repository {
         let root = try storage.root()
         guard try root.status(of: ParityDescription.fileName) != nil else { return nil }
         do {
-            let description = try SealedDocument.read(
+            let description = try ChecksummedDocument.read(
                 ParityDescription.self, from: ParityDescription.fileName, in: root)
             guard description.format == RepositoryDescription.currentFormat,
                 description.repository == id.description,

@@ -63,12 +63,12 @@ extension Repository {
         let copy = CopyDescription(
             repository: id, copy: known ?? RepositoryID(Host.randomBytes(RepositoryID.byteCount)),
             label: label, role: role)
-        try SealedDocument.write(copy, to: CopyDescription.fileName, in: root)
-        try SealedDocument.write(
+        try ChecksummedDocument.write(copy, to: CopyDescription.fileName, in: root)
+        try ChecksummedDocument.write(
             RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
             in: root)
         if let parity {
-            try SealedDocument.write(
+            try ChecksummedDocument.write(
                 ParityDescription(repository: id, percent: parity), to: ParityDescription.fileName, in: root)
         } else if try root.status(of: ParityDescription.fileName) != nil {
             // Of an `init --parity` that was cut off; this one keeps none.
@@ -80,7 +80,7 @@ extension Repository {
 
     /// With it the directory is a repository.
     private static func finish(_ prepared: Repository) throws -> Repository {
-        try SealedDocument.write(
+        try ChecksummedDocument.write(
             prepared.description, to: RepositoryDescription.fileName, in: prepared.storage.root())
         return try open(prepared.path)
     }

@@ -112,7 +112,7 @@ extension Verifier {
     /// Every manifest, and what each needs.
     func follow(_ references: [SnapshotReference], _ walk: SnapshotWalk) throws {
         let names = Set(references.map(\.name))
-        var tainted: [SnapshotReference] = []
+        var whole: [WholeSnapshot] = []
         for reference in references {
             report.withLock { $0.snapshots += 1 }
             do {
@@ -127,14 +127,16 @@ extension Verifier {
                     isWhole = false
                     lose(reference, file, lost)
                 }
-                if isWhole, manifest.isTaintedByRepository { tainted.append(reference) }
+                if isWhole, !manifest.tainted || manifest.isTaintedByRepository {
+                    whole.append(WholeSnapshot(reference: reference, wasTainted: manifest.tainted))
+                }
             } catch let error as VarveError where error.code == .interrupted {
                 throw error
             } catch {
                 note("\(ObjectName(.manifest, reference.name))", error)
             }
         }
-        wholeAgain.withLock { $0 = tainted }
+        wholeSnapshots.withLock { $0 = whole }
     }
 
     private func noteMissing(_ previous: String, before reference: SnapshotReference) {

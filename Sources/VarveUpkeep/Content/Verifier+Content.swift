@@ -60,7 +60,7 @@ extension Verifier {
     }
 
     /// When no snapshot lacks anything, a pack that is gone is nobody's loss; that goes on record, as does which
-    /// snapshots are whole though their backups met damage.
+    /// snapshots are whole though their backups met damage, or although there is damage now.
     private func conclude(_ inventory: Inventory, _ ledger: Ledger) {
         let gone = inventory.missing.compactMap { $0.object }.filter { $0.kind == .pack }
         // Not before what is known of them: of two rows the later one counts.
@@ -69,9 +69,13 @@ extension Verifier {
             LedgerRow(
                 kind: kind, hash: hash, method: .dropBehind, result: result, time: now, round: nil, size: 0)
         }
-        var rows = wholeAgain.withLock { $0 }.filter { !ledger.isProven($0) }.map {
-            row(.content, $0.hash, .good)
+        let isDamaged = report.withLock { report in
+            report.findings.contains { $0.object.hasPrefix("packs/") || $0.kind == .missing }
         }
+        // Which snapshots do without what is damaged, nothing else can tell (`newestVerified`).
+        var rows = wholeSnapshots.withLock { $0 }.filter { whole in
+            isDamaged || whole.wasTainted && !ledger.isProven(whole.reference)
+        }.map { row(.content, $0.reference.hash, .good) }
         let packs = Set(gone.map { "\($0)" })
         report.withLock { report in
             guard report.losses.isEmpty,

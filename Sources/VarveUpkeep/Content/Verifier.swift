@@ -57,8 +57,14 @@ package final class Verifier: Sendable {
     let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
     let report = Mutex(VerificationReport())
     private let noted = Mutex<Set<Finding>>([])
-    /// Snapshots whose backups met damage in the repository, and that are whole.
-    let wholeAgain = Mutex<[SnapshotReference]>([])
+    struct WholeSnapshot {
+        var reference: SnapshotReference
+        /// Its backup met damage in the repository.
+        var wasTainted: Bool
+    }
+
+    /// Snapshots that lack nothing, and whose source was well.
+    let wholeSnapshots = Mutex<[WholeSnapshot]>([])
 
     package init(
         _ repository: Repository, isCancelled: @escaping @Sendable () -> Bool = { false },

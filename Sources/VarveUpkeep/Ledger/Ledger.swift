@@ -89,8 +89,11 @@ package struct Ledger: Sendable {
     }
 
     /// Everything that the snapshot needs was decoded and found whole.
-    package func isProven(_ snapshot: SnapshotReference) -> Bool {
-        last[LedgerRow.Subject(kind: .content, hash: snapshot.hash)] != nil
+    package func isProven(_ snapshot: SnapshotReference) -> Bool { lastProof(of: snapshot) != nil }
+
+    /// When that was done last.
+    func lastProof(of snapshot: SnapshotReference) -> Timestamp? {
+        last[LedgerRow.Subject(kind: .content, hash: snapshot.hash)]?.first?.time
     }
 
     /// The last reading of an object, all its rows; empty if it was never read.

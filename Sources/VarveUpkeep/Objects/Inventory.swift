@@ -8,7 +8,7 @@ import VarveStorage
 /// `verify`, `heal` and `status` all go by this, so that they say the same.
 ///
 /// It takes names, and what is small: the lists of packs in index tables, of members in parity objects, summaries, the
-/// copy's receipt and ledger. No pack and no manifest is read: what only manifests name, `SnapshotWalk` adds.
+/// copy's record and ledger. No pack and no manifest is read: what only manifests name, `SnapshotWalk` adds.
 struct Inventory: Sendable {
     struct Missing: Sendable {
         /// `packs/<name>`; `manifests/<number>` where no more is known of it.
@@ -165,7 +165,7 @@ private struct Named {
         }
         let own = try CopyRecords(repository.path, repository: repository.id).records[repository.copy.copy]
         if let newest = own?.newestSnapshot.flatMap({ SnapshotReference(name: $0) }) {
-            add(ObjectName(.manifest, newest.name), "this copy's receipt names it")
+            add(ObjectName(.manifest, newest.name), "this copy's record names it")
         }
     }
 

@@ -14,7 +14,7 @@ extension Repository {
         let lock = try WriterLock(self)
         defer { withExtendedLifetime(lock) {} }
         try storage.removeTemporaryFiles()
-        try SealedDocument.write(
+        try ChecksummedDocument.write(
             ParityDescription(repository: id, percent: percent), to: ParityDescription.fileName,
             in: storage.root())
         let writer = ParityWriter(self, percent: percent, isCancelled: isCancelled, progress: progress)

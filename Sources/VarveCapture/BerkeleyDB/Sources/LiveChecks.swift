@@ -25,8 +25,9 @@ extension EnvironmentCheck {
             throw VarveError(
                 .noEnvironment, "nobody has the environment open: it has no regions", location: layout.home,
                 hint:
-                    "use --offline; if an application does have it open, its regions are private (DB_PRIVATE), and it"
-                    + " has to be stopped first")
+                    "use --offline; if an application does have it open, the home is another directory (the one with "
+                    + "__db.001; of 389 Directory Server /dev/shm/slapd-NAME), or its regions are private (DB_PRIVATE) "
+                    + "and it has to be stopped first")
         }
         try requireNative(region, layout.home)
         try QuietEnvironment.requireNoPanic(layout.files)

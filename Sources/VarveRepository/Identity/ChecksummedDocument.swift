@@ -4,7 +4,7 @@ import VarveFormat
 
 /// A small JSON file that people read in place and in which every flipped bit shows: its bytes must be exactly what
 /// encoding its value gives, and `seal` is the BLAKE2b-256 of the document without it.
-package enum SealedDocument {
+package enum ChecksummedDocument {
     private struct Sealed<Value: Codable>: Codable, CheckedDocument {
         var document: Value
         var seal: String
