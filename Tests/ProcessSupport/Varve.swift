@@ -35,9 +35,17 @@ public struct BackupOutput: Codable, Sendable {
     public var sequence: UInt64
     public var tainted: Bool
     public var seconds: Double
-    public var recovery: Manifest.Recovery?
+    public var recovery: Recovery?
     public var statistics: Manifest.Statistics
     public var warnings: [Manifest.Warning]
+
+    public struct Recovery: Codable, Hashable, Sendable {
+        public var firstLog: UInt32
+        public var lastLog: UInt32
+        public var checkpoint: LSN?
+        public var endOfLog: LSN
+        public var restoresTo: Timestamp
+    }
 }
 
 extension Finished {
