@@ -17,7 +17,7 @@ FUZZERS = $(filter-out run,$(basename $(notdir $(wildcard Tests/Fuzz/*.swift))))
 
 # Two builds at once would wait for each other's lock.
 .NOTPARALLEL:
-.PHONY: help demo release test bench soak tsan asan lint format install clean fresh-root
+.PHONY: help demo release static test bench soak tsan asan lint format install uninstall deb clean fresh-root
 
 help:
 	@echo 'make demo              hot backups of a live Berkeley DB, restored, recovered and checked'
@@ -26,7 +26,9 @@ help:
 	@echo 'make soak              the long tests: a thousand hot backups, histories, fuzzing, thread sanitizer'
 	@echo 'make tsan              unit tests with the thread sanitizer; make asan with the address sanitizer'
 	@echo 'make lint              check the format and the links of the documents; make format writes the format'
-	@echo 'make install PREFIX=P  a release build under P (default $(PREFIX)); DESTDIR is honoured'
+	@echo 'make install PREFIX=P  a release build, manual pages and completions under P (default $(PREFIX)); DESTDIR'
+	@echo 'make uninstall         removes what install made, and nothing else (the same PREFIX and DESTDIR)'
+	@echo 'make deb               a package for Debian 12, in .build/deb'
 	@echo 'make fresh-root        demo and test in a new bare Debian 12 root (as root)'
 	@echo 'make clean             remove what was built'
 
@@ -74,13 +76,22 @@ format:
 
 # The Swift runtime is linked in, so that the two files run where no toolchain is; a scratch path of its
 # own, because the flag would rebuild the other release build again and again.
-install:
+STATIC_BIN = .build/static/release
+
+static:
 	@scripts/packages.sh toolchain build
 	$(RELEASE) --scratch-path .build/static --static-swift-stdlib --product varve
 	$(RELEASE) --scratch-path .build/static --static-swift-stdlib --product varve-capture-bdb
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/libexec/varve'
-	install -m 755 .build/static/release/varve '$(DESTDIR)$(PREFIX)/bin/varve'
-	install -m 755 .build/static/release/varve-capture-bdb '$(DESTDIR)$(PREFIX)/libexec/varve/varve-capture-bdb'
+
+install: static
+	DESTDIR='$(DESTDIR)' scripts/install.sh $(STATIC_BIN) '$(PREFIX)'
+
+uninstall:
+	DESTDIR='$(DESTDIR)' scripts/install.sh --remove '$(PREFIX)'
+
+deb: static
+	@scripts/packages.sh deb
+	@scripts/deb.sh $(STATIC_BIN) .build/deb
 
 fresh-root:
 	@scripts/fresh-root.sh

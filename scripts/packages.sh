@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and that are missing; needs no rights when none is.
 #
-#   scripts/packages.sh toolchain|build|test|bench|lint...     install what is missing
-#   scripts/packages.sh --list toolchain|build|test|bench|lint  print the names, install nothing
+#   scripts/packages.sh toolchain|build|deb|test|bench|lint...     install what is missing
+#   scripts/packages.sh --list toolchain|build|deb|test|bench|lint  print the names, install nothing
 #
 # `test` and `bench` include `build`; `toolchain` is what the Swift toolchain itself wants on a bare Debian.
 set -eu
@@ -10,6 +10,7 @@ set -eu
 build="make pkg-config libdb5.3-dev libb2-dev libisal-dev libzstd-dev"
 test="$build 389-ds-base bindfs bogofilter-bdb db5.3-sql-util db5.3-util e2fsprogs exfat-fuse exfatprogs ldap-utils python3
     python3-fuse strace subversion util-linux xfsprogs zstd"
+deb="binutils dpkg-dev gzip"
 bench="$build python3 restic borgbackup time zstd"
 lint="python3"
 toolchain="binutils ca-certificates git libc6-dev libcurl4 libgcc-12-dev libncurses6 libsqlite3-0
@@ -20,17 +21,18 @@ if [ "${1:-}" = --list ]; then
     list_only=yes
     shift
 fi
-[ $# -gt 0 ] || { echo "usage: scripts/packages.sh [--list] toolchain|build|test|bench|lint..." >&2; exit 64; }
+[ $# -gt 0 ] || { echo "usage: scripts/packages.sh [--list] toolchain|build|deb|test|bench|lint..." >&2; exit 64; }
 
 wanted=""
 for purpose in "$@"; do
     case $purpose in
         build) wanted="$wanted $build" ;;
+        deb) wanted="$wanted $deb" ;;
         test) wanted="$wanted $test" ;;
         bench) wanted="$wanted $bench" ;;
         lint) wanted="$wanted $lint" ;;
         toolchain) wanted="$wanted $toolchain" ;;
-        *) echo "packages.sh: no such purpose: $purpose (toolchain, build, test, bench, lint)" >&2; exit 64 ;;
+        *) echo "packages.sh: no such purpose: $purpose (toolchain, build, deb, test, bench, lint)" >&2; exit 64 ;;
     esac
 done
 wanted=$(printf '%s\n' $wanted | sort -u)

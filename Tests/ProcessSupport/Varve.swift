@@ -35,9 +35,17 @@ package struct BackupOutput: Codable, Sendable {
     package var sequence: UInt64
     package var tainted: Bool
     package var seconds: Double
-    package var recovery: Manifest.Recovery?
+    package var recovery: Recovery?
     package var statistics: Manifest.Statistics
     package var warnings: [Manifest.Warning]
+
+    package struct Recovery: Codable, Hashable, Sendable {
+        package var firstLog: UInt32
+        package var lastLog: UInt32
+        package var checkpoint: LSN?
+        package var endOfLog: LSN
+        package var restoresTo: Timestamp
+    }
 }
 
 extension Finished {

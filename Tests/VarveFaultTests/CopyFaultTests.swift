@@ -27,11 +27,16 @@ final class CopiedRepository {
         for command in [first, second] {
             let finished = try command.run(["copy", "list", "--json"])
             #expect(finished.code == 0, "\(comment): \(finished)")
-            struct Row: Codable {
-                var path: String
-                var newestSnapshot: String?
+            struct List: Codable {
+                struct Row: Codable {
+                    var path: String
+                    var newestSnapshot: String?
+                }
+                var copies: [Row]
             }
-            guard let own = try finished.decode([Row].self).first else { throw ProcessFailure("no copy") }
+            guard let own = try finished.decode(List.self).copies.first else {
+                throw ProcessFailure("no copy")
+            }
             if let newest = own.newestSnapshot {
                 let shown = try command.run(["show", newest])
                 #expect(shown.code == 0, "\(comment): a record for a snapshot that is not there: \(shown)")
@@ -155,7 +160,7 @@ extension FaultTests {
         ) throws {
             let finished = try copied.environment.backup(copied.first)
             #expect(finished.code == code, "\(finished)")
-            #expect(finished.errors.contains("on 1 of 2 copies"), "\(finished)")
+            #expect(finished.output.contains("on 1 of 2 copies"), "\(finished)")
             #expect(finished.errors.contains(words), "\(finished)")
             try copied.first.requireGood("beside the copy that failed")
             // Required, it is an error; and what the first copy has is still good.

@@ -59,13 +59,16 @@ extension FaultTests {
         private func requireWhole(_ repository: String, copies: [String], parity: Int?, _ comment: Comment)
             throws
         {
-            struct Row: Decodable {
-                var present: Bool
-                var lacking: Int?
-                var refusal: String?
+            struct List: Decodable {
+                struct Row: Decodable {
+                    var present: Bool
+                    var lacking: Int?
+                    var refusal: String?
+                }
+                var copies: [Row]
             }
             let command = VarveCommand(repository: repository)
-            let rows = try command.run(["copy", "list", "--json"]).require(0).decode([Row].self)
+            let rows = try command.run(["copy", "list", "--json"]).require(0).decode(List.self).copies
             #expect(rows.count == copies.count + 1, comment)
             #expect(rows.allSatisfy { $0.present && $0.lacking == 0 && $0.refusal == nil }, comment)
             if let parity {

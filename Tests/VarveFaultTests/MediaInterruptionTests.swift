@@ -107,14 +107,14 @@ extension FaultTests {
                 for pack in packs { #expect(ledger.rows(of: pack).map(\.result) == [.good]) }
             }
             let ages = try command.run(["verify", "--media", "--older-than", "1h"]).require(0)
-            #expect(ages.errors.contains("media: 0 objects"), "\(ages)")
+            #expect(ages.output.contains("media: 0 objects"), "\(ages)")
         }
 
         @Test func budgets() throws {
             let short = try command.run(["verify", "--media", "--max-duration", "1s", "--rate", "500KiB"])
             #expect(short.code == 0 && short.errors.contains("remaining: "), "\(short)")
             let few = try command.run(["verify", "--media", "--max-bytes", "256KiB"])
-            #expect(few.code == 0 && few.errors.contains("media: 4 objects"), "\(few)")
+            #expect(few.code == 0 && few.output.contains("media: 4 objects"), "\(few)")
             for wrong in ["0", "1XB", "-5", "", "MiB"] {
                 #expect(try command.run(["verify", "--media", "--rate=\(wrong)"]).code == 64)
             }
@@ -126,7 +126,7 @@ extension FaultTests {
             let command = try VarveCommand.initialized(Path.join(disk.path, "repository"))
             let packs = try Self.add(2, to: command, seed: 2)
             let read = try command.run(["verify", "--media"])
-            #expect(read.code == 0 && read.errors.contains("drop-behind"), "\(read)")
+            #expect(read.code == 0 && read.output.contains("drop-behind"), "\(read)")
             let ledger = try Repository.open(command.repository).ledger()
             for pack in packs { #expect(ledger.rows(of: pack).map(\.method) == [.dropBehind]) }
         }
@@ -142,7 +142,7 @@ extension FaultTests {
             let traced = try Tracer.start(
                 ["verify", "-r", command.repository, "--media"], expression, log: directory["trace"]
             ).wait(seconds: 120)
-            #expect(traced.code == 0 && traced.errors.contains("1 drop-behind"), "\(traced)")
+            #expect(traced.code == 0 && traced.output.contains("1 drop-behind"), "\(traced)")
             let trace = try Text.read(directory["trace"])
             #expect(
                 trace.split(separator: "\n").count { $0.contains("POSIX_FADV_DONTNEED") } >= 2, "\(trace)")

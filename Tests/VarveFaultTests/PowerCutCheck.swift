@@ -20,7 +20,10 @@ struct PowerCutCheck {
         var media: Report
     }
 
-    private struct Snapshot: Decodable { var snapshot: String }
+    private struct SnapshotList: Decodable {
+        struct Row: Decodable { var snapshot: String }
+        var snapshots: [Row]
+    }
 
     private let workload: PowerCutWorkload
     private let acknowledged: Acknowledged
@@ -62,7 +65,7 @@ struct PowerCutCheck {
             wrong.append("\(finished)")
             return []
         }
-        return try finished.decode([Snapshot].self).map(\.snapshot)
+        return try finished.decode(SnapshotList.self).snapshots.map(\.snapshot)
     }
 
     /// `12-1f2e3d4c` is short for `0000000012-1f2e3d4c…`.

@@ -84,7 +84,7 @@ extension FaultTests {
                 #expect(finished.code == 0, "\(finished)")
             }
             let backup = try backup()
-            #expect(backup.code == 0 && backup.errors.contains("on 2 of 2"), "\(backup)")
+            #expect(backup.code == 0 && backup.output.contains("on 2 of 2"), "\(backup)")
         }
 
         /// As an earlier version left them: files of root in another user's repository.

@@ -100,8 +100,9 @@ extension ProcessTests {
 
             /// What the snapshots say of their files.
             func stored() throws -> [Manifest.File] {
-                try varve.snapshots().flatMap {
-                    try varve.run(["ls", $0, "--json"]).require(0).decode([Manifest.File].self)
+                struct List: Decodable { var files: [Manifest.File] }
+                return try varve.snapshots().flatMap {
+                    try varve.run(["ls", $0, "--json"]).require(0).decode(List.self).files
                 }
             }
 

@@ -53,7 +53,7 @@ extension ProcessTests {
             try flip(environment.home, before: end)
             let after = try environment.goodBackup()
             #expect(try #require(after.recovery?.endOfLog) > end)
-            let seq = try environment.workload.committed(at: #require(after.recovery).recoverableTo)
+            let seq = try environment.workload.committed(at: #require(after.recovery).restoresTo)
             try environment.workload.stop()
             #expect(try environment.workload.check(environment.restore(after.snapshot)) >= seq)
         }

@@ -11,14 +11,14 @@ extension ProcessTests {
             struct Evidence: Decodable {
                 struct Database: Decodable {
                     var path: String
-                    var isGood: Bool
+                    var good: Bool
                     var pages: UInt64
                     var promisedPages: UInt64
                 }
                 var snapshot: String
-                var isGood: Bool
+                var good: Bool
                 var failures: [String]
-                var isIsolated: Bool
+                var isolated: Bool
                 var covered: [String]
                 var endOfLog: LSN?
                 var promisedEndOfLog: LSN?
@@ -52,10 +52,10 @@ extension ProcessTests {
             let environment = try LiveEnvironment(.init("drill", "btree,hash,queue", options: Self.small))
             let backup = try environment.goodBackup()
             let output = try drill(environment.varve)
-            #expect(output.good && output.drill.isGood && output.drill.failures == [])
-            #expect(output.drill.isIsolated || !Host.isRoot)
+            #expect(output.good && output.drill.good && output.drill.failures == [])
+            #expect(output.drill.isolated || !Host.isRoot)
             #expect(output.drill.databases.count >= 3)
-            #expect(output.drill.databases.allSatisfy { $0.isGood && $0.pages == $0.promisedPages })
+            #expect(output.drill.databases.allSatisfy { $0.good && $0.pages == $0.promisedPages })
             let end = try #require(backup.recovery?.endOfLog)
             #expect(output.drill.promisedEndOfLog == end)
             #expect(try #require(output.drill.endOfLog) >= end)
@@ -84,7 +84,7 @@ extension ProcessTests {
             let before = try FileTree.files(in: outside.path)
             let output = try drill(environment.varve)
             #expect(output.good && output.drill.failures == [])
-            #expect(output.drill.databases.count == 2 && output.drill.databases.allSatisfy(\.isGood))
+            #expect(output.drill.databases.count == 2 && output.drill.databases.allSatisfy(\.good))
             #expect(try FileTree.files(in: outside.path) == before)
         }
 
@@ -120,9 +120,9 @@ extension ProcessTests {
             // What recovery writes anew shows that it was there.
             try Directory.removeFile(live)
             let output = try drill(environment.varve)
-            #expect(output.drill.isGood, "\(output.drill.failures)")
+            #expect(output.drill.good, "\(output.drill.failures)")
             #expect(output.drill.covered.contains(try Path.resolve(environment.home)))
-            #expect(output.drill.databases.contains { $0.path == "inside.db" && $0.isGood })
+            #expect(output.drill.databases.contains { $0.path == "inside.db" && $0.good })
             #expect(try FileStatus.of(live) == nil, "the drill has touched the live file")
             // A restore is the same.
             let copy = try environment.restore(backup.snapshot)
@@ -142,7 +142,7 @@ extension ProcessTests {
             let packs = try FileTree.files(in: Path.join(environment.varve.repository, "packs"))
             try Directory.removeFile(try #require(packs.first))
             let output = try drill(environment.varve, code: 1)
-            #expect(!output.good && !output.drill.isGood && !output.drill.failures.isEmpty)
+            #expect(!output.good && !output.drill.good && !output.drill.failures.isEmpty)
             #expect(try evidence(environment.varve).count == 1)
         }
 

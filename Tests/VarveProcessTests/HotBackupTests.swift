@@ -44,7 +44,7 @@ extension ProcessTests {
                 let backup = try environment.goodBackup()
                 let recovery = try #require(backup.recovery)
                 #expect(backup.warnings.allSatisfy { $0.code == "encrypted-logs" }, "\(backup.warnings)")
-                taken.append((backup, try environment.workload.committed(at: recovery.recoverableTo)))
+                taken.append((backup, try environment.workload.committed(at: recovery.restoresTo)))
                 sleep(milliseconds: .random(in: 0...400, using: &random))
             }
             let checkpoint = try environment.workload.longestCheckpoint(since: start)

@@ -39,7 +39,7 @@ extension ProcessTests {
             let backup = try environment.goodBackup()
             #expect(Double(Clock.monotonic() - began) / 1e9 > 5)
             try holder.wait(seconds: 30).require(0)
-            let seq = try environment.workload.committed(at: #require(backup.recovery).recoverableTo)
+            let seq = try environment.workload.committed(at: #require(backup.recovery).restoresTo)
             try environment.workload.stop()
             #expect(try environment.workload.check(environment.restore(backup.snapshot)) >= seq)
         }

@@ -97,7 +97,7 @@ extension ProcessTests {
                 try environment.workload.advance(200)
                 let backup = try environment.goodBackup(["--direct"])
                 let recovery = try #require(backup.recovery)
-                let committed = try environment.workload.committed(at: recovery.recoverableTo)
+                let committed = try environment.workload.committed(at: recovery.restoresTo)
                 let restored = try environment.restore(backup.snapshot)
                 #expect(try environment.workload.check(restored) >= committed)
                 #expect(committed > 0)

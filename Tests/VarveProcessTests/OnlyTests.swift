@@ -29,7 +29,7 @@ extension ProcessTests {
             try environment.workload.advance(1000)
             let backup = try environment.goodBackup(["--only", "sub/btree1.db", "--only", "sub/hash2.db"])
             let recovery = try #require(backup.recovery)
-            let committed = try environment.workload.committed(at: recovery.recoverableTo)
+            let committed = try environment.workload.committed(at: recovery.restoresTo)
             try environment.workload.stop()
             let files = try environment.restore(backup.snapshot, recover: false)
             #expect(try Self.databases(Path.join(files, "sub")) == ["btree1.db", "hash2.db"])
@@ -69,9 +69,9 @@ extension ProcessTests {
             for (arguments, marks) in [
                 (["snapshots"], 2), (["snapshots", "--json"], 2), (["ls", partial], 1),
                 (["show", partial], 1),
-                (["show", "--json", partial], 1), (["stats", partial], 1), (["ls"], 0), (["show"], 0),
+                (["show", "--json", partial], 2), (["stats", partial], 1), (["ls"], 0), (["show"], 0),
                 (["restore", partial, "--target", "/tmp/absent", "--dry-run"], 1),
-                (["restore", partial, "--target", "/tmp/absent", "--dry-run", "--json"], 1),
+                (["restore", partial, "--target", "/tmp/absent", "--dry-run", "--json"], 2),
                 (["restore", whole, "--target", "/tmp/absent", "--dry-run"], 0),
             ] {
                 let text = try varve.run(arguments).require(0).output

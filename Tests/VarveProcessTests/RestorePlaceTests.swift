@@ -19,7 +19,7 @@ extension ProcessTests {
                     "absolute names", "btree,hash", place: "--absolute \(outside.path)", options: Self.small,
                     directories: "--data-dir \(outside.path)"))
             let backup = try environment.goodBackup()
-            let time = try #require(backup.recovery).recoverableTo
+            let time = try #require(backup.recovery).restoresTo
             let committed = try environment.workload.committed(at: time)
             // Elsewhere, while the application goes on.
             let restored = try environment.varve.run([
@@ -151,7 +151,7 @@ extension ProcessTests {
                 "restore", "latest", "--target", target, "--recover", "--map",
                 "\(directory["logs"])=\(mapped.path)",
             ]).require(0)
-            #expect(restored.errors.contains("DB_CONFIG says so"), "\(restored)")
+            #expect(restored.errors.contains("DB_CONFIG names the new places"), "\(restored)")
             #expect(try Directory.list(mapped.path).allSatisfy { $0.hasPrefix("log.") })
             #expect(try Directory.list(Path.join(target, "external/0-data")) == ["btree1.db", "hash2.db"])
             _ = try Workload.check(target, layout: [])
@@ -214,7 +214,7 @@ extension ProcessTests {
                     command.repository, "latest", "--target", target, "--recover", "--json",
                 ])
             #expect(restored.code == 0, "\(restored)")
-            if restored.output.contains("\"isIsolated\" : false") {
+            if restored.output.contains("\"isolated\" : false") {
                 print("unprivileged: no user namespaces here")
             }
             _ = try Workload.check(target, layout: [])
@@ -235,7 +235,7 @@ extension ProcessTests {
                     root.path, Executable.varve, "verify", "-r", command.repository, "--drill", "--scratch",
                     "/scratch", "--json",
                 ])
-            #expect(drill.code == 0 && drill.output.contains("\"isIsolated\" : true"), "\(drill)")
+            #expect(drill.code == 0 && drill.output.contains("\"isolated\" : true"), "\(drill)")
             let restored = try run(
                 "chroot",
                 [

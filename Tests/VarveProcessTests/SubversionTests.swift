@@ -30,7 +30,7 @@ extension ProcessTests {
                 let backup = try varve.run(["backup", "--json", "--bdb", Path.join(repository, "db")])
                     .require(0).decode(BackupOutput.self)
                 #expect(!backup.tainted)
-                let time = try #require(backup.recovery).recoverableTo
+                let time = try #require(backup.recovery).restoresTo
                 let committed = try Self.commits(directory["commits"]).last { $0.time <= time }?.revision
                 taken.append((backup.snapshot, committed ?? 0))
             }

@@ -47,7 +47,10 @@ extension Workload {
 extension VarveCommand {
     /// The names of the snapshots, oldest first.
     func snapshots() throws -> [String] {
-        struct Row: Decodable { var snapshot: String }
-        return try run(["snapshots", "--json"]).require(0).decode([Row].self).map(\.snapshot)
+        struct List: Decodable {
+            struct Row: Decodable { var snapshot: String }
+            var snapshots: [Row]
+        }
+        return try run(["snapshots", "--json"]).require(0).decode(List.self).snapshots.map(\.snapshot)
     }
 }

@@ -99,12 +99,12 @@ extension ProcessTests {
         private func restoreWithout(_ writer: Writer) throws {
             let snapshot = try #require(writer.varve.snapshots().last)
             let target = writer.directory["restored"]
-            let errors = try writer.varve.run(["restore", snapshot, "--target", target, "--recover"]).require(
+            let output = try writer.varve.run(["restore", snapshot, "--target", target, "--recover"]).require(
                 3
-            ).errors
+            ).output
             #expect(
-                errors.contains("recovered to") && errors.contains("1 of 1 database files verified"),
-                "\(errors)")
+                output.contains("recovered to") && output.contains("1 of 1 database files verified"),
+                "\(output)")
             #expect(access(Path.join(target, "live.db"), F_OK) == 0)
         }
 

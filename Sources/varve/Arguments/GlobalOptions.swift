@@ -1,0 +1,36 @@
+import ArgumentParser
+
+/// The options that may also stand before the subcommand: `varve -r DIR backup`, `varve --json copy -q list`.
+enum GlobalOptions {
+    private static let flags: Set<String> = ["--json", "-q", "--quiet"]
+    private static let options: Set<String> = ["-r", "--repository", "--repository-id"]
+
+    /// The words as the parser wants them: these options behind the subcommand.
+    ///
+    /// - Throws: `ValidationError` where an option's value is missing.
+    static func arranged(_ words: [String]) throws -> [String] {
+        var commands: [String] = []
+        var moved: [String] = []
+        var known = VarveCommand.configuration.subcommands
+        var rest = words[...]
+        while let word = rest.first {
+            if let next = known.first(where: { $0.configuration.commandName == word }) {
+                commands.append(word)
+                known = next.configuration.subcommands
+                rest.removeFirst()
+                if known.isEmpty { break }
+            } else if flags.contains(word) || options.contains(where: { word.hasPrefix($0 + "=") }) {
+                moved.append(word)
+                rest.removeFirst()
+            } else if options.contains(word) {
+                guard rest.count > 1 else { throw ValidationError("Missing value for '\(word)'") }
+                moved += rest.prefix(2)
+                rest.removeFirst(2)
+            } else {
+                break
+            }
+        }
+        // Without a whole command they are nobody's: the parser says what it misses.
+        return commands + (known.isEmpty ? moved : []) + rest
+    }
+}

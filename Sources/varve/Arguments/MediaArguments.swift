@@ -1,0 +1,41 @@
+import ArgumentParser
+import VarveRepository
+import VarveUpkeep
+
+/// How the media are read.
+struct MediaArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Stop after this time: 90s, 10m, 2h.", valueName: "duration"))
+    var maxDuration: DurationArgument?
+
+    @Option(help: ArgumentHelp("Stop after this many bytes: 500MiB, 20GiB.", valueName: "size"))
+    var maxBytes: SizeArgument?
+
+    @Option(
+        help: ArgumentHelp(
+            "Read only objects whose last reading is longer ago: 12h, 30d.", valueName: "duration"))
+    var olderThan: DurationArgument?
+
+    @Option(help: ArgumentHelp("Read at most this many bytes a second: 50MiB.", valueName: "size"))
+    var rate: SizeArgument?
+
+    @Flag(help: "Begin a new round. Without it an interrupted run is continued.")
+    var restart = false
+
+    @Flag(help: "Read through the page cache. It is fast, proves nothing of the medium, and is not recorded.")
+    var cached = false
+
+    var areDefault: Bool {
+        maxDuration == nil && maxBytes == nil && olderThan == nil && rate == nil && !restart && !cached
+    }
+
+    var options: MediaOptions {
+        var options = MediaOptions()
+        options.maximumDuration = maxDuration?.seconds
+        options.maximumBytes = maxBytes?.bytes
+        options.olderThan = olderThan?.seconds
+        options.rate = rate?.bytes
+        options.restarts = restart
+        options.isCached = cached
+        return options
+    }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+
+/// How results are printed: the same in every command.
+struct ReportingOptions: ParsableArguments {
+    @Flag(help: "Print the result as one JSON document on standard output, also of a failure.")
+    var json = false
+
+    @Flag(
+        name: [.customShort("q"), .long],
+        help: ArgumentHelp(
+            "Print only what needs a person: errors, and the warnings of a run that does not end with 0.",
+            discussion: "Lists and JSON documents are printed all the same."))
+    var quiet = false
+}
+
+/// A command whose output is governed by `ReportingOptions`.
+protocol ReportingCommand: ParsableCommand {
+    var reporting: ReportingOptions { get }
+}
+
+/// A command on a repository.
+protocol RepositoryCommand: ReportingCommand {
+    var options: RepositoryOptions { get }
+}
+
+extension RepositoryCommand {
+    var reporting: ReportingOptions { options.reporting }
+}
