@@ -1,17 +1,32 @@
 import Synchronization
+import VarveFiles
 import VarveFormat
 
 /// A copy that lives as long as the process: for tests and for measuring without a disk.
-package final class MemoryStorage: Storage {
+package final class MemoryStorage: CopyStorage {
     package let location = "memory"
-    private let objects = Mutex<[ObjectName: [UInt8]]>([:])
+    private struct Object {
+        var bytes: [UInt8]
+        var status: ObjectStatus
+
+        init(_ bytes: [UInt8], modified: Timestamp? = nil) {
+            let now = Clock.now()
+            self.bytes = bytes
+            status = ObjectStatus(size: UInt64(bytes.count), modified: modified ?? now, changed: now)
+        }
+    }
+
+    private let objects = Mutex<[ObjectName: Object]>([:])
+    private let quarantine = Mutex<[(object: ObjectName, written: Timestamp, setAside: Timestamp)]>([])
+    private let documents = Mutex<[String: [UInt8]]>([:])
+    private let lease = Mutex<WeakLease>(WeakLease())
 
     package init() {}
 
     package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
         var bytes: [UInt8] = []
         for part in parts { bytes.append(contentsOf: part) }
-        objects.withLock { $0[object] = bytes }
+        objects.withLock { $0[object] = Object(bytes) }
     }
 
     package func confirm(_ objects: [ObjectName]) throws {}
@@ -21,7 +36,7 @@ package final class MemoryStorage: Storage {
     ) throws -> ObjectName {
         var bytes: [UInt8] = []
         let object = ObjectName(kind, try write { bytes.append(contentsOf: $0) })
-        objects.withLock { $0[object] = bytes }
+        objects.withLock { $0[object] = Object(bytes) }
         return object
     }
 
@@ -38,7 +53,7 @@ package final class MemoryStorage: Storage {
     }
 
     package func size(of object: ObjectName) throws -> UInt64? {
-        objects.withLock { $0[object].map { UInt64($0.count) } }
+        try status(of: object)?.size
     }
 
     package func list(_ kind: ObjectKind) throws -> [String] {
@@ -55,10 +70,105 @@ package final class MemoryStorage: Storage {
 
     package func remove(_ object: ObjectName) throws { objects.withLock { $0[object] = nil } }
 
-    package func setAside(_ object: ObjectName) throws { try remove(object) }
+    package func setAside(_ object: ObjectName) throws {
+        guard let status = try status(of: object) else { return }
+        quarantine.withLock { $0.append((object, status.modified, Clock.now())) }
+        try remove(object)
+    }
 
     private func find(_ object: ObjectName) throws -> [UInt8] {
-        guard let bytes = objects.withLock({ $0[object] }) else { throw missing(object) }
+        guard let bytes = objects.withLock({ $0[object]?.bytes }) else { throw missing(object) }
         return bytes
     }
+}
+
+// MARK: What is a copy's
+
+extension MemoryStorage {
+    private final class Lease: WriterLease {}
+
+    /// Gone with the last reference to it.
+    struct WeakLease: Sendable {
+        weak var held: (any WriterLease)?
+    }
+
+    private final class Staged: StagedObject {
+        var bytes: [UInt8] = []
+        var modified: Timestamp?
+
+        func append(_ piece: UnsafeRawBufferPointer) { bytes.append(contentsOf: piece) }
+        func startWriting(last byteCount: Int) {}
+        func finish(modified: Timestamp?) { self.modified = modified }
+    }
+
+    package func readDocument(_ name: String) throws -> [UInt8]? { documents.withLock { $0[name] } }
+
+    package func holds(document name: String) throws -> Bool { documents.withLock { $0[name] != nil } }
+
+    package func documentNames(in directory: String) throws -> [String] {
+        documents.withLock { documents in
+            documents.keys.filter { Path.parent($0) == directory }.map(Path.name).sorted()
+        }
+    }
+
+    package func replaceDocument(_ name: String, with bytes: [UInt8]) throws {
+        documents.withLock { $0[name] = bytes }
+    }
+
+    package func removeDocument(_ name: String) throws { documents.withLock { $0[name] = nil } }
+
+    package func setAside(document name: String) throws { try removeDocument(name) }
+
+    package func status(of object: ObjectName) throws -> ObjectStatus? {
+        objects.withLock { $0[object]?.status }
+    }
+
+    package func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
+        (try list(kind), [])
+    }
+
+    package func lost(_ kind: ObjectKind) throws -> [(
+        object: ObjectName, written: Timestamp, setAside: Timestamp
+    )] {
+        try quarantine.withLock { $0 }.filter { try $0.object.kind == kind && size(of: $0.object) == nil }
+    }
+
+    package func renewChangeTime(of object: ObjectName) {
+        objects.withLock { $0[object]?.status.changed = Clock.now() }
+    }
+
+    package func path(of object: ObjectName) -> String { "\(location)/\(object)" }
+
+    package func stage() throws -> any StagedObject { Staged() }
+
+    package func publish(
+        _ staged: [(object: ObjectName, file: any StagedObject)], replacing: Set<ObjectName>
+    ) throws -> [Bool] {
+        try staged.map { object, file in
+            guard let file = file as? Staged else { preconditionFailure("staged elsewhere") }
+            if replacing.contains(object) { try setAside(object) }
+            guard try size(of: object) == nil else { return false }
+            objects.withLock { $0[object] = Object(file.bytes, modified: file.modified) }
+            return true
+        }
+    }
+
+    package func passingCache() throws -> any CopyStorage { self }
+
+    package func acquireLease(as holder: String) throws -> any WriterLease {
+        let new = Lease()
+        let isFree = lease.withLock { lease in
+            guard lease.held == nil else { return false }
+            lease.held = new
+            return true
+        }
+        guard isFree else { throw VarveError(.locked, "somebody else is writing", location: location) }
+        return new
+    }
+
+    package var isLeased: Bool { lease.withLock { $0.held != nil } }
+
+    package func removeTemporaryFiles() throws {}
+
+    package func makeMissingDirectories() throws -> [String] { [] }
 }

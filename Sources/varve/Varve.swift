@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import VarveFiles
+import VarveOperations
 
 /// The command: arguments, output, exit codes. What it does is in the library.
 @main

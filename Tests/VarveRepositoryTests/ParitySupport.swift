@@ -13,7 +13,7 @@ import VarveTestSupport
 final class ParityFixture {
     let directory: TemporaryDirectory
     let repository: Repository
-    var storage: DirectoryStorage { repository.storage }
+    var storage: any CopyStorage { repository.storage }
     private(set) var originals: [ObjectName: [UInt8]] = [:]
 
     init(packs sizes: [Int], manifests: Int = 3, percent: Int? = 10, _ random: inout SeededRandom) throws {
@@ -46,7 +46,7 @@ final class ParityFixture {
     {
         try ChecksummedDocument.write(
             ParityDescription(repository: repository.id, percent: percent), to: ParityDescription.fileName,
-            in: repository.storage.root())
+            in: repository.storage)
         return try ParityWriter(
             storage: storage, repository: repository.id, percent: percent,
             scratchDirectory: repository.scratchDirectory, policy: policy

@@ -44,7 +44,7 @@ import VarveTestSupport
         #expect(wrong.sources[0].newestVerified == nil && wrong.sources[0].future.count == 1)
         #expect(wrong.sources[0].newest.age < 0)
         #expect(wrong.problems.contains { $0.contains("in the future") && $0.contains("restores") })
-        #expect(wrong.problems.count { $0.contains("were read at a time") } == 2, "\(wrong.problems)")
+        #expect(wrong.problems.count { $0.contains("were read at a moment") } == 2, "\(wrong.problems)")
         #expect(wrong.copies.allSatisfy { $0.health?.bytesRead == 0 && $0.verifiedSnapshot == nil })
         // Of one that is away only its record is known: that it is from the future is no reason either.
         try CopyRegistry(try bench.copies()).detach(try bench.copies().find("b"))

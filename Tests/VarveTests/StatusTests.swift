@@ -120,7 +120,7 @@ import VarveUpkeep
         #expect(try status().problems.isEmpty)
         // Not read since it came: the snapshot does not count.
         try Directory.removeFile(Path.join(bench.path("b"), pack))
-        #expect(try status().problems.contains { $0.hasPrefix("'b' misses 1 object ") })
+        #expect(try status().problems.contains { $0.hasPrefix("'b' lacks 1 object ") })
         #expect(try bench.synchronize("b").isComplete)
         #expect(try status().sources[0].newestVerified == nil)
         try read("b")

@@ -67,7 +67,7 @@ package struct CopyRegistry: Sendable {
 
     private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws -> RepositoryCopies.Copy {
         let heard = copies.online.compactMap(\.repository).compactMap {
-            (try? CopyRecords($0.path, repository: $0.id))?.records[repository.copy.copy]
+            (try? CopyRecords($0))?.records[repository.copy.copy]
         }
         let newest = heard.max { $0.generation < $1.generation }
         // Its own record becomes the newest of all, so that nobody takes it for rolled back.
@@ -81,7 +81,7 @@ package struct CopyRegistry: Sendable {
         for copy in copies.writable where copy.record.copy != record.copy {
             guard let other = copy.repository else { continue }
             do {
-                let own = try CopyRecords(other.path, repository: other.id).records[other.copy.copy]
+                let own = try CopyRecords(other).records[other.copy.copy]
                 let theirs = try own ?? other.updateRecord(copy.record) { _ in }
                 try other.learn([record])
                 try repository.learn([theirs] + copies.copies.map(\.record))

@@ -9,20 +9,23 @@ extension RepositoryCopies {
     ///
     /// - Returns: their labels; open the copies again then.
     package func healIdentities() throws -> [String] {
-        var mended: [String] = []
+        var healed: [String] = []
         for copy in copies where copy.repository == nil && copy.absence?.code == .corrupt {
-            let path = copy.record.path
+            let name = RepositoryDescription.fileName
+            guard let root = try? RootDirectory(copy.record.path) else { continue }
+            let storage = DirectoryStorage(root)
             guard
                 let own = try? ChecksummedDocument.read(
-                    CopyDescription.self, from: Path.join(path, CopyDescription.fileName)),
+                    CopyDescription.self, from: CopyDescription.fileName, in: storage),
                 own.copy == copy.record.copy, own.repository == lead.id.description
             else { continue }
-            let file = Path.join(path, RepositoryDescription.fileName)
-            if (try? ChecksummedDocument.read(RepositoryDescription.self, from: file)) != nil { continue }
-            try DirectoryStorage(path).setAside(file: RepositoryDescription.fileName)
-            try ChecksummedDocument.write(lead.description, to: file)
-            mended.append(copy.record.label)
+            if (try? ChecksummedDocument.read(RepositoryDescription.self, from: name, in: storage)) != nil {
+                continue
+            }
+            try storage.setAside(document: name)
+            try ChecksummedDocument.write(lead.description, to: name, in: storage)
+            healed.append(copy.record.label)
         }
-        return mended
+        return healed
     }
 }

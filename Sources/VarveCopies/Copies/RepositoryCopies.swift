@@ -50,7 +50,7 @@ package final class RepositoryCopies: Sendable {
     /// - Throws: only what the named one's own directory throws. All that is wrong elsewhere is told by the copies.
     package init(_ lead: Repository, _ options: Options = .init()) throws {
         self.lead = lead
-        let known = try CopyRecords(lead.path, repository: lead.id)
+        let known = try CopyRecords(lead)
         let own = known.records[lead.copy.copy] ?? CopyRecord.first(lead.copy, at: lead.path)
         let others = known.records.values.filter { $0.copy != own.copy && $0.removed == nil }.sorted {
             ($0.label, $0.copy) < ($1.label, $1.copy)

@@ -94,13 +94,13 @@ package final class WrittenCopies: CommitDestination {
             members.compactMap { number in
                 let copy = copies[number]
                 guard let repository = copy.repository, let identity = copy.identity,
-                    let root = try? repository.storage.root()
+                    let passing = try? repository.storage.passingCache()
                 else { return nil }
                 // The first is what the next backup compares with.
                 return CopySet.Copy(
                     label: copy.record.label,
                     storage: number == 0
-                        ? repository.storage : DirectoryStorage(root, isPassingCache: true),
+                        ? repository.storage : passing,
                     isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)

@@ -183,7 +183,7 @@ private enum Standing {
         }
     }
 
-    init(_ object: ObjectName, in storage: DirectoryStorage) throws {
+    init(_ object: ObjectName, in storage: any CopyStorage) throws {
         guard let size = try storage.size(of: object) else {
             self = .absent
             return
@@ -203,7 +203,7 @@ private enum Standing {
     }
 
     private static func look(
-        _ object: ObjectName, _ size: Int, _ storage: DirectoryStorage
+        _ object: ObjectName, _ size: Int, _ storage: any CopyStorage
     ) -> Standing {
         var hasher = Hasher()
         var unreadable = 0
@@ -239,9 +239,9 @@ struct PackAssembler {
 
     private let name: ContentID?
     private let object: ObjectName
-    private let storages: [DirectoryStorage]
+    private let storages: [any CopyStorage]
 
-    init(_ object: ObjectName, _ storages: [DirectoryStorage]) {
+    init(_ object: ObjectName, _ storages: [any CopyStorage]) {
         self.object = object
         self.storages = storages
         name = ContentID(hex: object.name)
@@ -262,7 +262,7 @@ struct PackAssembler {
     }
 
     /// Pieces that can't be read are zeros: they lose against any other version.
-    private static func read(_ object: ObjectName, _ storage: DirectoryStorage) -> [UInt8]? {
+    private static func read(_ object: ObjectName, _ storage: any CopyStorage) -> [UInt8]? {
         guard let size = try? storage.size(of: object), size <= UInt64(Pack.maximumLength) else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(size))
         bytes.withUnsafeMutableBytes { all in

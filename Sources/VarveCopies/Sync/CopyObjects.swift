@@ -127,7 +127,7 @@ struct CopyObjects {
 /// One object under way.
 private struct Transfer {
     let object: ObjectName
-    let file: StagedFile
+    let file: any StagedObject
     private let source: any ByteSource
     /// When it was written first: what a snapshot needs is older than its manifest (`newestVerified`).
     private let written: Timestamp?

@@ -128,7 +128,7 @@ package final class CopySynchronizer: Sendable {
             $0.detached = nil
         }
         let known = try copies.online.compactMap(\.repository).flatMap {
-            Array(try CopyRecords($0.path, repository: $0.id).records.values)
+            Array(try CopyRecords($0).records.values)
         }
         try repository.learn(known + copies.copies.map(\.record))
         for other in copies.writable { try? other.repository?.learn([record]) }

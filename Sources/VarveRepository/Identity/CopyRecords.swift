@@ -1,34 +1,22 @@
 import VarveFiles
 import VarveFormat
+import VarveStorage
 
 /// What one copy knows of all copies: the documents in its `copies/`.
 ///
 /// A repository that never had a second copy has none. A record that is damaged counts as not there: the others say
 /// the same, and the next record writes it anew.
 package struct CopyRecords: Sendable {
-    /// Of the copy whose directory it is.
-    let root: String
     package private(set) var records: [String: CopyRecord] = [:]
-    private let place: RootDirectory
+    private let storage: any CopyStorage
 
-    package init(_ root: String, repository: RepositoryID) throws {
-        try self.init(RootDirectory(root), repository: repository)
-    }
-
-    /// Of the directory that was opened: what has its path by now may be another one.
     package init(_ repository: Repository) throws {
-        try self.init(repository.storage.root(), repository: repository.id)
-    }
-
-    private init(_ place: RootDirectory, repository: RepositoryID) throws {
-        root = place.path
-        self.place = place
-        guard try place.status(of: CopyRecord.directory) != nil else { return }
-        for name in try place.names(in: CopyRecord.directory) where name.hasSuffix(".json") {
+        storage = repository.storage
+        for name in try storage.documentNames(in: CopyRecord.directory) where name.hasSuffix(".json") {
             let path = "\(CopyRecord.directory)/\(name)"
-            guard let record = try? ChecksummedDocument.read(CopyRecord.self, from: path, in: place),
+            guard let record = try? ChecksummedDocument.read(CopyRecord.self, from: path, in: storage),
                 record.format == RepositoryDescription.currentFormat, record.copy + ".json" == name,
-                record.repository == repository.description
+                record.repository == repository.id.description
             else { continue }
             records[record.copy] = record
         }
@@ -39,8 +27,7 @@ package struct CopyRecords: Sendable {
         if let known = records[record.copy], known.generation > record.generation || known == record {
             return
         }
-        if try place.makeDirectory(forOwner: CopyRecord.directory) { try place.sync() }
-        try ChecksummedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: place)
+        try ChecksummedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: storage)
         records[record.copy] = record
     }
 }

@@ -10,18 +10,24 @@ package struct IdentityDocuments {
     let damage: [Finding]
 
     /// - Throws: `.corrupt` if one is damaged and there is no second copy of it.
-    package init(_ path: String) throws { try self.init(RootDirectory(path)) }
+    package init(_ path: String) throws { try self.init(DirectoryStorage(RootDirectory(path))) }
 
-    init(_ root: RootDirectory) throws {
-        let path = root.path
+    init(_ storage: any CopyStorage) throws {
+        let path = storage.location
         func read<Value: Codable>(_ type: Value.Type, _ name: String) -> Result<Value, any Error> {
-            Result { try ChecksummedDocument.read(type, from: name, in: root) }
+            Result { try ChecksummedDocument.read(type, from: name, in: storage) }
         }
         let description = read(RepositoryDescription.self, RepositoryDescription.fileName)
         let copy = read(CopyDescription.self, CopyDescription.fileName)
         // Earlier versions made none.
-        let hasBoth = try root.status(of: RepositoryIdentity.fileName) != nil
-        let both = hasBoth ? read(RepositoryIdentity.self, RepositoryIdentity.fileName) : nil
+        let both: Result<RepositoryIdentity, any Error>?
+        do {
+            both = try ChecksummedDocument.readIfThere(
+                RepositoryIdentity.self, from: RepositoryIdentity.fileName, in: storage
+            ).map { .success($0) }
+        } catch {
+            both = .failure(error)
+        }
         let second = try? both?.get()
         var damage: [Finding] = []
         func outlived<Value: Equatable>(
@@ -58,12 +64,16 @@ package struct IdentityDocuments {
     }
 
     /// A directory that lost its `varve.json` is still a repository.
-    static func holdsSnapshots(_ path: String) throws -> Bool { try holdsSnapshots(RootDirectory(path)) }
+    static func holdsSnapshots(_ path: String) throws -> Bool {
+        try holdsSnapshots(DirectoryStorage(RootDirectory(path)))
+    }
 
-    static func holdsSnapshots(_ root: RootDirectory) throws -> Bool {
-        let manifests = ObjectKind.manifest.rawValue
-        guard try root.status(of: manifests)?.kind == .directory else { return false }
-        return try root.names(in: manifests).contains { SnapshotReference(name: $0) != nil }
+    static func holdsSnapshots(_ storage: any CopyStorage) throws -> Bool {
+        do {
+            return try !storage.list(.manifest).isEmpty
+        } catch let error as VarveError where error.code == .missing || error.isOfAnotherKind {
+            return false
+        }
     }
 }
 
@@ -72,11 +82,10 @@ extension Repository {
     ///
     /// - Precondition: the caller has the lock.
     func keepIdentityTwice() throws {
-        let root = try storage.root()
-        guard try root.status(of: RepositoryIdentity.fileName) == nil else { return }
+        guard try !storage.holds(document: RepositoryIdentity.fileName) else { return }
         try ChecksummedDocument.write(
             RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
-            in: root)
+            in: storage)
     }
 
     /// Writes anew which of the three documents are damaged; those go to `quarantine/`.
@@ -86,15 +95,14 @@ extension Repository {
     package func healIdentity() throws -> [String] {
         let names = identityDamage.map(\.object)
         for name in names {
-            try storage.setAside(file: name)
-            let root = try storage.root()
+            try storage.setAside(document: name)
             switch name {
             case RepositoryDescription.fileName:
-                try ChecksummedDocument.write(description, to: name, in: root)
-            case CopyDescription.fileName: try ChecksummedDocument.write(copy, to: name, in: root)
+                try ChecksummedDocument.write(description, to: name, in: storage)
+            case CopyDescription.fileName: try ChecksummedDocument.write(copy, to: name, in: storage)
             default:
                 try ChecksummedDocument.write(
-                    RepositoryIdentity(description: description, copy: copy), to: name, in: root)
+                    RepositoryIdentity(description: description, copy: copy), to: name, in: storage)
             }
         }
         return names

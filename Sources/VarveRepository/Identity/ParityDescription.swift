@@ -27,11 +27,11 @@ extension Repository {
     /// In percent; nil if this copy keeps none.
     package func parity() throws -> Int? {
         let file = Path.join(path, ParityDescription.fileName)
-        let root = try storage.root()
-        guard try root.status(of: ParityDescription.fileName) != nil else { return nil }
         do {
-            let description = try ChecksummedDocument.read(
-                ParityDescription.self, from: ParityDescription.fileName, in: root)
+            guard
+                let description = try ChecksummedDocument.readIfThere(
+                    ParityDescription.self, from: ParityDescription.fileName, in: storage)
+            else { return nil }
             guard description.format == RepositoryDescription.currentFormat,
                 description.repository == id.description,
                 ParityShape.percents.contains(description.percent)

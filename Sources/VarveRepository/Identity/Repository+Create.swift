@@ -60,28 +60,29 @@ extension Repository {
         try DirectoryStorage.create(at: path)
         let root = try RootDirectory(path)
         for name in try root.names() where name.hasSuffix(".tmp") { try root.unlink(name) }
+        let storage = DirectoryStorage(root)
         let copy = CopyDescription(
             repository: id, copy: known ?? RepositoryID(Host.randomBytes(RepositoryID.byteCount)),
             label: label, role: role)
-        try ChecksummedDocument.write(copy, to: CopyDescription.fileName, in: root)
+        try ChecksummedDocument.write(copy, to: CopyDescription.fileName, in: storage)
         try ChecksummedDocument.write(
             RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
-            in: root)
+            in: storage)
         if let parity {
             try ChecksummedDocument.write(
-                ParityDescription(repository: id, percent: parity), to: ParityDescription.fileName, in: root)
-        } else if try root.status(of: ParityDescription.fileName) != nil {
+                ParityDescription(repository: id, percent: parity), to: ParityDescription.fileName,
+                in: storage)
+        } else {
             // Of an `init --parity` that was cut off; this one keeps none.
-            try root.unlink(ParityDescription.fileName)
-            try root.sync()
+            try storage.removeDocument(ParityDescription.fileName)
         }
-        return try Repository(root, try IdentityDocuments(root))
+        return try Repository(storage, try IdentityDocuments(storage))
     }
 
     /// With it the directory is a repository.
     private static func finish(_ prepared: Repository) throws -> Repository {
         try ChecksummedDocument.write(
-            prepared.description, to: RepositoryDescription.fileName, in: prepared.storage.root())
+            prepared.description, to: RepositoryDescription.fileName, in: prepared.storage)
         return try open(prepared.path)
     }
 
@@ -133,11 +134,11 @@ extension Repository {
     /// What an `init` that was cut off had begun to make; nil if there is none.
     private static func unfinished(_ path: String) throws -> Repository? {
         guard try FileStatus.of(path)?.kind == .directory else { return nil }
-        let root = try RootDirectory(path)
-        guard try root.status(of: RepositoryDescription.fileName) == nil,
-            try !IdentityDocuments.holdsSnapshots(root)
+        let storage = DirectoryStorage(try RootDirectory(path))
+        guard try !storage.holds(document: RepositoryDescription.fileName),
+            try !IdentityDocuments.holdsSnapshots(storage)
         else { return nil }
-        return (try? IdentityDocuments(root)).flatMap { try? Repository(root, $0) }
+        return (try? IdentityDocuments(storage)).flatMap { try? Repository(storage, $0) }
     }
 
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`; and no snapshot.

@@ -9,13 +9,13 @@ package final class Repository: Sendable {
     package let id: RepositoryID
     package let description: RepositoryDescription
     package let copy: CopyDescription
-    package let storage: DirectoryStorage
+    package let storage: any CopyStorage
     package let manifests: ManifestStore
     /// What is wrong with the documents that say who this is, and was outlived: `varve heal` mends it.
     package let identityDamage: [Finding]
 
-    init(_ root: RootDirectory, _ documents: IdentityDocuments) throws {
-        let path = root.path
+    init(_ storage: any CopyStorage, _ documents: IdentityDocuments) throws {
+        let path = storage.location
         description = documents.identity.description
         copy = documents.identity.copy
         identityDamage = documents.damage
@@ -24,7 +24,7 @@ package final class Repository: Sendable {
         }
         self.path = path
         self.id = id
-        storage = DirectoryStorage(root)
+        self.storage = storage
         manifests = ManifestStore(storage: storage, repository: id)
     }
 
@@ -36,22 +36,21 @@ package final class Repository: Sendable {
 
     /// The same directory, with its documents as they are now.
     package func reopened() throws -> Repository {
-        let root = try storage.root()
-        return try Repository(root, IdentityDocuments(root))
+        try Repository(storage, IdentityDocuments(storage))
     }
 
     package static func open(_ path: String) throws -> Repository {
-        let root: RootDirectory
+        let storage: DirectoryStorage
         do {
-            root = try RootDirectory(path)
+            storage = DirectoryStorage(try RootDirectory(path))
         } catch let error as VarveError where error.isNoEntry {
             throw try notThere(path)
         }
         let name = RepositoryDescription.fileName
-        guard try root.status(of: name) != nil || IdentityDocuments.holdsSnapshots(root) else {
+        guard try storage.holds(document: name) || IdentityDocuments.holdsSnapshots(storage) else {
             throw try notThere(path)
         }
-        let documents = try IdentityDocuments(root)
+        let documents = try IdentityDocuments(storage)
         let description = documents.identity.description
         guard description.format == RepositoryDescription.currentFormat else {
             throw VarveError(
@@ -60,7 +59,7 @@ package final class Repository: Sendable {
                     + "\(RepositoryDescription.currentFormat)", hint: "use a newer varve")
         }
         try checkStored(description.parameters, Path.join(path, name))
-        return try Repository(root, documents)
+        return try Repository(storage, documents)
     }
 
     /// Wider than what `create` offers, and narrow enough that no writer divides by zero or runs out of memory.

@@ -64,18 +64,18 @@ private struct PackReadings {
         self.now = now
     }
 
-    private func rows(_ object: ObjectName, _ status: FileStatus) -> [LedgerRow] {
+    private func rows(_ object: ObjectName, _ status: ObjectStatus) -> [LedgerRow] {
         ledger.rows(of: ListedObject(object: object, size: status.size, changed: status.changed))
     }
 
     /// The file that is there was read well, and not too long ago.
-    func isVerified(_ object: ObjectName, _ status: FileStatus) -> Bool {
+    func isVerified(_ object: ObjectName, _ status: ObjectStatus) -> Bool {
         let rows = rows(object, status)
         guard let time = rows.first?.time else { return false }
         return time.seconds >= oldest && rows.allSatisfy { $0.result == .good }
     }
 
-    mutating func note(_ pack: ObjectName, _ status: FileStatus) {
+    mutating func note(_ pack: ObjectName, _ status: ObjectStatus) {
         if isVerified(pack, status) { return }
         if let found = rows(pack, status).first(where: { $0.result != .good }) {
             bad = max(bad ?? found.time, found.time)

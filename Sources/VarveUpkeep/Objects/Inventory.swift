@@ -64,7 +64,7 @@ struct Inventory: Sendable {
         compare(named, there: Set(objects.lazy.map(\.object)))
         if percent != nil, unreadable.isEmpty { compare(parity.groups) }
         // A writer that is at work brings under parity what it adds, when it has committed.
-        if !uncovered.isEmpty, WriterLock.isHeld(repository) { uncovered = [] }
+        if !uncovered.isEmpty, repository.storage.isLeased { uncovered = [] }
     }
 
     private mutating func readParityDescription(_ repository: Repository, keepsParity: Bool) -> Int? {
@@ -86,7 +86,7 @@ struct Inventory: Sendable {
         }
     }
 
-    private mutating func list(_ storage: DirectoryStorage) throws {
+    private mutating func list(_ storage: any CopyStorage) throws {
         for kind in Self.kinds where !missingDirectories.contains(kind.rawValue) {
             let listing = try storage.listing(kind)
             strangers += listing.strangers
@@ -163,7 +163,7 @@ private struct Named {
         for reference in try repository.manifests.storedSummaries().keys {
             add(ObjectName(.manifest, reference.name), "a list of snapshots has it")
         }
-        let own = try CopyRecords(repository.path, repository: repository.id).records[repository.copy.copy]
+        let own = try CopyRecords(repository).records[repository.copy.copy]
         if let newest = own?.newestSnapshot.flatMap({ SnapshotReference(name: $0) }) {
             add(ObjectName(.manifest, newest.name), "this copy's record names it")
         }
@@ -177,7 +177,7 @@ private struct Named {
         }
     }
 
-    mutating func addQuarantine(of storage: DirectoryStorage) throws {
+    mutating func addQuarantine(of storage: any CopyStorage) throws {
         for kind in [ObjectKind.pack, .manifest] {
             for lost in try storage.lost(kind) {
                 setAside.insert(lost.object)

@@ -16,7 +16,7 @@ extension Repository {
         try storage.removeTemporaryFiles()
         try ChecksummedDocument.write(
             ParityDescription(repository: id, percent: percent), to: ParityDescription.fileName,
-            in: storage.root())
+            in: storage)
         let writer = ParityWriter(self, percent: percent, isCancelled: isCancelled, progress: progress)
         return try writer.cover(renewing: true)
     }

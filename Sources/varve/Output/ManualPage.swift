@@ -1,4 +1,5 @@
 import VarveFormat
+import VarveOperations
 
 /// A manual page in the macros of man(7), made from what `--help` shows.
 struct ManualPage {
