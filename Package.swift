@@ -150,17 +150,22 @@ let package = Package(
         .testTarget(
             name: "VarveCaptureTests",
             dependencies: [
-                "VarveCapture", "VarveDatabase", "VarveHelperProtocol", "VarveFiles", "VarveFormat",
+                "ProcessSupport", "VarveCapture", "VarveDatabase", "VarveHelperProtocol", "VarveFiles",
+                "VarveFormat", "VarveTestSupport",
             ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "VarveChunkingTests", dependencies: ["VarveChunking", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveCodecTests", dependencies: ["VarveCodec", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat"],
+            name: "VarveDatabaseTests", dependencies: ["VarveDatabase", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "VarveFilesTests", dependencies: ["VarveFiles", "VarveFormat", "VarveTestSupport"],
+            name: "VarveFilesTests",
+            dependencies: ["ProcessSupport", "VarveFiles", "VarveFormat", "VarveTestSupport"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "VarveFormatTests",
@@ -169,7 +174,8 @@ let package = Package(
         .testTarget(
             name: "VarveStorageTests",
             dependencies: [
-                "VarveCopies", "VarveStorage", "VarveFiles", "VarveFormat", "VarveTestSupport",
+                "ProcessSupport", "VarveCopies", "VarveStorage", "VarveFiles", "VarveFormat",
+                "VarveTestSupport",
             ],
             swiftSettings: swiftSettings),
         .testTarget(

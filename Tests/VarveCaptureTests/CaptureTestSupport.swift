@@ -147,16 +147,6 @@ struct TestEnvironment {
     }
 }
 
-/// The `VarveError` that the body throws; fails the test otherwise by returning nil.
-func refusal(_ body: () throws -> Void) -> VarveError? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return error as? VarveError
-    }
-}
-
 /// Log directories by path alone, each as an environment's home.
 extension LogKeeper {
     convenience init(logDirectory: String, first: UInt32) throws {

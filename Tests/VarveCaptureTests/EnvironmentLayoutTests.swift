@@ -3,6 +3,7 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveTestSupport
 
 @Suite struct EnvironmentLayoutTests {
     private func restored(_ layout: EnvironmentLayout) -> [String] {
@@ -74,20 +75,18 @@ import VarveFormat
         let scratch = try Scratch()
         let home = try scratch.make("home")
         _ = try scratch.make("home/logs")
-        let missing = refusal { _ = try EnvironmentLayout.find(.init(home: home, dataDirectories: ["gone"])) }
+        let missing = expect(.refused) {
+            try EnvironmentLayout.find(.init(home: home, dataDirectories: ["gone"]))
+        }
         #expect(missing?.message == "the environment's data directory gone is not there")
-        let log = refusal { _ = try EnvironmentLayout.find(.init(home: home, logDirectory: "gone")) }
-        #expect(log?.code == .wrongLogDirectory)
+        expect(.wrongLogDirectory) { try EnvironmentLayout.find(.init(home: home, logDirectory: "gone")) }
         try scratch.write("home/DB_CONFIG", "set_lg_dir logs\n")
-        let other = refusal { _ = try EnvironmentLayout.find(.init(home: home, logDirectory: ".")) }
-        #expect(other?.code == .wrongLogDirectory)
+        expect(.wrongLogDirectory) { try EnvironmentLayout.find(.init(home: home, logDirectory: ".")) }
         #expect(
             try EnvironmentLayout.find(.init(home: home, logDirectory: "./logs")).logDirectory.directory
                 .configured)
-        let file = refusal { _ = try EnvironmentLayout.find(.init(home: home + "/DB_CONFIG")) }
-        #expect(file?.code == .noEnvironment)
-        let nothing = refusal { _ = try EnvironmentLayout.find(.init(home: home + "/x")) }
-        #expect(nothing?.code == .noEnvironment)
+        expect(.noEnvironment) { try EnvironmentLayout.find(.init(home: home + "/DB_CONFIG")) }
+        expect(.noEnvironment) { try EnvironmentLayout.find(.init(home: home + "/x")) }
     }
 }
 
@@ -144,8 +143,7 @@ import VarveFormat
         let environment = try TestEnvironment(scratch)
         let listing = try EnvironmentLayout.find(.init(home: environment.home)).list()
         let name = try #require(listing.databases.first?.restored)
-        let error = refusal { _ = try listing.selecting([name + "x"]) }
-        #expect(error?.code == .refused)
+        let error = expect(.refused) { try listing.selecting([name + "x"]) }
         #expect(error?.hint?.contains(name) == true)
     }
 
@@ -162,7 +160,7 @@ import VarveFormat
         #expect(!linked.databases.contains { $0.path == link })
         let copy = Path.join(environment.home, "copy.db")
         try FileManager.default.copyItem(atPath: first.path, toPath: copy)
-        let error = refusal { _ = try layout.list() }
+        let error = expect(.refused) { try layout.list() }
         #expect(error?.message.contains(copy) == true)
         #expect(error?.message.contains(first.path) == true)
     }

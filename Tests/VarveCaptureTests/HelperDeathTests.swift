@@ -3,6 +3,7 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
 
 @testable import VarveCapture
 
@@ -54,7 +55,7 @@ struct HelperDeathTests {
         let next = try BerkeleyDBHelper(
             CaptureEnvironment(home: writer.home), lock: nil, executable: try program("varve-capture-bdb"))
         try next.join()
-        #expect(throws: VarveError.self) { try next.begin() }
+        expect(.invalid) { try next.begin() }
         try next.close()
 
         let report = try unwedge(
@@ -86,18 +87,14 @@ struct HelperDeathTests {
             _ = try helper.preflight()
             _ = try helper.begin()
             var pieces = 0
-            #expect(
-                performing: {
-                    try helper.capture("btree1.db") { piece in
-                        guard case .bytes = piece else { return }
-                        pieces += 1
-                        if pieces == 2 + round { kill(helper.processIdentifier, SIGKILL) }
-                    }
-                },
-                throws: {
-                    guard let error = $0 as? VarveError else { return false }
-                    return error.code == .helperDied && error.message.contains("was undone")
-                })
+            let error = expect(.helperDied) {
+                try helper.capture("btree1.db") { piece in
+                    guard case .bytes = piece else { return }
+                    pieces += 1
+                    if pieces == 2 + round { kill(helper.processIdentifier, SIGKILL) }
+                }
+            }
+            #expect(error?.message.contains("was undone") == true)
             try expectUntouched(writer)
         }
         #expect(try writer.stop().status == .exited(0))
@@ -172,7 +169,7 @@ struct HelperDeathTests {
         let other = try BerkeleyDBHelper(
             CaptureEnvironment(home: writer.home), lock: nil, executable: try program("varve-capture-bdb"))
         try other.join()
-        #expect(throws: VarveError.self) { try other.begin() }
+        expect(.invalid) { try other.begin() }
         let report = try unwedge(
             CaptureEnvironment(home: writer.home), executable: try program("varve-capture-bdb"))
         #expect(report.repair.regionsReplaced)
@@ -188,12 +185,8 @@ struct HelperDeathTests {
         let home = directory["home"]
         try Directory.create(home)
         let lock = try EnvironmentLock(home: home)
-        #expect(
-            performing: { try EnvironmentLock(home: home) },
-            throws: {
-                guard let error = $0 as? VarveError else { return false }
-                return error.code == .locked && error.message.contains("process \(getpid()) since")
-            })
+        let error = expect(.locked) { try EnvironmentLock(home: home) }
+        #expect(error?.message.contains("process \(getpid()) since") == true)
         withExtendedLifetime(lock) {}
     }
 }

@@ -4,6 +4,7 @@ import VarveDatabase
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
 
 @testable import VarveCapture
 
@@ -184,13 +185,9 @@ struct HelperLockTests {
         let next = try Program.workload(
             ["hold", "--home", writer.home, "--database", "btree1.db", "--seconds", "0"])
         #expect(try next.finish(within: 3) == nil)
-        var stuck: VarveError?
-        do {
-            _ = try undo(writer, HelperLimits(undoing: .seconds(2), working: .seconds(2)))
-        } catch {
-            stuck = error as? VarveError
+        expect(.helperStuck) {
+            try undo(writer, HelperLimits(undoing: .seconds(2), working: .seconds(2)))
         }
-        #expect(stuck?.code == .helperStuck)
         #expect(try statuses(writer, dead) == [.held, .pending])
         try next.child.send(signal: SIGKILL)
         _ = try next.finish()

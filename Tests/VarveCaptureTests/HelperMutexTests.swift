@@ -3,6 +3,9 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
+
+import enum ProcessSupport.Machine
 
 @testable import VarveCapture
 
@@ -117,11 +120,9 @@ struct HelperMutexTests {
 
     private func stuck(_ body: () throws -> Void) throws -> VarveError {
         let start = ContinuousClock.now
-        var thrown: VarveError?
-        do { try body() } catch { thrown = error as? VarveError }
+        let thrown = expect(.helperStuck) { try body() }
         #expect(ContinuousClock.now - start < .seconds(15))
         let error = try #require(thrown)
-        #expect(error.code == .helperStuck, "\(error)")
         #expect(error.message.contains("has not come back for 2 s"), "\(error)")
         #expect(error.hint?.contains("db5.3_recover") == true, "\(error)")
         return error
@@ -189,15 +190,12 @@ struct HelperMutexTests {
                 }
                 kill(process, SIGKILL)
             }
-            var thrown: VarveError?
-            do {
+            let thrown = expect(.helperDied) { () throws -> Void in
                 while true { try helper.capture("btree1.db") { _ in } }
-            } catch {
-                thrown = error as? VarveError
             }
             killer.join()
             let error = try #require(thrown)
-            #expect(error.code == .helperDied && error.message.contains("was undone"), "\(error)")
+            #expect(error.message.contains("was undone"), "\(error)")
             if error.message.contains("a mutex freed") {
                 print("caught by attempt \(attempt)")
                 try expectUntouched(writer)
@@ -292,7 +290,7 @@ struct HelperMutexTests {
     }
 
     /// Reads take so long that clearing lasts longer than the limit, and what the helper says meanwhile keeps it alive.
-    @Test(.enabled(if: access("/usr/bin/strace", X_OK) == 0))
+    @Test(.needs("strace"))
     func clearingALargeFileIsNoSilence() throws {
         let directory = try TemporaryHome("slow")
         let writer = try Writer(directory, Self.options)

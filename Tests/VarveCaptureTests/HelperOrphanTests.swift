@@ -3,6 +3,9 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
+
+import enum ProcessSupport.Machine
 
 @testable import VarveCapture
 
@@ -103,7 +106,8 @@ struct HelperOrphanTests {
     }
 
     /// Nobody has recovered it yet, and nobody is in it: the next run ends it.
-    @Test(.enabled(if: geteuid() == 0)) func inAnEnvironmentWithoutAnybodyIsEndedByTheNextRun() throws {
+    @Test(.needsRoot("to become another user")) func inAnEnvironmentWithoutAnybodyIsEndedByTheNextRun() throws
+    {
         let orphan = try Orphan()
         try orphan.killApplication()
         let lock = try EnvironmentLock(home: orphan.writer.home, patience: .seconds(15))
@@ -115,13 +119,7 @@ struct HelperOrphanTests {
     @Test func whoseRegionsAreAliveIsLeftAlone() throws {
         let orphan = try Orphan()
         try orphan.holder.child.send(signal: SIGSTOP)
-        var refused: VarveError?
-        do {
-            _ = try EnvironmentLock(home: orphan.writer.home, patience: .seconds(4))
-        } catch {
-            refused = error as? VarveError
-        }
-        #expect(refused?.code == .locked)
+        expect(.locked) { try EnvironmentLock(home: orphan.writer.home, patience: .seconds(4)) }
         #expect(orphan.isThere)
         // It cleans up by itself when it can.
         try orphan.holder.child.send(signal: SIGKILL)

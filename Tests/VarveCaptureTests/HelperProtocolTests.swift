@@ -2,6 +2,7 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
 
 @testable import VarveCapture
 
@@ -63,11 +64,11 @@ struct HelperProtocolTests {
         let body = try body(command.encoded)
         #expect(try body.withUnsafeBytes { try CaptureCommand($0) } == command)
         for count in 0..<body.count {
-            #expect(throws: VarveError.self) {
+            expect(.corrupt) {
                 try Array(body[..<count]).withUnsafeBytes { try CaptureCommand($0) }
             }
         }
-        #expect(throws: VarveError.self) {
+        expect(.corrupt) {
             try (body + [0]).withUnsafeBytes { try CaptureCommand($0) }
         }
     }
@@ -76,7 +77,7 @@ struct HelperProtocolTests {
         let body = try body(event.encoded)
         #expect(try body.withUnsafeBytes { try CaptureEvent($0) } == event)
         for count in 0..<body.count {
-            #expect(throws: VarveError.self) {
+            expect(.corrupt) {
                 try Array(body[..<count]).withUnsafeBytes { try CaptureEvent($0) }
             }
         }
@@ -120,7 +121,7 @@ struct HelperProtocolTests {
                 let bytes = journal.encoded
                 #expect(try bytes.withUnsafeBytes { try CaptureJournal($0) } == journal)
                 for count in 0..<bytes.count {
-                    #expect(throws: VarveError.self) {
+                    expect(.corrupt) {
                         try Array(bytes[..<count]).withUnsafeBytes { try CaptureJournal($0) }
                     }
                 }

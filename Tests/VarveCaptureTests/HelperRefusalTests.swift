@@ -3,6 +3,9 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
+
+import enum ProcessSupport.Machine
 
 @testable import VarveCapture
 
@@ -77,9 +80,7 @@ struct HelperRefusalTests {
         #expect(facts.dataDirectories == [data])
         while try writer.checkpointTimes().ended.isEmpty { usleep(20_000) }
         #expect(try helper.begin() != nil)
-        #expect(
-            performing: { try helper.capture("absent.db") { _ in } },
-            throws: { ($0 as? VarveError)?.code == .missing })
+        expect(.missing) { try helper.capture("absent.db") { _ in } }
         #expect(try helper.preflight().hotBackups == 1)
         #expect(try helper.capture("btree1.db") { _ in }.bytes > 0)
         try helper.close()
@@ -87,7 +88,7 @@ struct HelperRefusalTests {
     }
 
     /// As root: the helper becomes the owner, and nothing of root's appears in the home.
-    @Test(.enabled(if: geteuid() == 0)) func rootBecomesTheOwner() throws {
+    @Test(.needsRoot("to become another user")) func rootBecomesTheOwner() throws {
         let directory = try TemporaryHome("owner")
         let home = directory["home"]
         try Directory.create(home, mode: 0o755)

@@ -3,6 +3,7 @@ import Testing
 import VarveFiles
 import VarveFormat
 import VarveHelperProtocol
+import VarveTestSupport
 
 @testable import VarveCapture
 
@@ -81,7 +82,7 @@ struct HelperTests {
             let helper = try BerkeleyDBHelper(
                 CaptureEnvironment(home: writer.home), password: wrong.map { Array($0.utf8) }, lock: nil,
                 executable: helperProgram)
-            #expect(performing: { try helper.join() }, throws: { ($0 as? VarveError)?.code == .wrongKey })
+            expect(.wrongKey) { try helper.join() }
             try helper.close()
         }
         let copy = try ByHand(writer.home, directory["target"])

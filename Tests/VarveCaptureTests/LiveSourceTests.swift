@@ -3,6 +3,9 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveTestSupport
+
+import enum ProcessSupport.Machine
 
 /// A writer that goes on while a test runs.
 private final class LiveWriter {
@@ -52,10 +55,16 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         return (sink, try LiveSource(options, helper: helper).capture(into: sink))
     }
 
-    private func refused(_ options: EnvironmentOptions, _ helper: HelperOptions = helper) -> VarveError? {
+    @discardableResult
+    private func refused(
+        _ code: VarveError.Code, _ options: EnvironmentOptions, _ helper: HelperOptions = helper,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) -> VarveError? {
         let sink = KeepingSink()
-        let error = refusal { _ = try LiveSource(options, helper: helper).capture(into: sink) }
-        #expect(sink.paths == [])
+        let error = expect(code, sourceLocation: sourceLocation) {
+            try LiveSource(options, helper: helper).capture(into: sink)
+        }
+        #expect(sink.paths == [], sourceLocation: sourceLocation)
         return error
     }
 
@@ -105,12 +114,10 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         try scratch.write("password", "secret")
         let password = Path.join(scratch.path, "password")
         let writer = try LiveWriter(scratch, ["--encrypt", password])
-        let none = refused(.init(home: writer.home))
-        #expect(none?.code == .wrongKey)
-        let wrong = refused(
-            .init(home: writer.home),
+        refused(.wrongKey, .init(home: writer.home))
+        refused(
+            .wrongKey, .init(home: writer.home),
             HelperOptions(password: Array("wrong".utf8), executable: Tool.ours("varve-capture-bdb")))
-        #expect(wrong?.code == .wrongKey)
         let sink = KeepingSink()
         let right = HelperOptions(password: Array("secret".utf8), executable: Tool.ours("varve-capture-bdb"))
         let summary = try LiveSource(.init(home: writer.home), helper: right).capture(into: sink)
@@ -149,38 +156,36 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         for name in try Directory.list(environment.home) where name.hasPrefix("__db.0") {
             try Directory.removeFile(Path.join(environment.home, name))
         }
-        let error = refused(.init(home: environment.home))
-        #expect(error?.code == .noEnvironment)
+        let error = refused(.noEnvironment, .init(home: environment.home))
         #expect(error?.hint?.contains("--offline") == true)
     }
 
     @Test func privateRegionsAreRefusedWithTheProcess() throws {
         let scratch = try Scratch()
         let writer = try LiveWriter(scratch, ["--private"])
-        let error = refused(.init(home: writer.home))
-        #expect(error?.code == .noEnvironment)
+        let error = refused(.noEnvironment, .init(home: writer.home))
         #expect(error?.message.contains("private to process \(writer.process.processIdentifier)") == true)
     }
 
     @Test func logsInMemoryAreRefused() throws {
         let scratch = try Scratch()
         let writer = try LiveWriter(scratch, ["--in-memory-logs"])
-        #expect(refused(.init(home: writer.home))?.code == .memoryLogs)
+        refused(.memoryLogs, .init(home: writer.home))
     }
 
     @Test func anEnvironmentWithoutTransactionsIsRefused() throws {
         let scratch = try Scratch()
         let writer = try LiveWriter(scratch, ["--no-txn"])
-        #expect(refused(.init(home: writer.home))?.code == .notTransactional)
+        refused(.notTransactional, .init(home: writer.home))
     }
 
     @Test func aWrongLogDirectoryIsRefusedAndHarmless() throws {
         let scratch = try Scratch()
         let writer = try LiveWriter(
             scratch, ["--methods", "btree,hash", "--log-dir", "logs", "--dirs-in-code"])
-        #expect(refused(.init(home: writer.home))?.code == .wrongLogDirectory)
+        refused(.wrongLogDirectory, .init(home: writer.home))
         _ = try scratch.make("home/elsewhere")
-        #expect(refused(.init(home: writer.home, logDirectory: "elsewhere"))?.code == .wrongLogDirectory)
+        refused(.wrongLogDirectory, .init(home: writer.home, logDirectory: "elsewhere"))
         usleep(300_000)
         #expect(writer.process.isRunning)
         let (sink, summary) = try capture(.init(home: writer.home, logDirectory: "logs"))
@@ -192,7 +197,7 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let scratch = try Scratch()
         let writer = try LiveWriter(scratch)
         let lock = try EnvironmentLock(home: writer.home)
-        #expect(refused(.init(home: writer.home))?.code == .locked)
+        refused(.locked, .init(home: writer.home))
         withExtendedLifetime(lock) {}
     }
 
@@ -201,7 +206,7 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let writer = try LiveWriter(scratch)
         let file = try #require(try EnvironmentLayout.find(.init(home: writer.home)).list().databases.first)
         try FileManager.default.copyItem(atPath: file.path, toPath: Path.join(writer.home, "copy.db"))
-        #expect(refused(.init(home: writer.home))?.message.contains("copy.db") == true)
+        #expect(refused(.refused, .init(home: writer.home))?.message.contains("copy.db") == true)
     }
 
     /// The application removes every log it no longer needs while the databases are read: the backup has
@@ -241,10 +246,9 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
                 if try FileStatus.of(path) != nil { try Directory.removeFile(path) }
             }
         }
-        let error = refusal {
+        expect(.missingLog) {
             _ = try LiveSource(.init(home: writer.home), helper: helper).capture(into: sink)
         }
-        #expect(error?.code == .missingLog)
         #expect(try EnvironmentJournal.pending(home: writer.home) == nil)
     }
 
@@ -287,7 +291,7 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
                 "data/btree1.db",
             ])
         #expect(loaded.status == 0, "\(loaded.errors)")
-        let error = refused(.init(home: writer.home, dataDirectories: ["data"]))
+        let error = refused(.refused, .init(home: writer.home, dataDirectories: ["data"]))
         #expect(error?.message.contains("two databases are called btree1.db") == true)
         let (sink, _) = try capture(.init(home: writer.home))
         let uids = ["btree1.db", "data/btree1.db"].map { sink[$0]?.facts?.database?.uid }
@@ -304,10 +308,9 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let writer = try LiveWriter(
             scratch, ["--methods", "btree,hash", "--data-dir", "data", "--dirs-in-code"])
         let sink = KeepingSink()
-        let error = refusal {
+        let error = expect(.refused) {
             _ = try LiveSource(.init(home: writer.home), helper: helper).capture(into: sink)
         }
-        #expect(error?.code == .refused)
         #expect(error?.hint?.contains("--data-dir") == true)
         #expect(!sink.files.contains { $0.facts != nil })
         usleep(300_000)
@@ -322,10 +325,9 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let writer = try LiveWriter(scratch)
         let sink = KeepingSink()
         sink.onBegin = { _ in throw VarveError(.interrupted, "stopped") }
-        let error = refusal {
+        expect(.interrupted) {
             _ = try LiveSource(.init(home: writer.home), helper: helper).capture(into: sink)
         }
-        #expect(error?.code == .interrupted)
         #expect(try EnvironmentJournal.pending(home: writer.home) == nil)
         #expect(try FileStatus.of(Path.join(writer.home, ".varve/logs")) == nil)
         _ = try capture(.init(home: writer.home))
@@ -335,29 +337,26 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let scratch = try Scratch()
         let writer = try LiveWriter(scratch)
         let sink = KeepingSink()
-        let error = refusal {
+        let error = expect(.refused) {
             _ = try DirectSource(.init(home: writer.home), helper: helper).capture(into: sink)
         }
-        #expect(error?.code == .refused)
         #expect(error?.message.contains("XFS") == true)
         #expect(sink.paths == [])
     }
 
-    @Test(arguments: [
-        ["--page-size", "65536"], ["--queue-extent", "4", "--methods", "btree,queue"], ["--private"],
-    ])
+    @Test(
+        .needsDisk("xfs"),
+        arguments: [
+            ["--page-size", "65536"], ["--queue-extent", "4", "--methods", "btree,queue"], ["--private"],
+        ])
     func directReadsOnXFSRecover(_ options: [String]) throws {
-        guard geteuid() == 0, FileManager.default.isExecutableFile(atPath: "/usr/sbin/mkfs.xfs") else {
-            return
-        }
         let scratch = try Scratch()
         let (image, mount) = (Path.join(scratch.path, "image"), try scratch.make("mount"))
         let file = try File.create(image)
         try file.truncate(to: 400 << 20)
         try file.close()
-        guard try Tool.run("/usr/sbin/mkfs.xfs", ["-q", image]).status == 0,
-            try Tool.run("/bin/mount", ["-o", "loop", image, mount]).status == 0
-        else { return }
+        try #require(try Tool.run("/usr/sbin/mkfs.xfs", ["-q", image]).status == 0)
+        try #require(try Tool.run("/bin/mount", ["-o", "loop", image, mount]).status == 0)
         defer { _ = try? Tool.run("/bin/umount", [mount]) }
         do {
             let writer = try LiveWriter(scratch, options, home: try scratch.make("mount/home"))

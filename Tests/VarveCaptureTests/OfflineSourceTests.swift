@@ -3,6 +3,7 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveTestSupport
 
 @Suite(.serialized) struct OfflineSourceTests {
     private func capture(_ options: EnvironmentOptions) throws -> (KeepingSink, CaptureSummary) {
@@ -11,10 +12,16 @@ import VarveFormat
     }
 
     /// The error, and that nothing was announced to the sink before it.
-    private func refused(_ options: EnvironmentOptions) -> VarveError? {
+    @discardableResult
+    private func refused(
+        _ code: VarveError.Code, _ options: EnvironmentOptions,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) -> VarveError? {
         let sink = KeepingSink()
-        let error = refusal { _ = try OfflineSource(options).capture(into: sink) }
-        #expect(sink.paths == [])
+        let error = expect(code, sourceLocation: sourceLocation) {
+            try OfflineSource(options).capture(into: sink)
+        }
+        #expect(sink.paths == [], sourceLocation: sourceLocation)
         return error
     }
 
@@ -122,7 +129,7 @@ import VarveFormat
         let script = "cp \"$1\"/btree1.db \"$1\"/\"$(printf 'b\\377d').db\""
         let made = try Tool.run("/bin/sh", ["-c", script, "sh", environment.home])
         #expect(made.status == 0, "\(made.errors)")
-        #expect(refused(.init(home: environment.home)) != nil)
+        #expect(refused(.refused, .init(home: environment.home)) != nil)
     }
 
     @Test func onlySelectedDatabasesAndAllTheLogs() throws {
@@ -138,7 +145,7 @@ import VarveFormat
         #expect(recovered.status == 0, "\(recovered.errors)")
         let verified = try Tool.run("/usr/bin/db5.3_verify", ["-h", target, names[0]])
         #expect(verified.status == 0, "\(verified.errors)")
-        #expect(refused(.init(home: environment.home, only: ["nothing-like-it"]))?.code == .refused)
+        refused(.refused, .init(home: environment.home, only: ["nothing-like-it"]))
     }
 
     @Test func aDamagedPageIsStoredAndNamed() throws {
@@ -164,13 +171,17 @@ import VarveFormat
     @Test func directoriesWithoutAnEnvironmentSayWhatTheyAre() throws {
         let scratch = try Scratch()
         let empty = try scratch.make("empty")
-        #expect(refused(.init(home: empty))?.message == "there is no environment: the directory is empty")
+        #expect(
+            refused(.noEnvironment, .init(home: empty))?.message
+                == "there is no environment: the directory is empty")
         _ = try scratch.make("java")
         try scratch.write("java/00000000.jdb", "x")
-        #expect(refused(.init(home: Path.join(scratch.path, "java")))?.hint?.contains("C library") == true)
+        #expect(
+            refused(.noEnvironment, .init(home: Path.join(scratch.path, "java")))?.hint?.contains("C library")
+                == true)
         _ = try scratch.make("other")
         try scratch.write("other/file", "x")
-        #expect(refused(.init(home: Path.join(scratch.path, "other")))?.code == .noEnvironment)
+        refused(.noEnvironment, .init(home: Path.join(scratch.path, "other")))
     }
 
     @Test func anEnvironmentInUseIsRefused() throws {
@@ -185,8 +196,7 @@ import VarveFormat
             process.waitUntilExit()
         }
         try waitFor(ready)
-        let error = refused(.init(home: home))
-        #expect(error?.code == .refused)
+        let error = refused(.refused, .init(home: home))
         #expect(error?.message.contains("in use: process \(process.processIdentifier)") == true)
     }
 
@@ -201,7 +211,7 @@ import VarveFormat
         try waitFor(ready)
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        #expect(refused(.init(home: home))?.code == .needsRecovery)
+        refused(.needsRecovery, .init(home: home))
         #expect(try Tool.run("/usr/bin/db5.3_recover", ["-h", home]).status == 0)
         if options.isEmpty {
             let (sink, _) = try capture(.init(home: home))
@@ -225,15 +235,14 @@ import VarveFormat
         func without(_ number: UInt32) throws -> VarveError? {
             try Directory.rename(log(number), to: away)
             defer { rename(away, log(number)) }
-            return refused(.init(home: home))
+            return refused(.missingLog, .init(home: home))
         }
         let gap = try without(numbers[numbers.count - 2])
-        #expect(gap?.code == .missingLog)
         #expect(gap?.message.contains("gap") == true)
         let (sink, summary) = try capture(.init(home: home))
         let recovery = try #require(summary.recovery)
         #expect(recovery.lastLog - recovery.firstLog >= 2)
-        #expect(try without(recovery.firstLog)?.code == .missingLog)
+        _ = try without(recovery.firstLog)
         let finished = try TestEnvironment.check(sink, in: scratch)
         #expect(finished.status == 0, "\(finished.output)\(finished.errors)")
     }
@@ -245,7 +254,7 @@ import VarveFormat
         for name in try Directory.list(home) where name.hasPrefix("log.") {
             try Directory.removeFile(Path.join(home, name))
         }
-        #expect(refusal { _ = try capture(.init(home: home)) }?.code == .notTransactional)
+        expect(.notTransactional) { try capture(.init(home: home)) }
     }
 
     private func killedEnvironment(_ scratch: Scratch, _ options: [String]) throws -> String {
@@ -272,7 +281,7 @@ import VarveFormat
         try Directory.removeFile(
             Path.join(environment.home, "log." + String(repeating: "0", count: 10 - digits.count) + digits))
         let sink = KeepingSink()
-        let error = refusal { _ = try OfflineSource(.init(home: environment.home)).capture(into: sink) }
+        let error = expect(.refused) { try OfflineSource(.init(home: environment.home)).capture(into: sink) }
         #expect(error?.message.contains("past the end of the log") == true)
     }
 
@@ -285,7 +294,7 @@ import VarveFormat
                 try scratch.write("home/DB_CONFIG", "# new\n")
             }
         }
-        let error = refusal { _ = try OfflineSource(.init(home: environment.home)).capture(into: sink) }
+        let error = expect(.refused) { try OfflineSource(.init(home: environment.home)).capture(into: sink) }
         #expect(error?.message.contains("DB_CONFIG has changed") == true)
     }
 

@@ -3,6 +3,7 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveTestSupport
 
 /// The newest page may be older than the first log that recovery needs: of a database that rested while others
 /// were written, or of an environment that rested through a change of log files.
@@ -24,9 +25,8 @@ import VarveFormat
         let scratch = try Scratch()
         let home = try fixture("checksum-512", in: scratch)
         try Directory.removeFile(Path.join(home, "log.0000000008"))
-        #expect {
-            try OfflineSource(.init(home: home)).capture(into: KeepingSink())
-        } throws: { ($0 as? VarveError)?.message.contains("past the end of the log") == true }
+        let error = expect(.refused) { try OfflineSource(.init(home: home)).capture(into: KeepingSink()) }
+        #expect(error?.message.contains("past the end of the log") == true)
     }
 
     private func fixture(_ name: String, in scratch: Scratch) throws -> String {

@@ -3,6 +3,7 @@ import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
+import VarveTestSupport
 
 /// What is in the environment's directories and not in the backup is named, once.
 @Suite(.serialized) struct OmissionsTests {
@@ -62,8 +63,7 @@ import VarveFormat
         let inner = try TestEnvironment(scratch, "repository/db").home
         try scratch.write("repository/format", "5\n")
         let outer = Path.join(scratch.path, "repository")
-        let error = refusal { _ = try capture(.init(home: outer)) }
-        #expect(error?.code == .noEnvironment)
+        let error = expect(.noEnvironment) { try capture(.init(home: outer)) }
         #expect(error?.hint == "did you mean \(try Path.resolve(inner))?")
         #expect(try Directory.list(outer).sorted() == ["db", "format"])
         // Control: it is one.
@@ -75,20 +75,21 @@ import VarveFormat
         let scratch = try Scratch()
         let first = try TestEnvironment(scratch, "all/first", ["--remove-regions"]).home
         try FileManager.default.copyItem(atPath: first, toPath: Path.join(scratch.path, "all/second"))
-        let error = refusal { _ = try capture(.init(home: Path.join(scratch.path, "all"))) }
-        #expect(error?.code == .noEnvironment, "\(String(describing: error))")
+        let error = expect(.noEnvironment) { try capture(.init(home: Path.join(scratch.path, "all"))) }
         for name in ["first", "second"] { #expect(error?.hint?.contains("/all/\(name)?") == true) }
         // Regions further down are not the directory's own.
         _ = try scratch.make("all/third")
         try scratch.write("all/third/__db.001", "regions")
-        #expect(refusal { _ = try capture(.init(home: Path.join(scratch.path, "all"))) }?.hint == error?.hint)
+        #expect(
+            expect(.noEnvironment) { try capture(.init(home: Path.join(scratch.path, "all"))) }?.hint
+                == error?.hint)
         // Control: in an environment they are refused for what they are.
         let home = try TestEnvironment(scratch, "home").home
         for name in ["a", "b"] {
             let path = Path.join(home, name)
             try FileManager.default.copyItem(atPath: Path.join(first, "btree1.db"), toPath: path)
         }
-        #expect(refusal { _ = try capture(.init(home: home)) }?.message.contains("same uid") == true)
+        #expect(expect(.refused) { try capture(.init(home: home)) }?.message.contains("same uid") == true)
     }
 
     @Test func theLogsAreInADirectoryThatOnlyTheApplicationKnows() throws {
@@ -96,7 +97,7 @@ import VarveFormat
         _ = try scratch.make("home/logs")
         let options = ["--log-dir", "logs", "--dirs-in-code", "--remove-regions"]
         let home = try TestEnvironment(scratch, "home", options).home
-        let error = refusal { _ = try capture(.init(home: home)) }
+        let error = expect(.noEnvironment) { try capture(.init(home: home)) }
         #expect(error?.hint?.hasSuffix("name that directory with --log-dir") == true)
         #expect(try capture(.init(home: home, logDirectory: "logs")).1.recovery != nil)
     }

@@ -1,5 +1,6 @@
 import Testing
 import VarveFormat
+import VarveTestSupport
 
 @testable import VarveDatabase
 
@@ -31,30 +32,29 @@ import VarveFormat
 
     @Test func aMissingFileIsNamed() throws {
         let gap = try summaries.filter { $0.number != 3 && $0.number != 4 }
-        let error = #expect(throws: VarveError.self) { try LogChain.check(gap) }
-        #expect(error?.code == .missing)
+        let error = expect(.missing) { try LogChain.check(gap) }
         #expect(error?.location == "between log 2 and log 5")
-        #expect(throws: VarveError.self) { try LogChain.check([]) }
+        expect(.missing) { try LogChain.check([]) }
     }
 
     @Test func aFileOfAnotherLogDoesNotFit() throws {
         let other = Fixture.named("plain-4096")
         var mixed = try summaries
         mixed[2] = try other.summary(3)
-        #expect(throws: VarveError.self) { try LogChain.check(mixed) }
+        expect(.corrupt) { try LogChain.check(mixed) }
         var twice = try summaries
         twice.append(twice[1])
-        #expect(throws: VarveError.self) { try LogChain.check(twice) }
+        expect(.corrupt) { try LogChain.check(twice) }
     }
 
     @Test func aLastFileWithoutHeaderIsLeftOut() throws {
         let files = try summaries
         let empty = try walk(UInt32(files.count + 1), [UInt8](repeating: 0, count: 40_959))
         #expect(try LogChain.check(files + [empty]) == LogChain.check(files))
-        #expect(throws: VarveError.self) { try LogChain.check([empty]) }
+        expect(.corrupt) { try LogChain.check([empty]) }
         var hole = files
         hole[1] = try walk(2, [UInt8](repeating: 0, count: 40_959))
-        #expect(throws: VarveError.self) { try LogChain.check(hole) }
+        expect(.corrupt) { try LogChain.check(hole) }
     }
 
     @Test func onlyTheLastFileMayBeTorn() throws {
@@ -70,7 +70,7 @@ import VarveFormat
         #expect(!chain.covers(try #require(whole.last?.lastLSN)))
         files = whole
         files[1] = try cut(1)
-        #expect(throws: VarveError.self) { try LogChain.check(files) }
+        expect(.corrupt) { try LogChain.check(files) }
     }
 
     /// Cut exactly between two records, a file looks whole: only the next file's header knows better.
@@ -80,7 +80,7 @@ import VarveFormat
         let end = Int(try #require(files[1].lastLSN).offset)
         files[1] = try walk(2, Array(bytes[..<end]))
         #expect(files[1].end == .clean)
-        let error = #expect(throws: VarveError.self) { try LogChain.check(files) }
+        let error = expect(.corrupt) { try LogChain.check(files) }
         #expect(error?.message.contains("log file 3") == true)
     }
 }

@@ -1,5 +1,6 @@
 import Testing
 import VarveFormat
+import VarveTestSupport
 
 @testable import VarveDatabase
 
@@ -159,13 +160,10 @@ import VarveFormat
         var bytes = try Fixture.named("plain-4096").bytes("log.0000000001")
         let magic = Array(bytes[12..<16])
         bytes.replaceSubrange(12..<16, with: magic.reversed())
-        #expect(throws: VarveError.self) { try walk(1, bytes) }
-        do { _ = try walk(1, bytes) } catch let error as VarveError {
-            #expect(error.code == .unsupported && error.message.contains("big-endian"))
-        }
+        #expect(expect(.unsupported) { try walk(1, bytes) }?.message.contains("big-endian") == true)
         bytes.replaceSubrange(12..<16, with: magic)
         bytes[16] = 24
-        do { _ = try walk(1, bytes) } catch let error as VarveError { #expect(error.code == .unsupported) }
+        expect(.unsupported) { try walk(1, bytes) }
     }
 
     @Test func preallocatedFilesHaveNoHeader() throws {

@@ -58,7 +58,7 @@ final class CopiedRepository {
 
 extension FaultTests {
     /// SIGKILL on the way into each call of what writes to copies: what was acknowledged is there, a rerun converges.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct KilledCopyTests {
         private func atEveryCall(
             _ name: String, limit: Int, isDamaged: Bool = false, prepare: (CopiedRepository) throws -> Void,
@@ -152,7 +152,7 @@ extension FaultTests {
     }
 
     /// A copy that is full, read-only, gone or hung does not stop the other, and catches up.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("mounting")))
+    @Suite(.serialized, .needsMounting())
     struct FailingCopyTests {
         /// The backup succeeds on the first, says what is wrong with the second, and `copy sync` mends it.
         private func check(
@@ -236,7 +236,7 @@ extension FaultTests {
 
         /// A write-back that fails once: what was lost is written anew, to a new file; a second `fsync` of the old one
         /// would have said that all is well.
-        @Test(.enabled(if: !Tool.isMissing("strace"))) func writeBackFailsOnce() throws {
+        @Test(.needs("strace")) func writeBackFailsOnce() throws {
             let environment = try ClosedEnvironment()
             for number in 1...4 {
                 let copied = try CopiedRepository(environment)
@@ -257,7 +257,7 @@ extension FaultTests {
         }
 
         /// The same while objects are copied, several at a time, as `copy sync` does it, too: what was lost is written anew.
-        @Test(.enabled(if: !Tool.isMissing("strace"))) func writeBackFailsOnceInAHeal() throws {
+        @Test(.needs("strace")) func writeBackFailsOnceInAHeal() throws {
             let environment = try ClosedEnvironment()
             let log = environment.directory["log"]
             var rewritten = 0
@@ -287,7 +287,7 @@ extension FaultTests {
         }
 
         /// A file system in user space that was stopped: it answers nothing at all.
-        @Test(.enabled(if: !Tool.isMissing("bindfs"))) func hung() throws {
+        @Test(.needs("bindfs")) func hung() throws {
             let environment = try ClosedEnvironment()
             let (real, mounted) = (environment.directory["real"], environment.directory["mounted"])
             for path in [real, mounted] { try Directory.create(path) }
@@ -305,7 +305,7 @@ extension FaultTests {
     }
 
     /// On file systems that a disk may come with.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("mounting")))
+    @Suite(.serialized, .needsMounting())
     struct CopyFileSystemTests {
         /// exFAT has neither links nor `RENAME_NOREPLACE`, no modes, no owners.
         @Test(arguments: LoopDisk.Kind.available) func asGoodAsAnyOther(_ kind: LoopDisk.Kind) throws {

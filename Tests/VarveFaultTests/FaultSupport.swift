@@ -9,21 +9,6 @@ import VarveRepository
 @Suite(.serialized)
 struct FaultTests {}
 
-/// The programs that some tests need, and what a machine without them says.
-enum Tool {
-    static func isMissing(_ name: String) -> Bool {
-        if Executable.inPath(name) != nil { return false }
-        print("skipped: \(name) is not installed")
-        return true
-    }
-
-    static func needsRoot(_ what: String) -> Bool {
-        if Host.isRoot { return false }
-        print("skipped: \(what) needs root")
-        return true
-    }
-}
-
 /// A closed environment of some 15 MiB, in two states: the first is in the repository, the second is not yet.
 final class ClosedEnvironment {
     static let options = ["--records", "10000", "--cache", "4194304", "--log-size", "1048576"]

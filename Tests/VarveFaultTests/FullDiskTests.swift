@@ -24,7 +24,7 @@ final class MemoryDisk {
 
 extension FaultTests {
     /// Disks that are full, of bytes or of files, or that may not be written to.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("mounting")))
+    @Suite(.serialized, .needsMounting())
     struct FullDiskTests {
         /// A repository on the disk, with the first state in it and no room for the second.
         private func prepare(_ environment: ClosedEnvironment, _ disk: MemoryDisk) throws -> VarveCommand {
@@ -113,20 +113,18 @@ extension FaultTests {
         }
 
         /// A mount point can't be replaced: what is restored moves in, and a killed move is found again.
-        @Test func restoreIntoAMountPoint() throws {
+        @Test(.needs("strace")) func restoreIntoAMountPoint() throws {
             let environment = try ClosedEnvironment()
             let disk = try MemoryDisk("size=64m")
             let arguments = ["restore", "-r", environment.base.repository, "1", "--target", disk.path]
-            if !Tool.isMissing("strace") {
-                for number in 1...3 {
-                    let killed = try Tracer.start(
-                        arguments,
-                        ["-e", "trace=renameat", "-e", "inject=renameat:signal=KILL:when=\(number)"],
-                        log: environment.directory["log"]
-                    ).wait(seconds: 60)
-                    #expect(killed.code != 0)
-                    #expect(try Directory.list(disk.path).contains(".varve-incomplete"))
-                }
+            for number in 1...3 {
+                let killed = try Tracer.start(
+                    arguments,
+                    ["-e", "trace=renameat", "-e", "inject=renameat:signal=KILL:when=\(number)"],
+                    log: environment.directory["log"]
+                ).wait(seconds: 60)
+                #expect(killed.code != 0)
+                #expect(try Directory.list(disk.path).contains(".varve-incomplete"))
             }
             try environment.base.run(["restore", "1", "--target", disk.path]).require(0)
             try run("diff", ["-r", environment.directory["first"], disk.path]).require(0)

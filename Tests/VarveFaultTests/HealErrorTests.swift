@@ -7,7 +7,7 @@ import VarveRepository
 extension FaultTests {
     /// `varve heal` while calls fail, one, some, or all from one on: things are no worse then, and the next run is as
     /// good as the first would have been.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct HealErrorTests {
         private static let errors = ["EIO", "ENOSPC", "ENOMEM", "EMFILE", "EACCES", "EROFS"]
         private static let calls = Tracer.changing + ["openat2", "close", "pread64", "getdents64"]

@@ -5,7 +5,7 @@ import VarveFiles
 
 extension FaultTests {
     /// Calls that fail: an error, or a success that is one.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct InjectedErrorTests {
         static let errors = ["EIO", "ENOSPC", "EROFS", "EDQUOT", "EMFILE", "ESTALE"]
         static let calls =

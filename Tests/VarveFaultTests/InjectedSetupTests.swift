@@ -6,7 +6,7 @@ import VarveFiles
 extension FaultTests {
     /// Whatever fails while a repository, a copy or its parity is made: the same command again makes what an undisturbed
     /// one would have made.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct InjectedSetupTests {
         private static let errors = ["EIO", "ENOSPC", "EMFILE", "EACCES", "EROFS"]
         private static let calls = Tracer.changing.filter { $0 != "utimensat" } + ["openat", "close"]

@@ -183,7 +183,7 @@ extension FaultTests {
     }
 
     /// varve killed at its own calls, of a live environment: its helper cleans up.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct KilledLiveBackupTests {
         @Test(.timeLimit(.minutes(30))) func atEveryCall() throws {
             let live = try LiveEnvironment(["--records", "2000", "--cache", "4194304", "--rate", "2000"])

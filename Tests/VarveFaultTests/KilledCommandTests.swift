@@ -5,7 +5,7 @@ import VarveFiles
 
 extension FaultTests {
     /// SIGKILL on the way into each call that changes something.
-    @Suite(.serialized, .enabled(if: !Tool.isMissing("strace")))
+    @Suite(.serialized, .needs("strace"))
     struct KilledCommandTests {
         @Test(.timeLimit(.minutes(30))) func backup() throws {
             let environment = try ClosedEnvironment()

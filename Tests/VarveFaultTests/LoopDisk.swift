@@ -1,4 +1,5 @@
 import ProcessSupport
+import Testing
 import VarveFiles
 
 /// A file system in a file, as a disk has it, unmounted when the object goes away.
@@ -8,10 +9,8 @@ final class LoopDisk {
 
         /// XFS makes none smaller.
         fileprivate var megabytes: Int { self == .xfs ? 320 : 64 }
-        /// What a machine needs to make and mount one.
-        var tools: [String] { self == .exfat ? ["mkfs.exfat", "mount.exfat-fuse"] : ["mkfs.\(rawValue)"] }
-        /// Those that this machine can make.
-        static var available: [Kind] { allCases.filter { !$0.tools.contains { Tool.isMissing($0) } } }
+        /// Those that this machine can make. Of the others `DiskTests` says that they were skipped.
+        static var available: [Kind] { allCases.filter { (try? Machine.hasDisk($0.rawValue)) == true } }
     }
 
     let kind: Kind
@@ -58,5 +57,24 @@ final class LoopDisk {
     deinit {
         _ = try? run("umount", ["-l", path])
         _ = try? run("losetup", ["-d", device])
+    }
+}
+
+extension FaultTests {
+    /// The file systems that the others are about: one that is skipped here is in none of their cases.
+    @Suite(.serialized) struct DiskTests {
+        @Test(.needsDisk("ext4")) func ext4() throws { try writeAndCut(.ext4) }
+        @Test(.needsDisk("xfs")) func xfs() throws { try writeAndCut(.xfs) }
+        @Test(.needsDisk("exfat")) func exfat() throws { try writeAndCut(.exfat) }
+
+        /// What was made durable is there after the disk was away.
+        private func writeAndCut(_ kind: LoopDisk.Kind) throws {
+            let disk = try LoopDisk(kind)
+            try Publication.replace(Path.join(disk.path, "file"), with: [1, 2, 3])
+            try disk.unmount()
+            #expect(try FileStatus.of(Path.join(disk.path, "file")) == nil)
+            try disk.mount()
+            #expect(try Text.read(Path.join(disk.path, "file")) == "\u{1}\u{2}\u{3}")
+        }
     }
 }

@@ -121,7 +121,7 @@ extension FaultTests {
         }
 
         /// A file system without direct reads says so at `open`: the pages are dropped instead, and the ledger knows.
-        @Test(.enabled(if: !Tool.needsRoot("mounting"))) func refusedAtOpening() throws {
+        @Test(.needsMounting()) func refusedAtOpening() throws {
             let disk = try MemoryDisk("mode=0755", type: "ramfs")
             let command = try VarveCommand.initialized(Path.join(disk.path, "repository"))
             let packs = try Self.add(2, to: command, seed: 2)
@@ -132,8 +132,7 @@ extension FaultTests {
         }
 
         /// Or at the first read.
-        @Test func withoutDirectReads() throws {
-            guard !Tool.isMissing("strace") else { return }
+        @Test(.needs("strace")) func withoutDirectReads() throws {
             let storage = DirectoryStorage(command.repository)
             let expression = [
                 "-P", storage.path(of: packs[0]), "-e", "trace=pread64,fadvise64", "-e",

@@ -81,16 +81,6 @@ final class RecordedDisk {
     private var fuse: String { memory.directory["fuse"] }
     private var server: RunningProcess?
 
-    /// Absent if it can be had here; else why not.
-    static func isMissing(_ kind: Kind) throws -> Bool {
-        guard access("/dev/fuse", R_OK) == 0, try run("/usr/bin/python3", ["-c", "import fuse"]).code == 0
-        else {
-            print("skipped: python3-fuse is not installed")
-            return true
-        }
-        return Tool.isMissing("mkfs.\(kind)")
-    }
-
     init(_ kind: Kind) throws {
         self.kind = kind
         memory = try MemoryDisk("size=3g")

@@ -6,7 +6,7 @@ import VarveRepository
 
 extension FaultTests {
     /// The disk loses its power at any moment, and what its cache had not written: what was acknowledged is there.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("mounting")))
+    @Suite(.serialized, .needsFuse())
     struct PowerCutTests {
         private struct Outcome: CustomStringConvertible {
             var images = 0
@@ -35,9 +35,13 @@ extension FaultTests {
         /// What the commands leave out: see `Tests/PowerCut/no-fsync.c`.
         private enum Omission: String { case directories, all }
 
-        @Test(.timeLimit(.minutes(240)), arguments: RecordedDisk.Kind.allCases)
-        func nothingAcknowledgedIsLost(_ kind: RecordedDisk.Kind) throws {
-            if try RecordedDisk.isMissing(kind) { return }
+        @Test(.needsDisk("ext4"), .timeLimit(.minutes(240)))
+        func nothingAcknowledgedIsLostOnExt4() throws { try nothingAcknowledgedIsLost(.ext4) }
+
+        @Test(.needsDisk("xfs"), .timeLimit(.minutes(240)))
+        func nothingAcknowledgedIsLostOnXFS() throws { try nothingAcknowledgedIsLost(.xfs) }
+
+        private func nothingAcknowledgedIsLost(_ kind: RecordedDisk.Kind) throws {
             var random = SeededGenerator(for: "power cuts on \(kind)")
             var outcome = Outcome()
             for _ in 0..<Self.recordings {
@@ -59,10 +63,14 @@ extension FaultTests {
             print("\(kind): \(outcome)")
         }
 
+        @Test(.needsDisk("ext4"), .timeLimit(.minutes(60)))
+        func withoutDurabilitySomethingIsLostOnExt4() throws { try withoutDurabilitySomethingIsLost(.ext4) }
+
+        @Test(.needsDisk("xfs"), .timeLimit(.minutes(60)))
+        func withoutDurabilitySomethingIsLostOnXFS() throws { try withoutDurabilitySomethingIsLost(.xfs) }
+
         /// The control: the same commands that do not make the names of files durable, or nothing at all.
-        @Test(.timeLimit(.minutes(60)), arguments: RecordedDisk.Kind.allCases)
-        func withoutDurabilitySomethingIsLost(_ kind: RecordedDisk.Kind) throws {
-            if try RecordedDisk.isMissing(kind) { return }
+        private func withoutDurabilitySomethingIsLost(_ kind: RecordedDisk.Kind) throws {
             let directory = try TemporaryDirectory()
             let library = directory["no-fsync.so"]
             let source = Path.join(Path.parent(Path.parent(#filePath)), "PowerCut/no-fsync.c")

@@ -57,8 +57,7 @@ extension FaultTests {
             try refused([], "nobody has the environment open", hint: "use --offline")
         }
 
-        @Test func killedWriter() throws {
-            if Tool.needsRoot("to see every process") { return }
+        @Test(.needsRoot("to see every process")) func killedWriter() throws {
             let writer = try writer([])
             try writer.running.killGroup()
             try refused([], "needs recovery", hint: "recover")
@@ -181,18 +180,13 @@ extension FaultTests {
             try writer.stop()
         }
 
-        @Test func notTheOwner() throws {
-            if Tool.needsRoot("to become another user") || Tool.isMissing("setpriv") { return }
+        @Test(.needsNobody()) func notTheOwner() throws {
             let writer = try writer([])
             let open = try TemporaryDirectory()
             for path in [directory.path, open.path] { chmod(path, 0o755) }
             try Directory.create(open["own"])
             chown(open["own"], 65534, 65534)
             let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", Executable.varve]
-            guard try run("setpriv", nobody + ["--version"]).code == 0 else {
-                print("skipped: \(Executable.varve) can't be run by another user")
-                return
-            }
             let mine = VarveCommand(repository: Path.join(open["own"], "repository"))
             try run("setpriv", nobody + ["init", "-r", mine.repository]).require(0)
             let finished = try run(

@@ -163,7 +163,7 @@ extension FaultTests {
                 os.pwrite(log, b"%d" % count, 0)
             """
 
-        @Test(.enabled(if: !Tool.needsRoot("an attacker who is not root"))) func theDiskIsExchangedMeanwhile()
+        @Test(.needsRoot("for an attacker who is not")) func theDiskIsExchangedMeanwhile()
             throws
         {
             let scene = try Scene()

@@ -6,7 +6,7 @@ import VarveFormat
 
 extension FaultTests {
     /// Root restores into a directory that another user can write, and that user exchanges names meanwhile.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("becoming another user") && !Tool.isMissing("python3")))
+    @Suite(.serialized, .needsRoot("to become another user"), .needs("python3"))
     struct RestoreRaceTests {
         static let rounds = Executable.isSoak ? 500 : 8
 

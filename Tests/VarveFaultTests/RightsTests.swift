@@ -5,7 +5,7 @@ import VarveFiles
 
 extension FaultTests {
     /// Whoever owns the repository can work with it, whatever root did there; and what can't be read is no damage.
-    @Suite(.serialized, .enabled(if: !Tool.needsRoot("to become another user") && !Tool.isMissing("setpriv")))
+    @Suite(.serialized, .needsNobody())
     struct RightsTests {
         private let directory: TemporaryDirectory
         private let repository: String
@@ -55,10 +55,6 @@ extension FaultTests {
         }
 
         @Test func whatRootDoesIsTheOwners() throws {
-            guard
-                try run("setpriv", ["--reuid=65534", "--clear-groups", Executable.varve, "--version"]).code
-                    == 0
-            else { return print("skipped: \(Executable.varve) can't be run by another user") }
             try writeEnvironment()
             try nobody(["init", "--parity", "10"]).require(0)
             try backup().require(0)
@@ -89,10 +85,6 @@ extension FaultTests {
 
         /// As an earlier version left them: files of root in another user's repository.
         @Test func whatCanNotBeReadIsNoDamage() throws {
-            guard
-                try run("setpriv", ["--reuid=65534", "--clear-groups", Executable.varve, "--version"]).code
-                    == 0
-            else { return print("skipped: \(Executable.varve) can't be run by another user") }
             try writeEnvironment()
             try nobody(["init"]).require(0)
             try backup().require(0)

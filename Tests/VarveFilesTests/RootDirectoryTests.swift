@@ -53,7 +53,7 @@ import VarveTestSupport
         try root.makeDirectories("x/y/z")
         #expect(try !root.makeDirectory("x/y"))
         try root.create("x/new").close()
-        #expect(throws: VarveError.self) { _ = try root.create("x/new") }
+        expect(.system) { _ = try root.create("x/new") }
         try root.replace("x/y/state", with: [1, 2, 3])
         try root.replace("x/y/state", with: [4])
         #expect(try root.read("x/y/state", limit: 9) == [4])
@@ -109,9 +109,9 @@ import VarveTestSupport
         for resolution in Self.both {
             let (directory, root) = try make(resolution)
             defer { withExtendedLifetime(directory) {} }
-            #expect(throws: VarveError.self) { _ = try root.open(reading: name) }
-            #expect(throws: VarveError.self) { _ = try root.create(name) }
-            #expect(throws: VarveError.self) { try root.removeTree(name) }
+            expect(.invalid) { _ = try root.open(reading: name) }
+            expect(.invalid) { _ = try root.create(name) }
+            expect(.invalid) { try root.removeTree(name) }
             #expect(try root.names() == ["a"])
         }
     }
@@ -187,7 +187,7 @@ import VarveTestSupport
         #expect(try links("a/again") == above + 2)
         #expect(try links("a/again", last: false) == above)
         try link("loop", directory.join("root/loop"))
-        #expect(throws: VarveError.self) { try links("loop") }
+        expect(.system) { try links("loop") }
     }
 
     /// Somebody exchanges a directory for a link to another one, all the time.

@@ -56,8 +56,7 @@ import VarveTestSupport
             damaged[bit / 8] ^= 1 << (bit % 8)
             let filter = try IndexFilter(BytesInMemory(damaged))
             for id in ids.prefix(3) {
-                let error = #expect(throws: VarveError.self) { _ = try filter.mayContain(id) }
-                #expect(error?.code == .corrupt)
+                expect(.corrupt) { try filter.mayContain(id) }
             }
         }
     }
@@ -67,19 +66,21 @@ import VarveTestSupport
         for bit in 0..<IndexFilter.headerLength * 8 {
             var damaged = bytes
             damaged[bit / 8] ^= 1 << (bit % 8)
-            #expect(throws: VarveError.self, "bit \(bit)") { _ = try IndexFilter(BytesInMemory(damaged)) }
+            // The version, and what a later one may use.
+            let isForeign = (8..<12).contains(bit / 8) || (48..<60).contains(bit / 8)
+            expect(isForeign ? .unsupported : .corrupt, "bit \(bit)") {
+                _ = try IndexFilter(BytesInMemory(damaged))
+            }
         }
         for length in 0..<bytes.count {
-            #expect(throws: VarveError.self, "\(length) bytes") {
+            expect(.corrupt, "\(length) bytes") {
                 _ = try IndexFilter(BytesInMemory(Array(bytes.prefix(length))))
             }
         }
-        #expect(throws: VarveError.self) { _ = try IndexFilter(BytesInMemory(bytes + [0])) }
+        expect(.corrupt) { _ = try IndexFilter(BytesInMemory(bytes + [0])) }
         var later = bytes
         later[8] = 2
-        #expect(
-            #expect(throws: VarveError.self) { _ = try IndexFilter(BytesInMemory(later)) }?.code
-                == .unsupported)
+        expect(.unsupported) { _ = try IndexFilter(BytesInMemory(later)) }
     }
 
     /// Read in its order, or not at all: what is out of order would be left out.
@@ -93,6 +94,6 @@ import VarveTestSupport
         let first = bytes.count - 200 * IndexTable.entryLength
         bytes.swapAt(first, bytes.count - IndexTable.entryLength)
         let table = try IndexTable(BytesInMemory(bytes))
-        #expect(throws: VarveError.self) { try IndexFilter.write(of: table, name: Parser.other) { _ in } }
+        expect(.corrupt) { try IndexFilter.write(of: table, name: Parser.other) { _ in } }
     }
 }

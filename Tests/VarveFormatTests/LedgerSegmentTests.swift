@@ -58,7 +58,7 @@ import VarveTestSupport
         let bytes = Self.encoded
         for length in 0..<bytes.count {
             guard length >= LedgerSegment.headerLength else {
-                #expect(throws: VarveError.self) { try read(Array(bytes[..<length])) }
+                expect(.corrupt) { try read(Array(bytes[..<length])) }
                 continue
             }
             let segment = try read(Array(bytes[..<length]))
@@ -102,7 +102,7 @@ import VarveTestSupport
 
     @Test func ofAnotherCopyOrVersion() throws {
         let other = LedgerSegment.encode(Self.rows, repository: Self.repository, copy: Self.repository)
-        #expect(throws: VarveError.self) { try read(other) }
+        expect(.corrupt) { try read(other) }
         // With the header gone, the rows themselves know whose they are.
         var headless = other
         headless[0] ^= 1
@@ -111,11 +111,6 @@ import VarveTestSupport
         later[8] = 2
         let crc = later[..<60].withUnsafeBytes { CRC32C.of($0) }
         withUnsafeBytes(of: crc.littleEndian) { later.replaceSubrange(60..<64, with: $0) }
-        do {
-            _ = try read(later)
-            Issue.record("a version that nobody knows was read")
-        } catch let error as VarveError {
-            #expect(error.code == .unsupported)
-        }
+        expect(.unsupported) { try read(later) }
     }
 }

@@ -4,16 +4,10 @@ import Testing
 import VarveFiles
 import VarveFormat
 
-/// There is a root to be attacked, and the attacker can run the programs under test.
-private let canAttack: Bool = {
-    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", Executable.varve, "--version"]
-    return geteuid() == 0 && (try? run("setpriv", nobody))?.code == 0
-}()
-
 /// The owner of an environment, or of a directory on the way to it, is not root's friend: whatever he lays in the way,
 /// nothing outside of the home and the repository is read into them, changed, made or removed.
 extension ProcessTests {
-    @Suite(.enabled(if: canAttack)) struct AttackTests {
+    @Suite(.needsNobody()) struct AttackTests {
         /// What each test protects, and the attacker's own environment beside it.
         final class Scene {
             static let nobody: uid_t = 65534

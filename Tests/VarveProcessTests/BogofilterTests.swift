@@ -8,10 +8,7 @@ extension ProcessTests {
     @Suite struct BogofilterTests {
         static let backups = Executable.isSoak ? 20 : 4
 
-        @Test func backupsWhileItLearns() throws {
-            guard Executable.inPath("bogofilter") != nil, Executable.inPath("bogoutil") != nil else {
-                return print("backupsWhileItLearns: skipped, bogofilter is not installed")
-            }
+        @Test(.needs("bogofilter", "bogoutil")) func backupsWhileItLearns() throws {
             let directory = try TemporaryDirectory()
             let home = directory["wordlist"]
             try Directory.create(home)

@@ -10,15 +10,6 @@ final class DirectoryServer {
     static let suffix = "dc=example,dc=com"
     private static let template = "/usr/share/dirsrv/data/template-dse.ldif"
 
-    /// Nil, or why there can be none here.
-    static var missing: String? {
-        for program in ["ns-slapd", "ldapadd", "ldapsearch", "stdbuf"] where Executable.inPath(program) == nil
-        {
-            return "there is no \(program)"
-        }
-        return access(template, R_OK) == 0 ? nil : "there is no \(template)"
-    }
-
     let root: String
     /// The environment's home, and the directory of its logs.
     let home: String

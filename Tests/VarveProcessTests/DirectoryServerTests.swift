@@ -11,10 +11,8 @@ extension ProcessTests {
         static let entries = Executable.isSoak ? 8000 : 800
         static let backups = Executable.isSoak ? 8 : 2
 
-        @Test func backupsWhileEntriesAreAdded() throws {
-            if let missing = DirectoryServer.missing {
-                return print("backupsWhileEntriesAreAdded: skipped, \(missing)")
-            }
+        @Test(.needs("ns-slapd", "ldapadd", "ldapsearch", "stdbuf"))
+        func backupsWhileEntriesAreAdded() throws {
             let directory = try TemporaryDirectory()
             // The server and the environment's owner are somebody else.
             chmod(directory.path, 0o711)

@@ -83,7 +83,7 @@ extension ProcessTests {
         }
 
         /// Whoever may write the environment's directory must not have root read anybody's memory.
-        @Test(.enabled(if: Host.isRoot)) func anotherUsersMemoryIsNotRead() throws {
+        @Test(.needsRoot("to be another user")) func anotherUsersMemoryIsNotRead() throws {
             let key = Int32.random(in: 1_000_000...100_000_000)
             let segments = Segments(key)
             defer { segments.remove() }

@@ -3,30 +3,20 @@ import VarveFiles
 
 /// A file system in a file.
 struct LoopMount {
-    enum Kind: String, CaseIterable { case xfs, ext4 }
-
-    enum Result {
-        case success(LoopMount)
-        case failure(String)
-    }
+    enum Kind: String { case xfs, ext4 }
 
     let path: String
     private let image: String
     private let kind: Kind
 
-    static func make(_ kind: Kind, in directory: TemporaryDirectory) throws -> Result {
-        guard Host.isRoot else { return .failure("only root can mount") }
-        guard Executable.inPath("mkfs.\(kind)") != nil else { return .failure("there is no mkfs.\(kind)") }
-        let image = directory["image"]
+    init(_ kind: Kind, in directory: TemporaryDirectory) throws {
+        self.kind = kind
+        image = directory["image"]
+        path = directory["mounted"]
         try run("truncate", ["-s", "3G", image]).require(0)
         try run("mkfs.\(kind)", ["-q", image]).require(0)
-        let mount = LoopMount(path: directory["mounted"], image: image, kind: kind)
-        try Directory.create(mount.path)
-        let mounted = try mount.mount()
-        guard mounted.code == 0 else {
-            return .failure("\(kind) can't be mounted: \(mounted.errors)")
-        }
-        return .success(mount)
+        try Directory.create(path)
+        try mount().require(0)
     }
 
     @discardableResult

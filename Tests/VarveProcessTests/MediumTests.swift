@@ -67,11 +67,9 @@ extension ProcessTests {
             return (finished, try finished.require(0, 1).decode(Output.self))
         }
 
-        @Test func aBlockThatChangedBeneathTheCache() throws {
+        @Test(.needsDisk("ext4")) func aBlockThatChangedBeneathTheCache() throws {
             let directory = try TemporaryDirectory()
-            guard case .success(let mount) = try LoopMount.make(.ext4, in: directory) else {
-                return print("skipped: no loop device can be mounted")
-            }
+            let mount = try LoopMount(.ext4, in: directory)
             defer { mount.unmount() }
             let varve = try makeRepository(mount.path, directory)
             let (good, before) = try media(varve)
@@ -94,15 +92,9 @@ extension ProcessTests {
         }
 
         /// An unreadable block is narrowed down to its 4 KiB; and a copy on a read-only disk can be verified, too.
-        @Test func aBlockThatCanNotBeRead() throws {
-            guard access("/dev/fuse", R_OK) == 0, let python = Executable.inPath("python3"),
-                try run("/usr/bin/python3", ["-c", "import fuse"]).code == 0
-            else { return print("skipped: python3-fuse is not installed") }
-            _ = python
+        @Test(.needsDisk("ext4"), .needsFuse()) func aBlockThatCanNotBeRead() throws {
             let directory = try TemporaryDirectory()
-            guard case .success(let mount) = try LoopMount.make(.ext4, in: directory) else {
-                return print("skipped: no loop device can be mounted")
-            }
+            let mount = try LoopMount(.ext4, in: directory)
             let varve: VarveCommand
             let (pack, inImage): (String, UInt64)
             do {

@@ -33,7 +33,9 @@ extension ProcessTests {
         /// `DamagedLogTests`.
         @Test func whatHidesSomethingIsDamage() throws {
             let application = try RestingApplication(2000)
-            guard case .torn(let offset) = try log(application.home).end else { return }
+            guard case .torn(let offset) = try log(application.home).end else {
+                throw ProcessFailure("the log does not end in half a record")
+            }
             let path = Path.join(application.home, "log.0000000001")
             let end = try #require(try log(application.home).unfinishedEnd)
             let file = try File.open(updating: path)

@@ -175,7 +175,7 @@ extension ProcessTests {
         }
 
         /// A manifest is not to be trusted with another user's directory, root's above all.
-        @Test(.enabled(if: Host.isRoot)) func directoriesOfOthers() throws {
+        @Test(.needsRoot("to give files to others")) func directoriesOfOthers() throws {
             let (directory, command, _) = try ownedEnvironment()
             let arguments = ["restore", "latest", "--target", directory["home"], "--in-place"]
             for user in [0, 4712] as [UInt32] {
@@ -200,7 +200,7 @@ extension ProcessTests {
         }
 
         /// Who is not root has it in a user namespace.
-        @Test(.enabled(if: Host.isRoot)) func unprivileged() throws {
+        @Test(.needsRoot("to give files to others")) func unprivileged() throws {
             let place = try AnotherPlace()
             let (directory, command, _) = try ownedEnvironment()
             try run("chmod", ["-R", "a+rX", command.repository]).require(0)
@@ -221,7 +221,7 @@ extension ProcessTests {
         }
 
         /// A chroot whose root directory is no mount point, as build machines have it: nothing needs to be mounted.
-        @Test(.enabled(if: Host.isRoot)) func inAChroot() throws {
+        @Test(.needsRoot("to give files to others")) func inAChroot() throws {
             let place = try AnotherPlace()
             let (directory, command, _) = try ownedEnvironment()
             let root = try ChangedRoot()
@@ -250,7 +250,7 @@ extension ProcessTests {
         }
 
         /// Without namespaces and without the right to change the root, only what the files themselves say counts.
-        @Test(.enabled(if: Host.isRoot)) func unprivilegedInAChroot() throws {
+        @Test(.needsRoot("to give files to others")) func unprivilegedInAChroot() throws {
             let (directory, command, _) = try ownedEnvironment()
             let named = try LiveEnvironment(.init("absolute name", "btree,hash", options: Self.small))
             try Text.write("key\nvalue\n", to: named.directory["records"])

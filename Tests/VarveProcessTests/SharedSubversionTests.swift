@@ -20,11 +20,7 @@ extension ProcessTests {
 
         private var database: String { Path.join(repository, "db") }
 
-        @Test func everybodyCommitsBeforeAndAfter() throws {
-            guard Host.isRoot, Executable.inPath("svnadmin") != nil, Executable.inPath("setpriv") != nil
-            else {
-                return print("everybodyCommitsBeforeAndAfter: skipped, it takes root, Subversion and setpriv")
-            }
+        @Test(.needs("svnadmin"), .needsNobody()) func everybodyCommitsBeforeAndAfter() throws {
             try prepare()
             let varve = try VarveCommand.initialized(directory["repository"])
             try commit("first", as: Self.owner)

@@ -36,23 +36,20 @@ extension ProcessTests {
             try writer.stop()
         }
 
+        private static let hidingProc = [
+            "-m", "sh", "-c", "mount --make-rprivate / && mount -t tmpfs none /proc && exec \"$0\" \"$@\"",
+        ]
+
         /// Swift reads its arguments from there. What can't be told without it is an error, the rest is done.
-        @Test(.enabled(if: geteuid() == 0)) func withoutProc() throws {
+        @Test(
+            .needsMounting(),
+            .enabled(if: try run("unshare", hidingProc + ["true"]).code == 0, "/proc can't be hidden here"))
+        func withoutProc() throws {
             let writer = try writer(["--remove-regions"])
             try varve.run(["backup", "--bdb", home]).require(0)
             try writer.stop()
             func without(_ arguments: [String]) throws -> Finished {
-                try run(
-                    "unshare",
-                    [
-                        "-m", "sh", "-c",
-                        "mount --make-rprivate / && mount -t tmpfs none /proc && exec \"$0\" \"$@\"",
-                        Executable.varve,
-                    ] + arguments)
-            }
-            guard try without(["--version"]).errors.contains("unshare") == false else {
-                print("skipped: nothing may be mounted here")
-                return
+                try run("unshare", Self.hidingProc + [Executable.varve] + arguments)
             }
             let repository = ["-r", varve.repository]
             let backup = try without(["backup", "--offline", "--bdb", home] + repository)
@@ -70,7 +67,7 @@ extension ProcessTests {
         }
 
         /// What libdb can't write because of such a limit the application waits for: the helper does not join then.
-        @Test(.enabled(if: geteuid() == 0)) func aLimitOfFileSizes() throws {
+        @Test(.needsNobody()) func aLimitOfFileSizes() throws {
             let place = directory["own"]
             try Directory.create(place)
             chown(place, 65534, 65534)
@@ -114,7 +111,7 @@ extension ProcessTests {
         }
 
         /// It was a SIGILL without a word.
-        @Test(.enabled(if: geteuid() == 0)) func noThreadToBeHad() throws {
+        @Test(.needsNobody()) func noThreadToBeHad() throws {
             let writer = try writer(["--remove-regions"])
             try writer.stop()
             try varve.run(["backup", "--offline", "--bdb", home]).require(0)

@@ -55,10 +55,7 @@ extension ProcessTests {
             return (words[0], words[1])
         }
 
-        @Test func backupsWhileRowsAreInserted() throws {
-            for program in ["db5.3_sql", "stdbuf"] where Executable.inPath(program) == nil {
-                return print("backupsWhileRowsAreInserted: skipped, there is no \(program)")
-            }
+        @Test(.needs("db5.3_sql", "stdbuf")) func backupsWhileRowsAreInserted() throws {
             let inserter = try startInserting()
             var taken: [(snapshot: String, inserted: Int)] = []
             for number in 1...Self.backups {

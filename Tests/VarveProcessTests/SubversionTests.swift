@@ -10,10 +10,7 @@ extension ProcessTests {
     @Suite struct SubversionTests {
         static let backups = Executable.isSoak ? 20 : 4
 
-        @Test func backupsWhileCommitsGoOn() throws {
-            guard Executable.inPath("svnadmin") != nil else {
-                return print("backupsWhileCommitsGoOn: skipped, Subversion is not installed")
-            }
+        @Test(.needs("svnadmin")) func backupsWhileCommitsGoOn() throws {
             let directory = try TemporaryDirectory()
             let repository = directory["subversion"]
             try run("svnadmin", ["create", "--fs-type", "bdb", repository]).require(0)

@@ -193,8 +193,9 @@ import VarveUpkeep
                 try $0.store(base)
                 try $0.append(id, base: baseID, payload: payload, decodedLength: 4096)
             }
-            let error = #expect(throws: VarveError.self) { _ = try repository.reader().read(id, .data) }
-            #expect(error?.code == (baseID == dataID(base) ? .corrupt : .missing), "case \(number)")
+            expect(baseID == dataID(base) ? .corrupt : .missing, "case \(number)") {
+                try repository.reader().read(id, .data)
+            }
         }
         let report = try Verifier(repository).verifyContent()
         #expect(report.findings.count == hostile.count - 1 && report.baseless == 1)

@@ -11,10 +11,9 @@ import VarveTestSupport
         let repository = try TestRepository.create(at: directory.join("r"))
         #expect(symlink("r/packs", directory.join("link")) == 0)
         for place in ["r", "r/", "r/x", "r/packs/00/deep/er", "link/x", "r/../r/x"] {
-            let error = #expect(throws: VarveError.self, "\(place)") {
+            expect(.invalid, "\(place)") {
                 try repository.requireOutside(directory.join(place))
             }
-            #expect(error?.code == .invalid, "\(place)")
         }
         for place in ["x", "rr/x", "r.varve/y", ".", "absent/and/deep"] {
             try repository.requireOutside(directory.join(place))

@@ -10,21 +10,21 @@ import VarveTestSupport
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func code(_ body: () throws -> Void) -> VarveError.Code? {
-        do { try body() } catch let error as VarveError {
-            // Whatever it is, a reader is told what to do.
-            if error.hint == nil && error.code != .corrupt && error.code != .invalid { return nil }
-            return error.code
-        } catch { return nil }
-        return nil
+    /// Whatever it is, a reader is told what to do.
+    private func refuses<R>(
+        _ code: VarveError.Code, _ comment: Comment? = nil, sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: () throws -> R
+    ) {
+        let error = expect(code, comment, sourceLocation: sourceLocation, body)
+        #expect(error?.hint != nil || code == .corrupt || code == .invalid, sourceLocation: sourceLocation)
     }
 
     @Test func aSecondWriterIsRefusedWhileTheFirstIsOpen() throws {
         let repository = try TestRepository.create(at: directory.path)
         do {
             let first = try RepositoryWriter(repository)
-            #expect(code { _ = try RepositoryWriter(repository) } == .locked)
-            #expect(code { _ = try RepositoryWriter(try Repository.open(directory.path)) } == .locked)
+            refuses(.locked) { _ = try RepositoryWriter(repository) }
+            refuses(.locked) { _ = try RepositoryWriter(try Repository.open(directory.path)) }
             try first.flush()
         }
         // Readers were never in the way, and the lock is gone with its holder.
@@ -32,22 +32,22 @@ import VarveTestSupport
     }
 
     @Test func emptyMountPointsAndOtherDirectoriesAreToldApart() throws {
-        #expect(code { _ = try Repository.open(directory.join("nowhere")) } == .noRepository)
-        let empty = #expect(throws: VarveError.self) { _ = try Repository.open(directory.path) }
-        #expect(empty?.code == .noRepository && empty?.hint?.contains("mounted") == true)
+        refuses(.noRepository) { _ = try Repository.open(directory.join("nowhere")) }
+        let empty = expect(.noRepository) { _ = try Repository.open(directory.path) }
+        #expect(empty?.hint?.contains("mounted") == true)
         try Bytes.write([1], to: directory.join("other"))
-        #expect(code { _ = try Repository.open(directory.path) } == .noRepository)
+        refuses(.noRepository) { _ = try Repository.open(directory.path) }
         // Not one byte was written.
         #expect(try Directory.list(directory.path) == ["other"])
     }
 
     @Test func createNeverTakesAUsedDirectory() throws {
         try Bytes.write([1], to: directory.join("other"))
-        #expect(code { _ = try Repository.create(at: directory.path) } == .invalid)
+        refuses(.invalid) { _ = try Repository.create(at: directory.path) }
         #expect(try Directory.list(directory.path) == ["other"])
         let path = directory.join("new")
         let created = try Repository.create(at: path)
-        #expect(code { _ = try Repository.create(at: path) } == .invalid)
+        refuses(.invalid) { _ = try Repository.create(at: path) }
         #expect(try Repository.open(path).id == created.id)
         // An init that was killed before varve.json is taken up again; another one begins anew.
         try Directory.removeFile(Path.join(path, "varve.json"))
@@ -67,8 +67,7 @@ import VarveTestSupport
     func impossibleParametersAreRefused(_ extentSize: UInt32, _ packSize: UInt32, _ level: Int32) throws {
         let parameters = RepositoryDescription.Parameters(
             extentSize: extentSize, packSize: packSize, compressionLevel: level)
-        #expect(
-            code { _ = try Repository.create(at: directory.join("new"), parameters: parameters) } == .invalid)
+        refuses(.invalid) { _ = try Repository.create(at: directory.join("new"), parameters: parameters) }
         #expect(try Directory.list(directory.path).isEmpty)
     }
 
@@ -79,11 +78,10 @@ import VarveTestSupport
         ]
             as [(UInt32, UInt32, Int32)])
     func impossibleStoredParametersAreRefused(_ extentSize: UInt32, _ packSize: UInt32, _ level: Int32) {
-        #expect(
-            code {
-                _ = try TestRepository.create(
-                    at: directory.path, extentSize: extentSize, packSize: packSize, level: level)
-            } == .corrupt)
+        refuses(.corrupt) {
+            _ = try TestRepository.create(
+                at: directory.path, extentSize: extentSize, packSize: packSize, level: level)
+        }
     }
 
     @Test func snapshotsAreFoundByWhatPeopleType() throws {
@@ -93,7 +91,7 @@ import VarveTestSupport
             #expect(try repository.find(text) == only)
         }
         for text in ["2", "0", "", "-", "1-zz", "x", "99999999999999999999"] {
-            #expect(code { _ = try repository.find(text) } == .missing, "'\(text)'")
+            refuses(.missing, "'\(text)'") { _ = try repository.find(text) }
         }
     }
 

@@ -5,6 +5,7 @@ import VarveCopies
 import VarveFiles
 import VarveFormat
 import VarveStorage
+import VarveTestSupport
 
 /// A storage that fails or hangs from some moment on.
 private final class Faulty: Storage {
@@ -100,12 +101,8 @@ private final class Faulty: Storage {
         #expect(try has(object(.manifest, "3")) == [true, false, true])
         // Fewer than required: nothing counts.
         copies[2].breakDown(.full)
-        #expect(
-            performing: { try publish(set, object(.pack, "4")) },
-            throws: {
-                guard let error = $0 as? VarveError else { return false }
-                return error.code == .tooFewCopies && error.message.contains("no space left")
-            })
+        let error = expect(.tooFewCopies) { try publish(set, object(.pack, "4")) }
+        #expect(error?.message.contains("no space left") == true)
     }
 
     /// The first one, which is read, may fail like any other.

@@ -114,7 +114,8 @@ import VarveUpkeep
     }
 
     /// Only for a new format, with `VARVE_WRITE_GOLDEN=DIRECTORY`: never over a fixture.
-    @Test(.enabled(if: getenv("VARVE_WRITE_GOLDEN") != nil)) func writesTheGoldenRepository() throws {
+    @Test(.enabled(if: getenv("VARVE_WRITE_GOLDEN") != nil, "only for a new format"))
+    func writesTheGoldenRepository() throws {
         let path = try #require(getenv("VARVE_WRITE_GOLDEN").map { String(cString: $0) })
         let repository = try GoldenRepository.create(at: path)
         let directory = try TemporaryDirectory()
