@@ -21,6 +21,7 @@ of_commit() { git -C "$source" log -1 --format="$1" 2>/dev/null || true; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(of_commit %ct)}
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(date +%s)}"
 maintainer=${DEB_MAINTAINER:-$(of_commit '%an <%ae>')}
+maintainer=${maintainer:-the contributors to Varve <varve@localhost>}
 version=$("$binaries/varve" --version)-${DEB_REVISION:-1}
 architecture=$(dpkg --print-architecture)
 export LC_ALL=C TZ=UTC

@@ -26,8 +26,10 @@ struct DrillArguments: ParsableArguments {
         return "/var/tmp"
     }
 
-    /// - Returns: the evidence, and the result in words.
-    func carryOut(_ snapshot: String, _ repository: Repository) throws -> (DrillEvidence, words: String) {
+    /// - Returns: the evidence, where it is kept, and the result in words.
+    func carryOut(
+        _ snapshot: String, _ repository: Repository
+    ) throws -> (evidence: DrillEvidence, place: String?, words: String) {
         let reference = try repository.find(snapshot, source: source.source)
         try repository.requireOutside(directory)
         let line = ProgressLine()
@@ -40,11 +42,10 @@ struct DrillArguments: ParsableArguments {
         let evidence = outcome.evidence
         for failure in evidence.failures { Terminal.warn("failed: \(failure)") }
         for note in outcome.notes { Terminal.warn("note: \(note)") }
-        if let object = outcome.object { Terminal.remark("evidence: \(repository.path)/\(object)") }
         let verified = evidence.databases.count { $0.isGood }
         let reach = evidence.endOfLog.map { ", log to \($0)" } ?? ""
         return (
-            evidence,
+            evidence, outcome.object.map { "\(repository.path)/\($0)" },
             "drill: snapshot \(reference), \(ByteCount(evidence.bytes)) restored\(reach), \(verified) of "
                 + "\(evidence.databases.count) database files verified in \(fixed(evidence.seconds)) s, "
                 + (evidence.isIsolated ? "isolated" : "not isolated") + ": "

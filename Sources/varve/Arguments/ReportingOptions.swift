@@ -7,9 +7,10 @@ struct ReportingOptions: ParsableArguments {
 
     @Flag(
         name: [.customShort("q"), .long],
-        help: ArgumentHelp(
-            "Print only what needs a person: errors, and the warnings of a run that does not end with 0.",
-            discussion: "Lists and JSON documents are printed all the same."))
+        help: """
+            Print only what needs a person: errors, and the warnings of a run that does not end with 0. Lists and JSON \
+            documents are printed all the same.
+            """)
     var quiet = false
 }
 

@@ -13,8 +13,10 @@ struct RepositoryOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Refuse any repository but the one with this id (or VARVE_REPOSITORY_ID).",
-            discussion: "So nothing is written to another repository's disk at the same mount point.",
+            """
+            Refuse any repository but the one with this id (or VARVE_REPOSITORY_ID), so that nothing is written to \
+            another disk at the same mount point.
+            """,
             valueName: "id"))
     var repositoryId: String?
 

@@ -20,10 +20,7 @@ struct BackupCommand: RepositoryCommand {
             under parity. The warnings say which.
             """)
 
-    @OptionGroup var options: RepositoryOptions
     @OptionGroup var environment: EnvironmentArguments
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
 
     @Option(
         help: ArgumentHelp(
@@ -49,11 +46,10 @@ struct BackupCommand: RepositoryCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Store only this database, with its queue extents and partitions. May be repeated.",
-            discussion: """
-                The path is relative to the home. Such a snapshot is marked PARTIAL: it is not 'latest' beside a whole \
-                one, and 'varve status' does not count it.
-                """, valueName: "file"))
+            """
+            Store only this database (relative to the home), with its queue extents and partitions. May be repeated. The \
+            snapshot is marked PARTIAL: it is not 'latest' beside a whole one, and 'varve status' does not count it.
+            """, valueName: "file"))
     var only: [String] = []
 
     @Flag(help: "Store every log file, also those that the recovery of this snapshot does not need.")
@@ -65,6 +61,10 @@ struct BackupCommand: RepositoryCommand {
             snapshot.
             """)
     var force = false
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func validate() throws {
         if let source, !SourceName.isPossible(source) {

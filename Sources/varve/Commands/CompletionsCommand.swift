@@ -7,10 +7,10 @@ struct CompletionsCommand: ReportingCommand {
 
     enum Shell: String, CaseIterable, ExpressibleByArgument { case bash, zsh, fish }
 
-    @OptionGroup var reporting: ReportingOptions
-
     @Argument(help: "Shell: bash, zsh or fish.")
     var shell: Shell
+
+    @OptionGroup var reporting: ReportingOptions
 
     /// What `--json` prints.
     private struct Output: Encodable {

@@ -70,8 +70,8 @@ struct CopyListCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List the copies, where they are, and what they lack.")
 
-    @OptionGroup var options: RepositoryOptions
     @OptionGroup var copies: CopyOptions
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Output: Encodable { var copies: [CopyRow] }
@@ -94,10 +94,6 @@ struct CopyAddCommand: RepositoryCommand {
         commandName: "add",
         abstract: "Make a copy in an empty or new directory, or record the new place of a copy.")
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(help: "Directory of the copy, on a disk of its own.", completion: .directory)
     var path: String
 
@@ -112,6 +108,10 @@ struct CopyAddCommand: RepositoryCommand {
 
     @Flag(help: "Leave the copy empty. 'varve copy sync' fills it.")
     var noSync = false
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func validate() throws {
         guard ["local", "offsite", "primary"].contains(role) else {
@@ -151,10 +151,6 @@ struct CopySyncCommand: RepositoryCommand {
             afterwards.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(
         help: ArgumentHelp(
             "Copies (labels, ids or paths). Without any, all that are there.", valueName: "copy"))
@@ -162,6 +158,10 @@ struct CopySyncCommand: RepositoryCommand {
 
     @Flag(help: "Print what would be copied, and change nothing.")
     var dryRun = false
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Plans: Encodable { var copies: [SyncPlan] }
@@ -250,12 +250,12 @@ struct CopyDetachCommand: RepositoryCommand {
         commandName: "detach",
         abstract: "Bring a copy up to date, check it, and record that its disk may be removed.")
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(help: ArgumentHelp("Copy (label, id or path).", valueName: "copy"))
     var name: String
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         Interruption.install()
@@ -306,11 +306,11 @@ struct CopyRemoveCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Forget a copy. Nothing on its disk is deleted.")
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-
     @Argument(help: ArgumentHelp("Copy (label, id or path).", valueName: "copy"))
     var name: String
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         let all = try copies.open(try options.open())

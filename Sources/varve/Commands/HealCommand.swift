@@ -17,10 +17,6 @@ struct HealCommand: RepositoryCommand {
             named. A healthy copy is not changed.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Option(
         help: ArgumentHelp(
             "Heal only this copy (label, id or path; default: all that are there).", valueName: "copy"))
@@ -28,6 +24,10 @@ struct HealCommand: RepositoryCommand {
 
     @Flag(help: "Print what is wrong, and change nothing.")
     var dryRun = false
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Plans: Encodable { var copies: [HealPlan] }

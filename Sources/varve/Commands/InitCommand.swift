@@ -7,8 +7,6 @@ struct InitCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Make a new repository in an empty or new directory.")
 
-    @OptionGroup var options: RepositoryOptions
-
     @Option(help: ArgumentHelp("Name of this copy of the repository.", valueName: "name"))
     var label = "primary"
 
@@ -28,6 +26,8 @@ struct InitCommand: RepositoryCommand {
         help: ArgumentHelp(
             "Amount of parity to keep, in percent, 1 to 50; see 'varve parity'.", valueName: "percent"))
     var parity: Int?
+
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Output: Encodable {

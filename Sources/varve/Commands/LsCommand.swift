@@ -8,8 +8,9 @@ struct LsCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "List the files of a snapshot: databases, configuration, logs.")
 
-    @OptionGroup var options: RepositoryOptions
     @OptionGroup var snapshot: SnapshotArgument
+
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Output: Encodable {

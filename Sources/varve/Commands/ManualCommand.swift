@@ -9,13 +9,13 @@ struct ManualCommand: ReportingCommand {
         commandName: "manual", abstract: "Write the manual pages, one for each command.", shouldDisplay: false
     )
 
-    @OptionGroup var reporting: ReportingOptions
-
     @Option(help: ArgumentHelp("Directory for the pages.", valueName: "dir"), completion: .directory)
     var output: String
 
     @Option(help: ArgumentHelp("Date of the pages, YYYY-MM-DD.", valueName: "date"))
     var date: String
+
+    @OptionGroup var reporting: ReportingOptions
 
     /// What `--json` prints.
     private struct Output: Encodable { var pages: [String] }

@@ -21,11 +21,11 @@ struct ParityAddCommand: RepositoryCommand {
         commandName: "add",
         abstract: "Set the amount of parity, and bring everything that is stored under it.")
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(help: "Amount of parity in percent of what is stored, 1 to 50. 10 is a good start.")
     var percent: Int
+
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         Interruption.install()

@@ -22,8 +22,6 @@ struct RestoreCommand: RepositoryCommand {
             to another place. --dry-run prints each directory, from where to where.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-
     @Argument(help: "Snapshot: 'latest', a number, or as 'varve snapshots' prints it.")
     var snapshot: String
 
@@ -39,11 +37,10 @@ struct RestoreCommand: RepositoryCommand {
     var dryRun = false
 
     @Flag(
-        help: ArgumentHelp(
-            "Restore data and log directories outside of the home to where they were.",
-            discussion:
-                "Other files may lie there. A file that would be overwritten is refused before anything is written."
-        ))
+        help: """
+            Restore data and log directories outside of the home to where they were. Other files may lie there. A file that \
+            would be overwritten is refused before anything is written.
+            """)
     var inPlace = false
 
     @Option(
@@ -65,6 +62,8 @@ struct RestoreCommand: RepositoryCommand {
     @OptionGroup var password: PasswordArguments
     @OptionGroup var copies: CopyOptions
     @OptionGroup var lock: WaitOption
+
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Output: Encodable {

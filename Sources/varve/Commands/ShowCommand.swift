@@ -9,8 +9,9 @@ struct ShowCommand: RepositoryCommand {
         commandName: "show",
         abstract: "Show what a snapshot holds, where it was taken, and what its recovery needs.")
 
-    @OptionGroup var options: RepositoryOptions
     @OptionGroup var snapshot: SnapshotArgument
+
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints: the manifest, and the snapshot's name.
     private struct Output: Encodable {

@@ -8,12 +8,12 @@ struct SnapshotsCommand: RepositoryCommand {
         commandName: "snapshots",
         abstract: "List the snapshots, oldest first, and the moment that each restores to.")
 
-    @OptionGroup var options: RepositoryOptions
-
     @Option(
         help: ArgumentHelp("List only the snapshots of this source ('varve source list').", valueName: "name")
     )
     var source: String?
+
+    @OptionGroup var options: RepositoryOptions
 
     /// What `--json` prints.
     private struct Output: Encodable {

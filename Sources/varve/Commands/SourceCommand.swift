@@ -111,15 +111,15 @@ struct SourceRenameCommand: RepositoryCommand {
             OLD-HOST:HOME and NEW-HOST:HOME, become one again.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(help: "Present name of the source.")
     var from: String
 
     @Argument(help: "New name of the source.")
     var to: String
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         let change = SourceChange(options: options, copies: copies, lock: lock)
@@ -137,15 +137,15 @@ struct SourceArchiveCommand: RepositoryCommand {
         abstract: "Mark a source as no longer backed up: 'varve status' does not call it overdue.",
         discussion: "Nothing is deleted. A later backup of the source makes it active again.")
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-    @OptionGroup var lock: WaitOption
-
     @Argument(help: "Name of the source ('varve source list').")
     var source: String
 
     @Flag(help: "Make the source active again.")
     var undo = false
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var lock: WaitOption
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         let change = SourceChange(options: options, copies: copies, lock: lock)

@@ -17,8 +17,9 @@ struct StatsCommand: RepositoryCommand {
             With --json, [count, bytes, stored] are extents or blobs, their bytes, and what they take in packs.
             """)
 
-    @OptionGroup var options: RepositoryOptions
     @OptionGroup var snapshot: SnapshotArgument
+
+    @OptionGroup var options: RepositoryOptions
 
     func run() throws {
         let repository = try options.open()

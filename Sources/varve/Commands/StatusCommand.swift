@@ -14,9 +14,6 @@ struct StatusCommand: RepositoryCommand {
             the problems are printed.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-
     @Option(
         help: ArgumentHelp(
             "Maximum age of the newest verified snapshot of each source: 90s, 10m, 26h, 7d.",
@@ -36,6 +33,9 @@ struct StatusCommand: RepositoryCommand {
         help: ArgumentHelp(
             "Look only at this source ('varve source list'). May be repeated.", valueName: "name"))
     var source: [String] = []
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var options: RepositoryOptions
 
     func validate() throws {
         if minCopies < 1 { throw ValidationError("--min-copies must be at least 1, not \(minCopies)") }

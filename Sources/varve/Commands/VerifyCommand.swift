@@ -24,9 +24,6 @@ struct VerifyCommand: RepositoryCommand {
             Without any of the three, --media and --content are done.
             """)
 
-    @OptionGroup var options: RepositoryOptions
-    @OptionGroup var copies: CopyOptions
-
     @Option(
         help: ArgumentHelp(
             "Verify this copy (label, id or path) instead of the named one.", valueName: "copy"))
@@ -47,6 +44,9 @@ struct VerifyCommand: RepositoryCommand {
     @OptionGroup(title: "Options of --media") var mediaArguments: MediaArguments
 
     @OptionGroup(title: "Options of --drill") var drillArguments: DrillArguments
+
+    @OptionGroup var copies: CopyOptions
+    @OptionGroup var options: RepositoryOptions
 
     func validate() throws {
         guard media || mediaArguments.areDefault || !content && !drill else {
@@ -85,13 +85,14 @@ struct VerifyCommand: RepositoryCommand {
         if let contentReport { mediaReport?.forgive(contentReport.unneeded) }
         let drilled = drill ? try drillArguments.carryOut(snapshot ?? "latest", repository) : nil
         if let drilled { words.append(drilled.words) }
-        let evidence = drilled?.0
+        let evidence = drilled?.evidence
         let isWhole = (mediaReport?.isGood ?? true) && (contentReport?.isGood ?? true)
         try Terminal.document(
             Output(
                 good: isWhole && evidence?.isGood ?? true, path: repository.path, media: mediaReport,
                 content: contentReport, drill: evidence))
         Terminal.result(words.joined(separator: "; "))
+        if let place = drilled?.place { Terminal.remark("evidence: \(place)") }
         if isWhole, let evidence, !evidence.isGood {
             throw VarveError(
                 .corrupt, "the drill of snapshot \(evidence.snapshot.prefix(19)) has failed",

@@ -8,8 +8,10 @@ import VarveOperations
 struct WaitOption: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Wait at most this long for a lock that another process holds: 90s, 10m, 2h.",
-            discussion: "Without it a lock that is held is an error at once (exit code 11).",
+            """
+            Wait at most this long for a lock that another process holds: 90s, 10m, 2h. Without it, a held lock is an \
+            error at once (exit code 11).
+            """,
             valueName: "duration"))
     var wait: DurationArgument?
 
