@@ -19,6 +19,8 @@ package final class TemporaryDirectory {
     package subscript(name: String) -> String { Path.join(path, name) }
 
     deinit {
+        // To look at what a seed has led to.
+        if Executable.variables["VARVE_TEST_KEEP"] == "1" { return print("kept: \(path)") }
         do {
             try Directory.removeTree(path)
         } catch {

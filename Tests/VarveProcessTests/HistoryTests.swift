@@ -53,7 +53,9 @@ extension ProcessTests {
             print(
                 "\(kind): \(isWhole.values.count { $0 }) of \(isWhole.count) are whole to libdb's own tools")
             for (snapshot, isWhole) in isWhole {
-                #expect(try environment.recovers(snapshot) == isWhole, "\(snapshot), seed \(random.seed)")
+                // Varve brings back databases that were renamed within the logs; libdb's tools lose some.
+                let recovers = try environment.recovers(snapshot)
+                #expect(recovers || !isWhole, "\(snapshot), seed \(random.seed)")
             }
             try environment.varve.run(["verify", "--content"], seconds: 300).require(0)
             Self.expectDeltas(taken.map(\.output), seed: random.seed)

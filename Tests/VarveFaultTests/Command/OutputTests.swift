@@ -101,8 +101,7 @@ extension FaultTests {
         }
 
         /// On a terminal of 60 columns, where a name of an object has 70 characters.
-        @Test(arguments: [60, 12]) func progressFitsTheTerminal(_ width: Int) throws {
-            guard !Tool.isMissing("script") else { return }
+        @Test(.needs("script"), arguments: [60, 12]) func progressFitsTheTerminal(_ width: Int) throws {
             let scene = try CommandScene()
             try scene.command.run(["init"]).require(0)
             try scene.command.run(scene.backup).require(0)
@@ -123,8 +122,7 @@ extension FaultTests {
         }
 
         /// What the command paints is obeyed; what a name would paint is not.
-        @Test func colours() throws {
-            guard !Tool.isMissing("script") else { return }
+        @Test(.needs("script")) func colours() throws {
             let scene = try CommandScene()
             try scene.command.run(["init"]).require(0)
             try scene.command.run(scene.backup + ["--source", "a"]).require(0)

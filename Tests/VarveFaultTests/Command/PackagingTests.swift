@@ -72,8 +72,7 @@ extension FaultTests {
         }
 
         /// The same binaries make the same package, whenever and wherever.
-        @Test(.timeLimit(.minutes(5))) func aDebianPackage() throws {
-            guard !Tool.isMissing("dpkg-deb"), !Tool.isMissing("strip") else { return }
+        @Test(.needs("dpkg-deb", "strip"), .timeLimit(.minutes(5))) func aDebianPackage() throws {
             let directory = try TemporaryDirectory()
             func make(_ name: String, _ environment: [String: String] = [:]) throws -> String {
                 let finished = try run(
