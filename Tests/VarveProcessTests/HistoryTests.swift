@@ -36,7 +36,12 @@ extension ProcessTests {
             var taken: [(output: BackupOutput, files: Contents)] = []
             var isWhole: [String: Bool] = [:]
             for number in 0..<Self.snapshots {
-                try environment.advance(seed: random.next() >> 1, steps: .random(in: 1...6, using: &random))
+                let seed = random.next() >> 1
+                guard try environment.advance(seed: seed, steps: .random(in: 1...6, using: &random)) else {
+                    try #require(number > 1)
+                    print("\(kind): libdb has panicked after \(number) snapshots, seed \(random.seed)")
+                    break
+                }
                 taken.append((try environment.backup(), try Contents(of: environment.home)))
                 guard recovered.contains(number) else { continue }
                 isWhole[taken[number].output.snapshot] = try environment.isWholeToItsOwnTools()
@@ -164,18 +169,27 @@ private final class Environment {
         if let password { try Text.write(LiveEnvironment.password, to: password) }
     }
 
-    func advance(seed: UInt64, steps: Int) throws {
+    /// - Returns: false if libdb has panicked, as some encrypted hash databases make it do when they are compacted.
+    func advance(seed: UInt64, steps: Int) throws -> Bool {
         let options = ["--seed", String(seed), "--steps", String(steps), "--log-size", "300000"]
-        try run(
+        let finished = try run(
             Executable.workload,
-            ["history", "--home", home] + options + (password.map { ["--encrypt", $0] } ?? [])
-        ).require(0)
+            ["history", "--home", home] + options + (password.map { ["--encrypt", $0] } ?? []))
+        if password != nil, finished.errors.contains("BDB0060 PANIC") { return false }
+        try finished.require(0)
+        return true
     }
 
     func backup() throws -> BackupOutput {
-        let output = try varve.run(["backup", "--json", "--offline", "--bdb", home] + passwordFile)
-            .require(0).decode(BackupOutput.self)
-        guard !output.tainted else { throw ProcessFailure("a tainted backup: \(output)") }
+        let finished = try varve.run(["backup", "--json", "--offline", "--bdb", home] + passwordFile)
+        let output = try finished.require(0, 3).decode(BackupOutput.self)
+        // In some histories libdb's own recovery loses a database that was renamed to and fro. Then it must be said.
+        let lost = try output.warnings.filter { warning in
+            guard warning.code == "database-missing", let path = warning.path else { return false }
+            return try FileStatus.of(Path.join(home, path)) == nil
+        }
+        guard finished.code == (lost.isEmpty ? 0 : 3), output.warnings.count(where: \.taints) == lost.count
+        else { throw ProcessFailure("a tainted backup: \(finished)") }
         return output
     }
 
