@@ -24,6 +24,7 @@ struct VarveCommand: ParsableCommand {
         ])
 
     static func main() {
+        StandardStreams.keep()
         // A limit on file sizes is to be an error with a name, not the end without a word.
         signal(SIGXFSZ, SIG_IGN)
         Glibc.exit(Execution.run(Array(ProcessArguments.all.dropFirst())))

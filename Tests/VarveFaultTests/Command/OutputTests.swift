@@ -100,6 +100,46 @@ extension FaultTests {
             #expect(try Stored(scene.command.repository).manifests.count == 2)
         }
 
+        /// A file that was opened later would take the number, and the result would go into it.
+        @Test func closedStreams() throws {
+            let scene = try CommandScene()
+            try scene.command.run(["init"]).require(0)
+            guard let lock = try FileLock.acquire(Path.join(scene.command.repository, "lock"), .exclusive)
+            else {
+                throw ProcessFailure("somebody writes")
+            }
+            func start(_ redirections: String) throws -> RunningProcess {
+                try RunningProcess(
+                    "/bin/sh",
+                    ["-c", "exec \"$0\" \"$@\" \(redirections)", Executable.varve] + scene.backup
+                        + ["--wait", "1m", "-r", scene.command.repository])
+            }
+            let closed = try [start(">&-"), start("<&- >&- 2>&-")]
+            for (running, streams) in zip(closed, [[1], [0, 1, 2]]) {
+                try waitUntil("the word that it waits, or some time") {
+                    running.errorsSoFar.contains("waiting")
+                        || running.errorsSoFar.isEmpty && running.isRunning
+                }
+                sleep(1)
+                for stream in streams {
+                    let link = try File.linkTarget("/proc/\(running.process)/fd/\(stream)")
+                    #expect(link == "/dev/null", "\(stream): \(link)")
+                }
+            }
+            _ = consume lock
+            let first = try closed[0].wait(seconds: 60)
+            #expect(first.code == 0 && first.errors.contains("the result can't be printed"), "\(first)")
+            let second = try closed[1].wait(seconds: 60)
+            #expect(second.code == 0 && second.errors.isEmpty, "\(second)")
+            #expect(try Stored(scene.command.repository).manifests.count == 2)
+            // What was to be printed is an error where it matters.
+            let list = try run(
+                "/bin/sh",
+                ["-c", "exec \"$0\" snapshots -r \(scene.command.repository) >&-", Executable.varve])
+            #expect(list.code == 1 && list.errors.contains("standard output"), "\(list)")
+            try scene.command.requireGood("after closed streams")
+        }
+
         /// On a terminal of 60 columns, where a name of an object has 70 characters.
         @Test(.needs("script"), arguments: [60, 12]) func progressFitsTheTerminal(_ width: Int) throws {
             let scene = try CommandScene()
