@@ -55,7 +55,7 @@ extension Trait where Self == ConditionTrait {
         notOn type: FileSystemType, _ why: String, sourceLocation: SourceLocation = #_sourceLocation
     ) -> Self {
         .enabled(
-            if: try FileSystemType.of(TemporaryDirectory().path) != type, "\(why)",
+            if: try Machine.temporaryFiles() != type, "\(why)",
             sourceLocation: sourceLocation)
     }
 }
@@ -71,10 +71,18 @@ package enum Machine {
         return found
     }
 
+    /// What temporary files lie on.
+    package static func temporaryFiles() throws -> FileSystemType {
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        return try FileSystemType.of(directory.path)
+    }
+
     package static func canMount() throws -> Bool {
         try once("mount") {
             guard Host.isRoot else { return false }
             let directory = try TemporaryDirectory()
+            defer { withExtendedLifetime(directory) {} }
             let mounted = try run("mount", ["-t", "tmpfs", "-o", "size=1m", "varve-test", directory.path])
             return try mounted.code == 0 && run("umount", [directory.path]).code == 0
         }
@@ -88,6 +96,7 @@ package enum Machine {
             let programs = ["mkfs.\(type)", "losetup"] + (isServed ? ["mount.exfat-fuse"] : [])
             guard try canMount(), programs.allSatisfy({ Executable.inPath($0) != nil }) else { return false }
             let directory = try TemporaryDirectory()
+            defer { withExtendedLifetime(directory) {} }
             let image = directory["image"]
             try Directory.create(directory["mounted"])
             try run("truncate", ["-s", "320M", image]).require(0)

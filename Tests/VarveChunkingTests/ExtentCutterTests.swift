@@ -59,7 +59,9 @@ import VarveTestSupport
             let size = position + (Bool.random(using: &random) ? 0 : Int.random(in: 0...2500, using: &random))
             let extents = try cut(writes, size: size, preferred: preferred, unit: unit)
             let wanted = naive(writes, size: size, extentSize: Int(max(preferred, unit)))
-            #expect(extents == wanted, "round \(round), \(preferred) and \(unit), seed \(random.seed)")
+            // Not the extents themselves: they would fill the screen.
+            let isEqual = extents == wanted
+            try #require(isEqual, "round \(round), \(preferred) and \(unit), seed \(random.seed)")
         }
     }
 

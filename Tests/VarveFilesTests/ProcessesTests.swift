@@ -14,9 +14,16 @@ import enum ProcessSupport.Machine
         _ script: String, _ descriptors: [(ours: Int32, theirs: Int32)] = [],
         environment: [String] = environment
     ) throws -> (output: String, status: ChildProcess.Status) {
+        try run("/bin/sh", ["-c", script], descriptors, environment)
+    }
+
+    private func run(
+        _ executable: String, _ arguments: [String], _ descriptors: [(ours: Int32, theirs: Int32)] = [],
+        _ environment: [String] = environment
+    ) throws -> (output: String, status: ChildProcess.Status) {
         var pipe = try VarveFiles.Pipe()
         let child = try ChildProcess(
-            "/bin/sh", arguments: ["-c", script], environment: environment,
+            executable, arguments: arguments, environment: environment,
             descriptors: [(pipe.writing.descriptor, 1)] + descriptors)
         // Ours must go, or the end never comes.
         pipe.writing = try File.open(reading: "/dev/null")
@@ -110,7 +117,9 @@ import enum ProcessSupport.Machine
             sigemptyset(&set)
             sigaddset(&set, SIGHUP)
             pthread_sigmask(SIG_BLOCK, &set, nil)
-            let text = (try? run("grep -E '^Sig(Blk|Ign)' /proc/self/status").output) ?? "nothing"
+            // No shell: that has a mask of its own.
+            let text =
+                (try? run("/bin/grep", ["-E", "^Sig(Blk|Ign)", "/proc/self/status"]).output) ?? "nothing"
             states.change { $0 = text }
         }
         thread.join()

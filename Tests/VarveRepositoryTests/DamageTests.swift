@@ -112,9 +112,10 @@ import VarveUpkeep
         for file in files {
             let path = directory.join(file)
             let good = try Bytes.read(path)
-            for length in positions(of: good) {
+            for (number, length) in positions(of: good).enumerated() {
                 try Bytes.write(Array(good.prefix(length)), to: path)
-                try expectNamed(file, "\(length) bytes", .media)
+                // As above: to the hash over all of it no length is another case than the next.
+                if Soak.isWanted || number % 8 == 0 { try expectNamed(file, "\(length) bytes", .media) }
                 try expectNamed(file, "\(length) bytes", .content)
             }
             try Bytes.write(good + [0], to: path)

@@ -39,7 +39,7 @@ import VarveUpkeep
         let good = try bench.objects("a")
         let names = good.keys.sorted()
         var done = 0
-        let rounds = Soak.isWanted ? 1200 : 60
+        let rounds = Soak.isWanted ? 1200 : 24
         for round in 0..<rounds {
             let chosen = bench.pick(min(names.count, 10), of: names)
             for (number, object) in chosen.enumerated() {
