@@ -40,7 +40,7 @@ final class CopyBench {
     ) throws -> Archiver.Result {
         let copies = try copies(from: label, without: without)
         let source = ListedFiles.environment(files)
-        return try Archiver(repository: copies.lead, copies: copies, required: required).backup(
+        return try Archiver(repository: copies.named, copies: copies, required: required).backup(
             source, tool: "test")
     }
 
@@ -88,14 +88,14 @@ final class CopyBench {
     }
 
     @discardableResult
-    func synchronize(_ label: String, from lead: String = "a") throws -> SyncReport {
-        let copies = try copies(from: lead)
+    func synchronize(_ label: String, from named: String = "a") throws -> SyncReport {
+        let copies = try copies(from: named)
         return try CopySynchronizer(copies).run(try copies.find(label))
     }
 
     @discardableResult
-    func heal(_ label: String, from lead: String = "a") throws -> HealReport {
-        let copies = try copies(from: lead)
+    func heal(_ label: String, from named: String = "a") throws -> HealReport {
+        let copies = try copies(from: named)
         let healer = Healer(copies)
         return try healer.run(try healer.plan(try copies.find(label)))
     }

@@ -66,13 +66,13 @@ import VarveTestSupport
         let files = bench.files()
         try bench.backup(files)
         try Directory.removeTree(bench.path("\(label)/\(name)"))
-        let lead = label == "a" ? "b" : "a"
-        let status = try RepositoryStatus(try bench.copies(from: lead))
+        let named = label == "a" ? "b" : "a"
+        let status = try RepositoryStatus(try bench.copies(from: named))
         // What holds nothing is missed by nobody.
         #expect(
             status.problems.contains { $0.contains("\(name) of '\(label)' is missing") } == (name != "tmp"))
-        #expect(try bench.heal(label, from: lead).isHealthy)
-        #expect(try bench.objects(label) == bench.objects(lead))
+        #expect(try bench.heal(label, from: named).isHealthy)
+        #expect(try bench.objects(label) == bench.objects(named))
         #expect(try bench.backup(files, from: label, required: 3).copies.allSatisfy(\.isAcknowledged))
         try bench.expectRestores(files, of: label)
     }
@@ -157,7 +157,7 @@ import VarveTestSupport
         #expect(try CopySynchronizer(all).run(try all.find("new")).isComplete)
         try bench.expectRestores(files, of: "a")
         let seen = try bench.copies(from: "a")
-        #expect(seen.lead.copy.copy == added.record.copy && seen.online.count == 3)
+        #expect(seen.named.copy.copy == added.record.copy && seen.online.count == 3)
         // By its path it is the new one that is meant, by its label the old one, which can be forgotten.
         #expect(try seen.find(bench.path("a")).record.label == "new")
         try CopyRegistry(seen).remove(try seen.find("a"))

@@ -189,7 +189,7 @@ import VarveUpkeep
             try! Directory.rename(b, to: away)
             try! Directory.rename(other, to: b)
         }
-        let result = try Archiver(repository: copies.lead, copies: copies).backup(source, tool: "test")
+        let result = try Archiver(repository: copies.named, copies: copies).backup(source, tool: "test")
         #expect(result.copies.map(\.isAcknowledged) == [true, false, true])
         #expect(result.copies[1].hasFailed && result.copies[1].reason?.contains("swapped") == true)
         #expect(try bench.everything("b") == untouched)

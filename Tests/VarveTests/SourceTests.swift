@@ -21,7 +21,7 @@ import VarveTestSupport
         _ home: String = "/srv/a", as name: String? = nil, files: [ListedFile]? = nil
     ) throws -> Archiver.Result {
         let copies = try bench.copies()
-        return try Archiver(repository: copies.lead, copies: copies).backup(
+        return try Archiver(repository: copies.named, copies: copies).backup(
             ListedFiles.environment(files ?? bench.files(1), home: home), tool: "test", as: name)
     }
 

@@ -29,19 +29,19 @@ package struct CopyRegistry: Sendable {
                 .invalid, "there is a copy '\(label)' already (\(taken.record.path))",
                 hint: "choose another name with --label")
         }
-        return try enter(try copies.lead.createCopy(at: path, label: label, role: role), nil)
+        return try enter(try copies.named.createCopy(at: path, label: label, role: role), nil)
     }
 
     private func welcome(_ repository: Repository, _ label: String?) throws -> RepositoryCopies.Copy {
-        guard repository.id == copies.lead.id else {
+        guard repository.id == copies.named.id else {
             throw VarveError(
                 .wrongDisk,
-                "\(repository.path) belongs to another repository (\(repository.id)), not to \(copies.lead.id)",
+                "\(repository.path) belongs to another repository (\(repository.id)), not to \(copies.named.id)",
                 hint:
                     "choose an empty directory: two repositories can't be merged. Nothing was written"
             )
         }
-        if repository.copy.copy != copies.lead.copy.copy, let refusal = copies.copies[0].refusal {
+        if repository.copy.copy != copies.named.copy.copy, let refusal = copies.copies[0].refusal {
             throw refusal
         }
         if let label, label != repository.copy.label {
@@ -56,7 +56,7 @@ package struct CopyRegistry: Sendable {
             if copy.identity != identity {
                 throw RepositoryCopies.cloned(copy.record.label, other.path, repository.path)
             }
-            if other === copies.lead, copy.refusal == nil {
+            if other === copies.named, copy.refusal == nil {
                 throw VarveError(
                     .invalid, "\(repository.path) is the copy '\(copy.record.label)' that -r names",
                     hint: "name the directory of another copy, or an empty one. Nothing was written")
@@ -87,7 +87,7 @@ package struct CopyRegistry: Sendable {
                 try repository.learn([theirs] + copies.copies.map(\.record))
             } catch {
                 // Another one hears at its next record: what is wrong with it is told then.
-                if other === copies.lead { throw error }
+                if other === copies.named { throw error }
             }
         }
         return RepositoryCopies.Copy(
@@ -111,7 +111,7 @@ package struct CopyRegistry: Sendable {
 
     /// The repository goes on without it. Nothing on its disk is deleted.
     package func remove(_ copy: RepositoryCopies.Copy) throws {
-        guard copy.record.copy != copies.lead.copy.copy else {
+        guard copy.record.copy != copies.named.copy.copy else {
             throw VarveError(
                 .invalid, "the copy '\(copy.record.label)' is the one that was named by -r",
                 hint: "name another copy by -r to forget this one")
@@ -127,7 +127,7 @@ package struct CopyRegistry: Sendable {
             do {
                 try other.repository?.learn([record])
             } catch {
-                if other.repository === copies.lead { throw error }
+                if other.repository === copies.named { throw error }
             }
         }
     }

@@ -12,34 +12,34 @@ struct CopySurvey {
         var records: CopyRecords
     }
 
-    private let lead: Found
+    private let named: Found
     private let known: CopyRecords
     /// By path, resolved or as it was told.
     private var places: [String: Result<Found, VarveError>] = [:]
 
     /// - Parameter patience: seconds that each place may take.
-    init(_ lead: Repository, places: [String], _ known: CopyRecords, _ patience: Double) throws {
-        self.lead = Found(
-            path: lead.path, repository: lead, identity: try DiskIdentity(lead.path), records: known)
+    init(_ named: Repository, places: [String], _ known: CopyRecords, _ patience: Double) throws {
+        self.named = Found(
+            path: named.path, repository: named, identity: try DiskIdentity(named.path), records: known)
         self.known = known
         for path in places where self.places[path] == nil {
             self.places[path] = Self.look(at: path, patience)
         }
     }
 
-    /// Of the lead.
-    var identity: DiskIdentity { lead.identity }
+    /// Of the named copy.
+    var identity: DiskIdentity { named.identity }
 
     func records(of repository: Repository) -> CopyRecords {
-        if repository === lead.repository { return lead.records }
+        if repository === named.repository { return named.records }
         return found.first { $0.repository === repository }?.records ?? known
     }
 
-    /// All but the lead, each directory once, in the order of paths.
+    /// All but the named copy, each directory once, in the order of paths.
     private var found: [Found] {
         var found: [Found] = []
         for path in places.keys.sorted() {
-            guard case .success(let place)? = places[path], place.identity != lead.identity,
+            guard case .success(let place)? = places[path], place.identity != named.identity,
                 !found.contains(where: { $0.identity == place.identity })
             else { continue }
             found.append(place)
@@ -75,17 +75,17 @@ struct CopySurvey {
         }
     }
 
-    /// Nil if the copy that the lead is is nowhere else.
+    /// Nil if the named copy is nowhere else.
     func clone(of own: CopyRecord) -> VarveError? {
-        found.first { $0.repository.id == lead.repository.id && $0.repository.copy.copy == own.copy }.map {
-            RepositoryCopies.cloned(own.label, lead.path, $0.path)
+        found.first { $0.repository.id == named.repository.id && $0.repository.copy.copy == own.copy }.map {
+            RepositoryCopies.cloned(own.label, named.path, $0.path)
         }
     }
 
     /// The copy, wherever it is; or why it is away, which is what is at its own place.
     func copy(_ record: CopyRecord) -> RepositoryCopies.Copy {
         let disks = found.filter {
-            $0.repository.id == lead.repository.id && $0.repository.copy.copy == record.copy
+            $0.repository.id == named.repository.id && $0.repository.copy.copy == record.copy
         }
         guard let disk = disks.first(where: { $0.path == record.path }) ?? disks.first else {
             return RepositoryCopies.Copy(record: record, absence: absence(record), identity: nil)
@@ -104,15 +104,15 @@ struct CopySurvey {
         case nil: return VarveError(.noRepository, "nobody knows where it is", location: path)
         case .success(let place)?:
             let there = place.repository
-            guard there.id == lead.repository.id else {
+            guard there.id == named.repository.id else {
                 return VarveError(
                     .wrongDisk,
-                    "the disk at \(path) belongs to another repository (\(there.id)), not to \(lead.repository.id) as "
+                    "the disk at \(path) belongs to another repository (\(there.id)), not to \(named.repository.id) as "
                         + "the copy '\(record.label)'",
                     hint: "mount the right disk there, or leave this copy out (--without '\(record.label)')")
             }
             let other = known.records[there.copy.copy]
-            if place.identity == lead.identity || (other != nil && other?.removed == nil) {
+            if place.identity == named.identity || (other != nil && other?.removed == nil) {
                 return VarveError(
                     .noRepository, "the copy '\(there.copy.label)' is at that path now", location: path,
                     hint: "mount its own disk there")
@@ -121,7 +121,7 @@ struct CopySurvey {
                 .wrongDisk,
                 "at that path is the copy '\(there.copy.label)' (\(there.copy.copy)), which "
                     + (other == nil
-                        ? "\(lead.path) does not know" : "was forgotten ('varve copy remove')"),
+                        ? "\(named.path) does not know" : "was forgotten ('varve copy remove')"),
                 location: path,
                 hint: "'varve copy add \(path)' makes it one of the copies; or mount another disk there")
         }

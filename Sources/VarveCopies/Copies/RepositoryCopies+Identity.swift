@@ -17,13 +17,13 @@ extension RepositoryCopies {
             guard
                 let own = try? ChecksummedDocument.read(
                     CopyDescription.self, from: CopyDescription.fileName, in: storage),
-                own.copy == copy.record.copy, own.repository == lead.id.description
+                own.copy == copy.record.copy, own.repository == named.id.description
             else { continue }
             if (try? ChecksummedDocument.read(RepositoryDescription.self, from: name, in: storage)) != nil {
                 continue
             }
             try storage.setAside(document: name)
-            try ChecksummedDocument.write(lead.description, to: name, in: storage)
+            try ChecksummedDocument.write(named.description, to: name, in: storage)
             healed.append(copy.record.label)
         }
         return healed

@@ -39,19 +39,19 @@ package final class RepositoryCopies: Sendable {
         package init() {}
     }
 
-    package let lead: Repository
+    package let named: Repository
     /// The first is the one that was named.
     package let copies: [Copy]
     /// Events and manifests that others have and the first lacks. A backup to it is whole nevertheless.
-    package let leadLacks: Int
+    package let namedLacks: Int
 
     /// Looks for all copies that the named one knows.
     ///
     /// - Throws: only what the named one's own directory throws. All that is wrong elsewhere is told by the copies.
-    package init(_ lead: Repository, _ options: Options = .init()) throws {
-        self.lead = lead
-        let known = try CopyRecords(lead)
-        let own = known.records[lead.copy.copy] ?? CopyRecord.first(lead.copy, at: lead.path)
+    package init(_ named: Repository, _ options: Options = .init()) throws {
+        self.named = named
+        let known = try CopyRecords(named)
+        let own = known.records[named.copy.copy] ?? CopyRecord.first(named.copy, at: named.path)
         let others = known.records.values.filter { $0.copy != own.copy && $0.removed == nil }.sorted {
             ($0.label, $0.copy) < ($1.label, $1.copy)
         }
@@ -61,10 +61,10 @@ package final class RepositoryCopies: Sendable {
                 .invalid, "there is no copy \(unknown) to go on without",
                 hint: "the copies are: \(([own] + others).map(\.label).joined(separator: ", "))")
         }
-        let survey = try CopySurvey(lead, places: [own.path] + others.map(\.path), known, options.patience)
+        let survey = try CopySurvey(named, places: [own.path] + others.map(\.path), known, options.patience)
         var copies = [
             Copy(
-                record: own, repository: lead, refusal: survey.clone(of: own), lacking: 0,
+                record: own, repository: named, refusal: survey.clone(of: own), lacking: 0,
                 identity: survey.identity)
         ]
         for record in others {
@@ -79,10 +79,10 @@ package final class RepositoryCopies: Sendable {
             }
         }
         Self.findRollbacks(&copies, survey)
-        let (lacking, leadLacks) = try Self.findLacking(copies, options.patience)
+        let (lacking, namedLacks) = try Self.findLacking(copies, options.patience)
         for (index, count) in zip(copies.indices, lacking) { copies[index].lacking = count }
         self.copies = copies
-        self.leadLacks = leadLacks
+        self.namedLacks = namedLacks
     }
 
     package var online: [Copy] { copies.filter(\.isThere) }
@@ -165,10 +165,10 @@ package final class RepositoryCopies: Sendable {
     private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
         ofEach: [Int?], ofLead: Int
     ) {
-        guard copies.count(where: \.isThere) > 1, let lead = copies[0].repository else {
+        guard copies.count(where: \.isThere) > 1, let named = copies[0].repository else {
             return (copies.map(\.lacking), 0)
         }
-        let ours = try Self.common(lead)
+        let ours = try Self.common(named)
         var elsewhere: Set<ObjectName> = []
         let others: [Int?] = copies.dropFirst().map { copy in
             guard let repository = copy.repository,

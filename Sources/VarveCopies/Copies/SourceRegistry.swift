@@ -75,21 +75,23 @@ package struct SourceRegistry: Sendable {
     /// The named copy has it when this returns; the others, or it is told why not.
     private func publish(_ decide: (SourceList) throws -> (changes: [Change], merged: Bool)) throws -> Outcome
     {
-        let lead = try copies.copies[0].writable()
-        let lock = try WriterLock(lead)
+        let named = try copies.copies[0].writable()
+        let lock = try WriterLock(named)
         defer { withExtendedLifetime(lock) {} }
-        try lead.storage.removeTemporaryFiles()
-        let (changes, merged) = try decide(try lead.sources())
+        try named.storage.removeTemporaryFiles()
+        let (changes, merged) = try decide(try named.sources())
         var outcome = Outcome(events: [], merged: merged, unheard: [])
         var published: [Event] = []
         for change in changes {
-            let heads = [try lead.manifests.list().last, try lead.events.list().last].compactMap { $0?.name }
+            let heads = [try named.manifests.list().last, try named.events.list().last].compactMap {
+                $0?.name
+            }
             let event = Event(
-                repository: lead.id.description,
-                sequence: try RepositoryWriter.nextSequence(in: lead.storage), previous: heads.sorted(),
+                repository: named.id.description,
+                sequence: try RepositoryWriter.nextSequence(in: named.storage), previous: heads.sorted(),
                 kind: change.kind, time: Clock.now(), host: Host.name, tool: tool, rename: change.rename,
                 archive: change.archive)
-            let name = try lead.events.publish(event).name
+            let name = try named.events.publish(event).name
             outcome.events.append("events/\(name)")
             published.append(event)
         }

@@ -50,11 +50,11 @@ package final class WrittenCopies: CommitDestination {
     ///   written to it, `.tooFewCopies` if fewer than required can be written to.
     package init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
         if let refusal = known.copies[0].refusal { throw refusal }
-        repository = known.lead
+        repository = known.named
         var copies = known.copies
         self.required = required
-        var locks = [try WriterLock(known.lead)]
-        try known.lead.storage.removeTemporaryFiles()
+        var locks = [try WriterLock(known.named)]
+        try known.named.storage.removeTemporaryFiles()
         var members: [Int] = []
         for (number, copy) in copies.enumerated() {
             guard let repository = copy.repository else {

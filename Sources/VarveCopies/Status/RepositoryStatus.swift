@@ -86,13 +86,13 @@ package struct RepositoryStatus: Codable, Sendable {
     package var problems: [String]
 
     package init(_ copies: RepositoryCopies, policy: Policy = .init(), now: Timestamp = Clock.now()) throws {
-        repository = copies.lead.id.description
+        repository = copies.named.id.description
         time = now
         self.policy = policy
         let holdings = try copies.copies.map { try Holding($0, policy, now) }
         self.copies = holdings.map(\.copy)
-        if copies.leadLacks > 0 { self.copies[0].lacking = copies.leadLacks }
-        let list = try copies.lead.sources()
+        if copies.namedLacks > 0 { self.copies[0].lacking = copies.namedLacks }
+        let list = try copies.named.sources()
         sources = try Self.sources(list, holdings, policy, now)
         problems = Self.problems(self.copies, sources, policy)
         problems += list.unknown.map {
