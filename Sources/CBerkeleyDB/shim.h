@@ -1,6 +1,7 @@
 // libdb's handles are structures of function pointers; as plain functions they read well in Swift.
 #pragma once
 #include <db.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 static inline int varve_env_set_encrypt(DB_ENV *env, const char *password) {
@@ -40,6 +41,20 @@ static inline int varve_env_log_set_config(DB_ENV *env, u_int32_t which, int on)
 }
 static inline int varve_env_log_file(DB_ENV *env, const DB_LSN *lsn, char *name, size_t size) {
     return env->log_file(env, lsn, name, size);
+}
+
+// DB_ENV->memp_stat counts the files in the cache and the bytes of their names, allocates just that, and goes over the files
+// again: names of files that came meanwhile may be longer, as those of a queue's extents are, and are written behind the end
+// (seen with valgrind; libdb 5.3.28 bounds the number of files, not their names). So what libdb allocates for us has room:
+// eight times what it asked for and a mebibyte, of which the kernel gives what is touched.
+static inline void *varve_roomy_malloc(size_t size) {
+    return size > (SIZE_MAX >> 4) ? NULL : malloc(8 * size + (1 << 20));
+}
+static inline void *varve_roomy_realloc(void *memory, size_t size) {
+    return size > (SIZE_MAX >> 4) ? NULL : realloc(memory, 8 * size + (1 << 20));
+}
+static inline int varve_env_set_room(DB_ENV *env) {
+    return env->set_alloc(env, varve_roomy_malloc, varve_roomy_realloc, free);
 }
 
 // The names of the files in the cache; the caller frees the list. Nil where there are none.

@@ -46,6 +46,7 @@ enum Library {
         }
         varve_env_set_messages(handle, onError, onMessage)
         do {
+            try check(varve_env_set_room(handle), "set how memory is allocated", environment.home)
             if let password {
                 try check(varve_env_set_encrypt(handle, password), "set the password", environment.home)
             }
