@@ -69,9 +69,12 @@ extension Verifier {
             LedgerRow(
                 kind: kind, hash: hash, method: .dropBehind, result: result, time: now, round: nil, size: 0)
         }
-        let isDamaged = report.withLock { report in
-            report.findings.contains { $0.object.hasPrefix("packs/") || $0.kind == .missing }
-        }
+        let isKnownBad = inventory.objects.contains { $0.object.kind == .pack && ledger.isBad($0.object) }
+        let isDamaged =
+            isKnownBad
+            || report.withLock { report in
+                report.findings.contains { $0.object.hasPrefix("packs/") || $0.kind == .missing }
+            }
         // Which snapshots do without what is damaged, nothing else can tell (`newestVerified`).
         var rows = wholeSnapshots.withLock { $0 }.filter { whole in
             isDamaged || whole.wasTainted && !ledger.isProven(whole.reference)
