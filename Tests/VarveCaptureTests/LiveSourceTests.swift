@@ -218,7 +218,9 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let lowest = try LogKeeper.numbers(in: writer.home).first
         sink.onBegin = { file in
             guard file.kind == .database else { return }
-            for _ in 0..<5 {
+            // However fast it writes: until the logs of this moment are gone.
+            let newest = try LogKeeper.numbers(in: writer.home).last ?? 0
+            for _ in 0..<200 where try LogKeeper.numbers(in: writer.home).first ?? 0 <= newest {
                 usleep(100_000)
                 _ = try Tool.run("/usr/bin/db5.3_archive", ["-d", "-h", writer.home])
             }
