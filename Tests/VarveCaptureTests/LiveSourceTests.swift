@@ -216,8 +216,10 @@ private let helper = HelperOptions(executable: Tool.ours("varve-capture-bdb"))
         let writer = try LiveWriter(scratch, ["--log-size", "300000", "--checkpoint-ms", "100"])
         let sink = KeepingSink()
         let lowest = try LogKeeper.numbers(in: writer.home).first
+        var isDone = false
         sink.onBegin = { file in
-            guard file.kind == .database else { return }
+            guard file.kind == .database, !isDone else { return }
+            isDone = true
             // However fast it writes: until the logs of this moment are gone.
             let newest = try LogKeeper.numbers(in: writer.home).last ?? 0
             for _ in 0..<200 where try LogKeeper.numbers(in: writer.home).first ?? 0 <= newest {
