@@ -98,7 +98,11 @@ extension FaultTests {
             let examples = try Self.examples()
             #expect(examples.keys.sorted() == seen.keys.sorted())
             for (name, keys) in seen {
-                let shown = try examples[name].map { try Reader(text: $0).keys } ?? []
+                var shown = try examples[name].map { try Reader(text: $0).keys } ?? []
+                // In a chroot no mount tells the device.
+                if Device.describe(scene.directory.path) == nil {
+                    shown = shown.filter { !$0.hasSuffix(".device") }
+                }
                 #expect(
                     shown == keys,
                     "\(name): not on the page: \(keys.subtracting(shown).sorted()); not printed: \(shown.subtracting(keys).sorted())"
