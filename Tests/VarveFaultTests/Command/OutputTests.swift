@@ -167,7 +167,8 @@ extension FaultTests {
             try scene.command.run(["init"]).require(0)
             try scene.command.run(scene.backup + ["--source", "a"]).require(0)
             try scene.command.run(["verify"]).require(0)
-            let words = "\(Executable.varve) -r \(scene.command.repository) status"
+            let words =
+                "env -u NO_COLOR TERM=xterm \(Executable.varve) -r \(scene.command.repository) status"
             let shown = try run("script", ["-qec", words, "/dev/null"])
             #expect(shown.output.contains("\u{1B}[32mall is well\u{1B}[0m"), "\(shown)")
             #expect(!shown.output.contains("\\u{1B}"), "\(shown)")
