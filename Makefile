@@ -40,6 +40,8 @@ demo:
 release:
 	@echo 'building (release)' >&2
 	@$(RELEASE) --quiet
+	@# Tests run it as other users; swift build may have made directories for its own user alone.
+	@bin=$$(readlink -f '$(RELEASE_BIN)') && chmod a+rx '$(CURDIR)/.build' "$$(dirname "$$bin")" "$$bin"
 
 test:
 	@scripts/packages.sh toolchain test
