@@ -23,6 +23,24 @@ package struct EnvironmentUse: Sendable, Hashable {
         var inode: UInt64
     }
 
+    /// Who has one of the files open that `paths` lists.
+    ///
+    /// An application that goes on to its next log while the processes are looked through closes the one that was
+    /// listed: where nobody is found and the list has changed meanwhile, both are done again, ten times at most.
+    package static func find(
+        _ files: EnvironmentFiles, listedBy paths: () throws -> [String]
+    ) throws -> EnvironmentUse {
+        var listed = try paths()
+        for _ in 0..<10 {
+            let use = try find(listed, files)
+            if !use.processes.isEmpty { return use }
+            let now = try paths()
+            if now == listed { return use }
+            listed = now
+        }
+        return try find(listed, files)
+    }
+
     /// Looks through `/proc` for these files, by device and inode, so that other names of them count too.
     ///
     /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs,

@@ -11,10 +11,8 @@ extension EnvironmentCheck {
     /// a panicked one or one that a process left without closing it, and `.notOwner`.
     static func requireJoinable(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
         guard let region = try RegionState.read(layout.files) else {
-            let logs = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files).map {
-                Path.join(layout.logDirectory.path, EnvironmentFileKind.logName($0))
-            }
-            if let holder = try EnvironmentUse.find(logs, layout.files).processes.first {
+            let use = try EnvironmentUse.find(layout.files) { try QuietEnvironment.logPaths(layout) }
+            if let holder = use.processes.first {
                 throw VarveError(
                     .noEnvironment,
                     "the environment's regions are private to process \(holder.process) (\(holder.command)): it can't"

@@ -115,7 +115,7 @@ struct QuietEnvironment {
         return statuses
     }
 
-    private static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
+    static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
         let directory = layout.logDirectory.path
         return try LogKeeper.numbers(in: directory, layout.files).map {
             Path.join(directory, EnvironmentFileKind.logName($0))
@@ -124,15 +124,15 @@ struct QuietEnvironment {
 
     /// Who has a file of the environment open.
     static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> EnvironmentUse {
-        try EnvironmentUse.find(
-            listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout),
-            layout.files)
+        try EnvironmentUse.find(layout.files) {
+            try listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout)
+        }
     }
 
     /// Who has its shared memory or a log open.
     static func writers(_ layout: EnvironmentLayout) throws -> [EnvironmentUse.Holder] {
         let region = Path.join(layout.home, RegionState.name)
-        return try EnvironmentUse.find([region] + logPaths(layout), layout.files).processes
+        return try EnvironmentUse.find(layout.files) { try [region] + logPaths(layout) }.processes
     }
 
     /// - Returns: how many processes this user may not look into.
