@@ -264,7 +264,7 @@ extension RecoveryByUID {
         case .file: try patch.disarm()
         default: return nil
         }
-        patch.seal()
+        patch.setChecksum()
         return patch.bytes
     }
 
@@ -332,7 +332,7 @@ private struct Patch {
     }
 
     /// Puts the checksum right.
-    mutating func seal() {
+    mutating func setChecksum() {
         let sum = bytes[Self.header...].withUnsafeBytes { checksum($0) }
         set(sum ^ word(0) ^ word(4), at: 8)
     }

@@ -10,7 +10,7 @@ package enum TestRepository {
     package static let id = RepositoryID(Array(0..<16))
     private static let copy = RepositoryID(Array(repeating: 0xC0, count: 16))
 
-    private struct Sealed<Value: Encodable>: Encodable {
+    private struct Checksummed<Value: Encodable>: Encodable {
         var document: Value
         var seal: String
     }
@@ -33,10 +33,10 @@ package enum TestRepository {
         return try Repository.open(path)
     }
 
-    /// As `Documentation/internals/format.md` describes a sealed document, written here a second time on purpose.
+    /// As `Documentation/internals/format.md` describes such a document, written here a second time on purpose.
     private static func write(_ value: some Encodable, to path: String) throws {
         let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
-        let bytes = try JSON.encode(Sealed(document: value, seal: seal), indented: true)
+        let bytes = try JSON.encode(Checksummed(document: value, seal: seal), indented: true)
         try Bytes.write(bytes + [UInt8(ascii: "\n")], to: path)
     }
 

@@ -1,4 +1,4 @@
-/// What names and texts in documents may be. Whoever can write a repository's disk writes documents with right seals, too:
+/// What names and texts in documents may be. Whoever can write a repository's disk writes documents with right checksums:
 /// a copy's id becomes a file's name, and a path is opened.
 enum DocumentCheck {
     /// Bytes of a text for people: a label, a host, a message.

@@ -1,5 +1,5 @@
-/// `copies/<copy>.json`: what a copy of a repository knows of one of the copies, itself included. Sealed, replaced as a
-/// whole; of two records of one copy that with the higher generation is the newer one.
+/// `copies/<copy>.json`: what a copy of a repository knows of one of the copies, itself included. It has a checksum and is
+/// replaced as a whole; of two records of one copy that with the higher generation is the newer one.
 ///
 /// A copy's own record is its record: it is written when everything that it counts is durable there. Others hear of
 /// it afterwards, so nobody knows of a higher generation than the copy itself, unless that was rolled back.

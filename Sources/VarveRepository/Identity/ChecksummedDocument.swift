@@ -4,11 +4,16 @@ import VarveFormat
 import VarveStorage
 
 /// A small JSON file that people read in place and in which every flipped bit shows: its bytes must be exactly what
-/// encoding its value gives, and `seal` is the BLAKE2b-256 of the document without it.
+/// encoding its value gives, and its checksum is the BLAKE2b-256 of the document alone. The checksum's key is `seal`.
 package enum ChecksummedDocument {
     private struct Checksummed<Value: Codable>: Codable, CheckedDocument {
         var document: Value
-        var seal: String
+        var checksum: String
+
+        private enum CodingKeys: String, CodingKey {
+            case document
+            case checksum = "seal"
+        }
 
         func check() throws { try (document as? any CheckedDocument)?.check() }
     }
@@ -59,8 +64,8 @@ package enum ChecksummedDocument {
     }
 
     private static func encode(_ value: some Codable) throws -> [UInt8] {
-        let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
-        return try JSON.encode(Checksummed(document: value, seal: seal), indented: true) + [
+        let checksum = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
+        return try JSON.encode(Checksummed(document: value, checksum: checksum), indented: true) + [
             UInt8(ascii: "\n")
         ]
     }

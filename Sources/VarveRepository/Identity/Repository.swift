@@ -30,7 +30,7 @@ package final class Repository: Sendable {
 
     /// Which copy of the repository this directory is.
     package var copyID: RepositoryID {
-        // `copy.json` has a seal: what it holds was written by us. One of another writer is a copy of its own.
+        // `copy.json` has a checksum: what it holds was written by us. One of another writer is a copy of its own.
         RepositoryID(hex: copy.copy) ?? RepositoryID([UInt8](repeating: 0, count: RepositoryID.byteCount))
     }
 
