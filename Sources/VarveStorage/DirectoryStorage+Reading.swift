@@ -103,10 +103,10 @@ extension DirectoryStorage {
 
     /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
     package func renewChangeTime(of object: ObjectName) {
-        guard let file = try? root().open(reading: name(of: object)), let status = try? file.status() else {
-            return
+        Notices.attempt(.remark, path(of: object), "the time of its last change can't be set") {
+            let file = try root().open(reading: name(of: object))
+            try file.setMode(mode_t(file.status().mode))
         }
-        try? file.setMode(mode_t(status.mode))
     }
 
     package func remove(_ object: ObjectName) throws {

@@ -197,7 +197,10 @@ package final class CopySet: Storage {
             return try body(first.copy.storage)
         } catch {
             for other in members where other !== first && other.isOnline {
-                if let result = try? body(other.copy.storage) { return result }
+                let result = Notices.attempt(
+                    .remark, other.copy.storage.location, "it can't be read from there either"
+                ) { try body(other.copy.storage) }
+                if let result { return result }
             }
             throw error
         }

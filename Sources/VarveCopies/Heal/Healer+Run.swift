@@ -43,10 +43,10 @@ extension Healer {
         for manifest in lostManifests {
             report.lost.append(Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
         }
-        if let newest = try repository.manifests.list().last,
-            let manifest = try? repository.manifests.read(newest)
-        {
-            repository.manifests.summarize(newest, manifest)
+        if let newest = try repository.manifests.list().last {
+            Notices.attempt(.remark, "\(ObjectName(.manifest, newest.name))", "it can't be read") {
+                repository.manifests.summarize(newest, try repository.manifests.read(newest))
+            }
         }
         try renew(parity, of: repository, &report)
         try conclude(plan, repository.reopened(), &report)
@@ -102,12 +102,16 @@ extension Healer {
 
     /// A snapshot whose backup met damage in the repository is as good as any other once it was found whole.
     private func endTaint(_ repository: Repository) throws {
-        guard let ledger = try? repository.ledger(), let all = try? repository.manifests.summaries() else {
-            return
+        let unknown = "whether a snapshot is tainted can't be told"
+        let read = Notices.attempt(.remark, repository.path, unknown) {
+            (ledger: try repository.ledger(), summaries: try repository.manifests.summaries())
         }
-        let isAny = all.contains {
-            $0.isTainted && !ledger.isProven($0.reference)
-                && (try? repository.manifests.read($0.reference).isTaintedByRepository) == true
+        guard let (ledger, summaries) = read else { return }
+        let isAny = summaries.contains { summary in
+            guard summary.isTainted, !ledger.isProven(summary.reference) else { return false }
+            return Notices.attempt(.remark, "\(ObjectName(.manifest, summary.reference.name))", unknown) {
+                try repository.manifests.read(summary.reference).isTaintedByRepository
+            } ?? false
         }
         if isAny { _ = try Verifier(repository, isCancelled: isCancelled).verifyContent() }
     }

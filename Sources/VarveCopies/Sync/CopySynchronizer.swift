@@ -131,7 +131,11 @@ package final class CopySynchronizer: Sendable {
             Array(try CopyRecords($0).records.values)
         }
         try repository.learn(known + copies.copies.map(\.record))
-        for other in copies.writable { try? other.repository?.learn([record]) }
+        for other in copies.writable {
+            Notices.attempt(.remark, other.record.path, Repository.unheard) {
+                try other.repository?.learn([record])
+            }
+        }
     }
 
     private final class Progress: Sendable {

@@ -1,4 +1,5 @@
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -46,7 +47,10 @@ package struct EventStore: Sendable {
     package func catalog() throws -> SourceCatalog {
         SourceCatalog(
             try list().compactMap { reference in
-                (try? read(reference)).map { (reference: reference, event: $0) }
+                Notices.attempt(
+                    .remark, "\(ObjectName(.event, reference.name))",
+                    "it can't be read: a source may have an old name"
+                ) { (reference: reference, event: try read(reference)) }
             })
     }
 

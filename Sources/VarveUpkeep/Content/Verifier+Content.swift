@@ -8,7 +8,7 @@ import VarveStorage
 extension Verifier {
     /// Decodes every blob and checks its id, then follows every manifest to every extent it needs.
     package func verifyContent() throws -> VerificationReport {
-        let ledger = (try? repository.ledger()) ?? Ledger()
+        let ledger = readLedger()
         let inventory = try begin(ledger)
         let objects = inventory.objects
         let index = try repository.openIndex()
@@ -34,11 +34,19 @@ extension Verifier {
 
     /// Whether all that snapshots need is there, without decoding anything but maps.
     package func verifyCompleteness() throws -> VerificationReport {
-        let inventory = try begin((try? repository.ledger()) ?? Ledger())
+        let inventory = try begin(readLedger())
         let index = try repository.openIndex()
         try follow(
             inventory.objects.snapshots, SnapshotWalk(index, repository, isCancelled: isCancelled))
         return result()
+    }
+
+    private func readLedger() -> Ledger {
+        Notices.attempt(
+            .warning, repository.path, "its ledger can't be read: what was found before is not known"
+        ) {
+            try repository.ledger()
+        } ?? Ledger()
     }
 
     /// A snapshot that came since may need a pack that none needed when it was missed.
