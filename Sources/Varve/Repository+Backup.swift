@@ -41,7 +41,7 @@ extension Repository {
                     try archiver.backup(
                         DirectSource(wanted, helper: helper), tool: Self.tool, as: options.source)
                 }
-            return BackupReport(result, damagedDocuments: opened.identityDamage.map(\.object))
+            return BackupReport(result, damagedDocuments: opened.damagedIdentityDocuments)
         }
     }
 

@@ -220,7 +220,9 @@ package final class CopySet: Storage {
 
     package func strangers(_ kind: ObjectKind) throws -> [String] { try reading { try $0.strangers(kind) } }
 
-    package func missingDirectories() throws -> [String] { try reading { try $0.missingDirectories() } }
+    package func missingDirectories() throws -> [ObjectDirectory] {
+        try reading { try $0.missingDirectories() }
+    }
 
     package func forEachPack(_ body: (ContentID) throws -> Void) throws {
         // Twice for some, if a disk fails in between: whoever collects names does not mind.

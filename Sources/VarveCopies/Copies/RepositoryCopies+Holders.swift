@@ -6,11 +6,9 @@ import VarveStorage
 extension RepositoryCopies {
     /// Which other copies have an object that is damaged or missing in one: read and compared with its name.
     ///
-    /// - Parameter path: `packs/<name>` or `manifests/<name>`, as findings call it; others have no holders.
-    package func holders(of path: String, but damaged: Repository) -> [String] {
-        guard let object = ObjectName(path: path), !object.kind.isCache, !object.kind.isRecord else {
-            return []
-        }
+    /// Caches and records of one copy have no holders.
+    package func holders(of object: ObjectName, but damaged: Repository) -> [String] {
+        guard object.contentHash != nil, !object.kind.isCache, !object.kind.isRecord else { return [] }
         return online.compactMap { copy in
             guard let repository = copy.repository, repository.copy.copy != damaged.copy.copy,
                 Self.isWhole(object, in: repository.storage)

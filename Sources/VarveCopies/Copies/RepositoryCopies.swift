@@ -163,7 +163,7 @@ package final class RepositoryCopies: Sendable {
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
     private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
-        ofEach: [Int?], ofLead: Int
+        ofEach: [Int?], ofNamed: Int
     ) {
         guard copies.count(where: \.isThere) > 1, let named = copies[0].repository else {
             return (copies.map(\.lacking), 0)

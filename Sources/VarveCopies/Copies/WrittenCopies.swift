@@ -184,7 +184,7 @@ package final class WrittenCopies: CommitDestination {
             let reason = reasons[number]
             let isQuiet = absences[number].map { $0.code == .noRepository || $0.code == .locked } ?? true
             let hasFailed = (failures[number] ?? nil) != nil
-            let damaged = copy.repository?.identityDamage.map(\.object) ?? []
+            let damaged = copy.repository?.damagedIdentityDocuments ?? []
             return CopyAcknowledgement(
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,

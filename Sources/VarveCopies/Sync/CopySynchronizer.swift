@@ -15,11 +15,16 @@ package struct SyncPlan: Codable, Sendable {
     package var manifests: [String]
     package var bytes: UInt64
 
+    /// In the order in which they are copied.
+    package var objects: [ObjectName] {
+        packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) }
+            + manifests.map { ObjectName(.manifest, $0) }
+    }
     package var count: Int { packs.count + events.count + manifests.count }
     package var isEmpty: Bool { count == 0 }
 }
 
-package struct SyncReport: Codable, Sendable {
+package struct SyncReport: Encodable, Sendable {
     package var copy: String
     package var label: String
     package var path: String
@@ -62,15 +67,13 @@ package final class CopySynchronizer: Sendable {
         let manifests = try missing(.manifest)
         let events = try missing(.event)
         let packs = try missing(.pack)
-        let objects =
-            packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) }
-            + manifests.map { ObjectName(.manifest, $0) }
-        let bytes = objects.reduce(UInt64(0)) { sum, object in
+        var plan = SyncPlan(
+            copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
+            events: events, manifests: manifests, bytes: 0)
+        plan.bytes = plan.objects.reduce(0) { sum, object in
             sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)
         }
-        return SyncPlan(
-            copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
-            events: events, manifests: manifests, bytes: bytes)
+        return plan
     }
 
     private func sources(but target: Repository) -> [Repository] {
@@ -106,7 +109,8 @@ package final class CopySynchronizer: Sendable {
             repository.manifests.summarize(newest, try repository.manifests.read(newest))
         }
         if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) {
-            report.findings.append(Finding(of: ObjectName(.parity, ""), in: repository, error))
+            report.findings.append(
+                Finding(.directory(ObjectDirectory(.parity)), in: repository.path, error.message))
         }
         report.isComplete = report.objects == plan.count
         try updateRecord(target, repository, report)
@@ -153,7 +157,7 @@ package final class CopySynchronizer: Sendable {
         let copying = try CopyObjects(
             to: target, from: sources(but: try target.there()), isCancelled: isCancelled
         ) { object, source, error in
-            state.change { $0.findings.append(Finding(of: object, in: source, error)) }
+            state.change { $0.findings.append(Finding(.object(object), in: source.path, error.message)) }
         }
         try copying.copy(objects) { [progress] object, outcome in
             var bytes: UInt64 = 0
@@ -186,11 +190,5 @@ extension RepositoryCopies.Copy {
         var error = absence ?? VarveError(.noRepository, "it is away", location: record.path)
         error.message = "the copy '\(record.label)' is away: " + error.message
         throw error
-    }
-}
-
-extension Finding {
-    init(of object: ObjectName, in copy: Repository, _ error: VarveError) {
-        self.init(object: "\(copy.path)/\(object)", problem: error.message)
     }
 }

@@ -16,7 +16,7 @@ package struct Loss: Codable, Hashable, Sendable, Comparable {
     }
 }
 
-package struct VerificationReport: Codable, Sendable {
+package struct VerificationReport: Encodable, Sendable {
     package var objects = 0
     package var bytes: UInt64 = 0
     package var blobs = 0
@@ -28,9 +28,9 @@ package struct VerificationReport: Codable, Sendable {
     /// Files that no object is called like: nobody's loss.
     package var strangers: [String] = []
     /// Packs that are gone, and that no snapshot needs.
-    package var unneeded: [String] = []
+    package var unneeded: [ObjectName] = []
     /// Packs and manifests under no parity, though this copy keeps it: they are whole, and not yet protected.
-    package var uncovered: [String] = []
+    package var uncovered: [ObjectName] = []
     /// Of the media alone.
     package var reading: MediaReading?
 
@@ -76,12 +76,12 @@ package final class Verifier: Sendable {
         self.progress = progress
     }
 
-    func note(_ object: String, _ error: any Error, range: Range<UInt64>? = nil) {
-        note(Finding(of: object, error, range: range))
+    func note(_ object: ObjectName, _ error: any Error, range: Range<UInt64>? = nil) {
+        note(Finding(.object(object), error, range: range))
     }
 
-    func note(_ object: String, _ problem: String, range: Range<UInt64>? = nil) {
-        note(Finding(object: object, problem: problem, range: range))
+    func note(_ object: ObjectName, _ problem: String, range: Range<UInt64>? = nil) {
+        note(Finding(.object(object), problem, range: range))
     }
 
     /// Once, however often it is come upon.
@@ -96,7 +96,7 @@ package final class Verifier: Sendable {
         report.withLock { report in
             report = VerificationReport()
             report.strangers = inventory.strangers
-            report.uncovered = inventory.uncovered.map { "\($0)" }
+            report.uncovered = inventory.uncovered
         }
         for finding in inventory.findings { note(finding) }
         return inventory

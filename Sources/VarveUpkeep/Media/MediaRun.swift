@@ -145,7 +145,7 @@ final class MediaRun: Sendable {
         switch examiner.readAgain(listed.object, listed.size, error) {
         case .good: accept(listed, method)
         case .bad(let examination): condemn(listed, .unreadable, method, examination)
-        case .unread(let error): verifier.note("\(listed.object)", error)
+        case .unread(let error): verifier.note(listed.object, error)
         case .interrupted: break
         }
     }
@@ -157,8 +157,8 @@ final class MediaRun: Sendable {
         // Interrupted in the middle of looking closer: what is known is told all the same.
         let ranges = examination?.ranges ?? []
         let problem = examination?.problem ?? "it is damaged; where was not looked at"
-        if ranges.isEmpty { verifier.note("\(listed.object)", problem) }
-        for range in ranges { verifier.note("\(listed.object)", problem, range: range) }
+        if ranges.isEmpty { verifier.note(listed.object, problem) }
+        for range in ranges { verifier.note(listed.object, problem, range: range) }
         record(listed, result, method, ranges)
     }
 
