@@ -131,17 +131,7 @@ final class StoredTable: Sendable, CustomStringConvertible {
 
     /// Throws unless its bytes are what its name promises; they are read once, in pieces.
     func requireIntact() throws {
-        guard let name else { return }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 4096)
-        defer { buffer.deallocate() }
-        var hasher = Hasher()
-        for offset in stride(from: 0, to: source.byteCount, by: buffer.count) {
-            let piece = UnsafeMutableRawBufferPointer(
-                rebasing: buffer[..<min(buffer.count, source.byteCount - offset)])
-            try source.read(at: offset, into: piece)
-            hasher.update(UnsafeRawBufferPointer(piece))
-        }
-        guard hasher.finish() == name else { throw VarveError(.corrupt, "it is not what its name promises") }
+        if let name { try NamedBytes.require(source, name) }
     }
 
     /// Publishes the filter and uses it.

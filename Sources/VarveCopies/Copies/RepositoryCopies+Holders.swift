@@ -1,4 +1,4 @@
-import VarveCodec
+import VarveBlobs
 import VarveFormat
 import VarveRepository
 import VarveStorage
@@ -18,9 +18,6 @@ extension RepositoryCopies {
     }
 
     private static func isWhole(_ object: ObjectName, in storage: any Storage) -> Bool {
-        guard let opened = try? storage.open(object) else { return false }
-        var hasher = Hasher()
-        guard (try? opened.forEachPiece({ hasher.update($0) })) != nil else { return false }
-        return hasher.finish() == object.contentHash
+        (try? NamedBytes.require(storage.open(object), object.contentHash)) != nil
     }
 }

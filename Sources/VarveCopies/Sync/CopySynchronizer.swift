@@ -1,8 +1,8 @@
-import Synchronization
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
+import VarveUpkeep
 
 /// What one copy lacks of what the others have. A value: printed before anything is done.
 package struct SyncPlan: Codable, Sendable {
@@ -96,7 +96,7 @@ package final class CopySynchronizer: Sendable {
     func run(_ plan: SyncPlan, _ target: RepositoryCopies.Copy, _ repository: Repository) throws -> SyncReport
     {
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
-        let done = Progress(total: plan.bytes)
+        let done = (bytes: Tally(), total: plan.bytes)
         try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
         if !plan.packs.isEmpty {
             let index = try repository.openIndex(isWriter: true)
@@ -142,15 +142,8 @@ package final class CopySynchronizer: Sendable {
         }
     }
 
-    private final class Progress: Sendable {
-        let total: UInt64
-        private let bytes = Atomic<UInt64>(0)
-        init(total: UInt64) { self.total = total }
-        func add(_ count: UInt64) -> UInt64 { bytes.wrappingAdd(count, ordering: .relaxed).newValue }
-    }
-
     private func copy(
-        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: Progress,
+        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: (bytes: Tally, total: UInt64),
         _ report: inout SyncReport
     ) throws {
         let state = Monitor(report)
@@ -171,7 +164,7 @@ package final class CopySynchronizer: Sendable {
                 $0.objects += 1
                 $0.bytes += bytes
             }
-            progress("\(object)", done.add(bytes), done.total)
+            progress("\(object)", done.bytes.add(bytes), done.total)
         }
         report = state.change { $0 }
     }

@@ -1,3 +1,4 @@
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
@@ -44,11 +45,8 @@ extension ManifestStore {
         for name in try storage.list(.summary) {
             let object = ObjectName(.summary, name)
             do {
-                let bytes = try storage.readAll(object, limit: SummaryTable.maximumLength)
+                let bytes = try NamedBytes.read(object, in: storage, limit: SummaryTable.maximumLength)
                 let summaries: [SnapshotSummary] = try bytes.withUnsafeBytes { bytes in
-                    guard Hasher.name(of: bytes) == object.contentHash else {
-                        throw VarveError(.corrupt, "it is not what its name promises")
-                    }
                     // Its manifests are read, and the next commit puts a new table in its place.
                     if SummaryTable.isOutdated(bytes) { return [] }
                     return try SummaryTable.decode(bytes, repository: repository)

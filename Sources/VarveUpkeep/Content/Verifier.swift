@@ -107,20 +107,11 @@ package final class Verifier: Sendable {
         _ objects: [ListedObject], _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
     ) throws {
         let total = objects.reduce(0) { $0 + $1.size }
-        let counters = Counters()
-        let workers = (0..<Host.workers).map { _ in
-            WorkerThread { [self] in
-                while !isCancelled() {
-                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < objects.count else { return }
-                    let listed = objects[index]
-                    body(listed.object, listed.size)
-                    let bytes = counters.done.wrappingAdd(listed.size, ordering: .relaxed).newValue
-                    progress("\(listed.object)", bytes, total)
-                }
-            }
+        let done = Tally()
+        ObjectWorkers.forEach(objects, threads: Host.workers, isCancelled) { [progress] listed in
+            body(listed.object, listed.size)
+            progress("\(listed.object)", done.add(listed.size), total)
         }
-        for worker in workers { worker.join() }
         if isCancelled() { throw VarveError(.interrupted, "interrupted") }
     }
 
@@ -130,9 +121,4 @@ package final class Verifier: Sendable {
         report.losses.sort()
         return report
     }
-}
-
-final class Counters: Sendable {
-    let next = Atomic<Int>(0)
-    let done = Atomic<UInt64>(0)
 }

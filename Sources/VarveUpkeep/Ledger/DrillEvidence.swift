@@ -1,3 +1,4 @@
+import VarveBlobs
 import VarveCodec
 import VarveFiles
 import VarveFormat
@@ -94,10 +95,7 @@ extension Repository {
         try storage.list(.drill).compactMap { name in
             let object = ObjectName(.drill, name)
             return Notices.attempt(.remark, "\(object)", "it can't be read: the drill is left out") {
-                let bytes = try storage.readAll(object, limit: DrillEvidence.maximumLength)
-                guard bytes.withUnsafeBytes({ Hasher.name(of: $0) }) == object.contentHash else {
-                    throw VarveError(.corrupt, "it is not what its name promises")
-                }
+                let bytes = try NamedBytes.read(object, in: storage, limit: DrillEvidence.maximumLength)
                 let evidence = try JSON.decode(DrillEvidence.self, from: bytes, what: "\(object)")
                 guard evidence.format == DrillEvidence.currentFormat else {
                     throw VarveError(.unsupported, "it has format \(evidence.format)")
