@@ -188,7 +188,7 @@ let package = Package(
         .testTarget(
             name: "VarveTests",
             dependencies: [
-                "VarveOperations", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository",
+                "Varve", "VarveOperations", "VarveCapture", "VarveCopies", "VarveUpkeep", "VarveRepository",
                 "VarveBlobs", "VarveStorage", "VarveCodec", "VarveFiles", "VarveFormat", "VarveTestSupport",
             ],
             swiftSettings: swiftSettings),

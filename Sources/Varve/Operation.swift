@@ -6,7 +6,7 @@ import VarveOperations
 /// Swift's threads are for work that does not.
 enum Operation {
     static func run<Value: Sendable>(
-        _ body: @escaping @Sendable (Cancellation) throws -> Value
+        _ notices: NoticeHandler, _ body: @escaping @Sendable (Cancellation) throws -> Value
     ) async throws(VarveError) -> Value {
         let cancellation = Cancellation()
         let result: Result<Value, VarveError> = await withTaskCancellationHandler {
@@ -14,7 +14,7 @@ enum Operation {
                 WorkerThread {
                     let result = Result {
                         try cancellation.check()
-                        return try body(cancellation)
+                        return try Notices.$handler.withValue(notices.reporting) { try body(cancellation) }
                     }
                     continuation.resume(returning: result.mapError { VarveError(any: $0) })
                 }.detach()
@@ -23,6 +23,14 @@ enum Operation {
             cancellation.request()
         }
         return try result.get()
+    }
+}
+
+extension NoticeHandler {
+    /// For the modules beneath; nil if nobody listens.
+    fileprivate var reporting: Notices.Handler? {
+        guard let body else { return nil }
+        return { body(Notice($0)) }
     }
 }
 

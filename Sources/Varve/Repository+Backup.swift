@@ -21,7 +21,7 @@ extension Repository {
     public func backup(
         _ environment: Environment, options: BackupOptions = .init(), progress: ProgressHandler = .none
     ) async throws(VarveError) -> BackupReport {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let opened = try opened()
             let archiver = Archiver(
                 repository: opened, copies: try copies(of: opened), required: options.requiredCopies,
@@ -41,16 +41,20 @@ extension Repository {
                     try archiver.backup(
                         DirectSource(wanted, helper: helper), tool: Self.tool, as: options.source)
                 }
-            return BackupReport(result, damagedDocuments: opened.identityDamage.map(\.object))
+            return BackupReport(result, damagedDocuments: opened.damagedIdentityDocuments)
         }
     }
 
     /// Undoes what a backup that was killed has left in a live environment. Harmless if there is nothing to undo; the next
     /// backup does the same.
     ///
-    /// - Parameter environment: the environment.
-    public static func unwedge(_ environment: Environment) async throws(VarveError) {
-        try await Operation.run { _ in
+    /// - Parameters:
+    ///   - environment: the environment.
+    ///   - notices: hears of errors that end nothing.
+    public static func unwedge(
+        _ environment: Environment, notices: NoticeHandler = .none
+    ) async throws(VarveError) {
+        try await Operation.run(notices) { _ in
             _ = try VarveOperations.unwedge(
                 environment.options(BackupOptions()), password: environment.password)
         }

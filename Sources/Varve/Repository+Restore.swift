@@ -19,7 +19,7 @@ extension Repository {
         _ snapshot: Snapshot, to target: String, options: RestoreOptions = .init(),
         progress: ProgressHandler = .none
     ) async throws(VarveError) -> RestoreReport {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let opened = try opened()
             let restorer = Restorer(
                 repository: opened, copies: try copies(of: opened), cancellation: cancellation,
@@ -56,7 +56,7 @@ extension Repository {
     public func drill(
         _ snapshot: Snapshot, in scratch: String, password: [UInt8]? = nil, progress: ProgressHandler = .none
     ) async throws(VarveError) -> DrillReport {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let opened = try opened()
             try opened.requireOutside(scratch)
             let drill = Drill(

@@ -15,7 +15,7 @@ extension Repository {
         _ parts: Set<VerificationPart> = [.media, .content], copy: String? = nil,
         progress: ProgressHandler = .none
     ) async throws(VarveError) -> VerificationReport {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let named = try opened()
             let opened = try copy.map { try copies(of: named).find($0).there() } ?? named
             func verifier() -> Verifier {
@@ -37,7 +37,7 @@ extension Repository {
     public func heal(copy: String? = nil, progress: ProgressHandler = .none) async throws(VarveError)
         -> [HealReport]
     {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let opened = try opened()
             var all = try copies(of: opened)
             if try !all.healIdentities().isEmpty { all = try copies(of: opened) }
@@ -61,7 +61,7 @@ extension Repository {
     public func addCopy(
         at path: String, label: String? = nil, progress: ProgressHandler = .none
     ) async throws(VarveError) -> SyncReport {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let opened = try opened()
             let added = try CopyRegistry(try copies(of: opened)).add(at: path, label: label, role: "local")
             let all = try copies(of: opened)
@@ -80,7 +80,7 @@ extension Repository {
     public func synchronize(_ copy: String, progress: ProgressHandler = .none) async throws(VarveError)
         -> SyncReport
     {
-        try await Operation.run { cancellation in
+        try await Operation.run(notices) { cancellation in
             let all = try copies(of: opened())
             let synchronizer = CopySynchronizer(
                 all, isCancelled: { cancellation.isRequested }, progress: progress.counting)

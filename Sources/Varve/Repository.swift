@@ -19,18 +19,27 @@ public struct Repository: Sendable {
     public let id: String
     /// Copies that are left alone, as if their disks were away: labels or ids.
     public var without: Set<String> = []
+    /// Hears of errors that end no call.
+    public var notices: NoticeHandler
 
-    init(_ opened: VarveRepository.Repository) {
+    init(_ opened: VarveRepository.Repository, _ notices: NoticeHandler) {
+        self.notices = notices
         path = opened.path
         id = opened.id.description
     }
 
     /// Opens a repository.
     ///
-    /// - Parameter path: the directory of one of its copies.
+    /// - Parameters:
+    ///   - path: the directory of one of its copies.
+    ///   - notices: hears of errors that end no call, of this one and of all on the repository.
     /// - Throws: `noRepository` if there is none at the path.
-    public static func open(_ path: String) async throws(VarveError) -> Repository {
-        try await Operation.run { _ in Repository(try VarveRepository.Repository.open(path)) }
+    public static func open(
+        _ path: String, notices: NoticeHandler = .none
+    ) async throws(VarveError) -> Repository {
+        try await Operation.run(notices) { _ in
+            Repository(try VarveRepository.Repository.open(path), notices)
+        }
     }
 
     /// Makes a repository in an empty or new directory.
@@ -40,13 +49,15 @@ public struct Repository: Sendable {
     ///   - copies: empty or new directories for further copies, each on a disk of its own. A copy is named after the last
     ///     part of its path.
     ///   - parityPercent: keeps so much parity in the first copy, 1 to 50 percent of what is stored; nil: none.
+    ///   - notices: hears of errors that end no call, of this one and of all on the repository.
     /// - Throws: `invalid` if a directory is not empty or is named twice. Nothing was written then.
     public static func create(
-        at path: String, copies: [String] = [], parityPercent: Int? = nil
+        at path: String, copies: [String] = [], parityPercent: Int? = nil, notices: NoticeHandler = .none
     ) async throws(VarveError) -> Repository {
-        try await Operation.run { _ in
+        try await Operation.run(notices) { _ in
             Repository(
-                try VarveRepository.Repository.create(at: path, parity: parityPercent, copies: copies))
+                try VarveRepository.Repository.create(at: path, parity: parityPercent, copies: copies),
+                notices)
         }
     }
 
@@ -74,7 +85,7 @@ extension Repository {
     /// - Parameter source: only those of this source; nil: all.
     /// - Throws: `corrupt` if a manifest cannot be read: what it holds is not known then.
     public func snapshots(of source: String? = nil) async throws(VarveError) -> [Snapshot] {
-        try await Operation.run { _ in
+        try await Operation.run(notices) { _ in
             let opened = try opened()
             let list = try opened.sources()
             if let unknown = list.unknown.first {
@@ -93,14 +104,14 @@ extension Repository {
 
     /// The copies of the repository, the named one first.
     public func copies() async throws(VarveError) -> [Copy] {
-        try await Operation.run { _ in try copies(of: opened()).copies.map { Copy($0) } }
+        try await Operation.run(notices) { _ in try copies(of: opened()).copies.map { Copy($0) } }
     }
 
     /// What can be restored, to which moment, from which copies; and whether that satisfies a policy.
     ///
     /// - Parameter policy: what must hold for all to be well.
     public func status(_ policy: StatusPolicy = .init()) async throws(VarveError) -> Status {
-        try await Operation.run { _ in
+        try await Operation.run(notices) { _ in
             var known = RepositoryStatus.Policy()
             known.maximumAge = policy.maximumAge
             known.minimumCopies = policy.minimumCopies

@@ -76,8 +76,8 @@ package protocol CopyStorage: Storage {
 
     /// Makes anew, and empty, what `missingDirectories` names.
     ///
-    /// - Returns: their names.
-    func makeMissingDirectories() throws -> [String]
+    /// - Returns: those.
+    func makeMissingDirectories() throws -> [ObjectDirectory]
 }
 
 /// What a storage tells of an object without reading it.

@@ -81,11 +81,11 @@ extension DirectoryStorage {
         }
     }
 
-    package func makeMissingDirectories() throws -> [String] {
+    package func makeMissingDirectories() throws -> [ObjectDirectory] {
         let missing = try missingDirectories()
-        for name in missing { try makeDirectory(name) }
+        for directory in missing { try makeDirectory("\(directory)") }
         // One whose directory was missing, too, was named by that.
-        for name in try missingDirectories() { try makeDirectory(name) }
+        for directory in try missingDirectories() { try makeDirectory("\(directory)") }
         return missing
     }
 }

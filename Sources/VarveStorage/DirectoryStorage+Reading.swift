@@ -81,16 +81,15 @@ extension DirectoryStorage {
         }
     }
 
-    package func missingDirectories() throws -> [String] {
+    package func missingDirectories() throws -> [ObjectDirectory] {
         let root = try root()
-        let others = try ObjectKind.allCases.filter { !$0.mayBeAbsent && $0 != .pack }.map(\.rawValue).filter
-        {
-            try root.status(of: $0) == nil
-        }
-        guard let packs = try packs(root) else { return [ObjectKind.pack.rawValue] + others }
+        let others = try ObjectKind.allCases.filter {
+            try !$0.mayBeAbsent && $0 != .pack && root.status(of: $0.rawValue) == nil
+        }.map { ObjectDirectory($0) }
+        guard let packs = try packs(root) else { return [ObjectDirectory(.pack)] + others }
         let there = Set(try packs.names())
         return others
-            + Self.shards.filter { !there.contains($0) }.map { "\(ObjectKind.pack.rawValue)/\($0)" }
+            + Self.shards.filter { !there.contains($0) }.map { ObjectDirectory(.pack, shard: $0) }
     }
 
     package func open(_ object: ObjectName) throws -> any ByteSource {
@@ -103,10 +102,10 @@ extension DirectoryStorage {
 
     /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
     package func renewChangeTime(of object: ObjectName) {
-        guard let file = try? root().open(reading: name(of: object)), let status = try? file.status() else {
-            return
+        Notices.attempt(.remark, path(of: object), "the time of its last change can't be set") {
+            let file = try root().open(reading: name(of: object))
+            try file.setMode(mode_t(file.status().mode))
         }
-        try? file.setMode(mode_t(status.mode))
     }
 
     package func remove(_ object: ObjectName) throws {

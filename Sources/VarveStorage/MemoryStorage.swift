@@ -170,5 +170,5 @@ extension MemoryStorage {
 
     package func removeTemporaryFiles() throws {}
 
-    package func makeMissingDirectories() throws -> [String] { [] }
+    package func makeMissingDirectories() throws -> [ObjectDirectory] { [] }
 }

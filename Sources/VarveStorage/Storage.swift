@@ -51,8 +51,8 @@ package protocol Storage: Sendable {
     /// What else lies where objects of the kind are: `packs/98/Thumbs.db`. To be mentioned, at most.
     func strangers(_ kind: ObjectKind) throws -> [String]
 
-    /// Places for objects that are not there any more, by their names for messages: what was in them is lost, too.
-    func missingDirectories() throws -> [String]
+    /// Places for objects that are not there any more: what was in them is lost, too.
+    func missingDirectories() throws -> [ObjectDirectory]
 
     /// Every pack, in any order; names that no pack has are left out. Faster than `list` where there are many.
     func forEachPack(_ body: (ContentID) throws -> Void) throws
@@ -68,7 +68,7 @@ package protocol Storage: Sendable {
 }
 
 extension Storage {
-    package func missingDirectories() throws -> [String] { [] }
+    package func missingDirectories() throws -> [ObjectDirectory] { [] }
 
     package func strangers(_ kind: ObjectKind) throws -> [String] { [] }
 

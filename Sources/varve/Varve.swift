@@ -10,8 +10,8 @@ struct VarveCommand: ParsableCommand {
         commandName: "varve",
         abstract: "Back up Berkeley DB environments that applications write to; verify, restore, recover.",
         discussion: """
-            The repository is named by -r/--repository or by VARVE_REPOSITORY. The options -r, --repository-id, --json and \
-            -q may stand before the subcommand or behind it.
+            The repository is named by -r/--repository or by VARVE_REPOSITORY. The options -r, --repository-id, --json, \
+            -q and -v may stand before the subcommand or behind it.
 
             Exit codes: \(ExitStatus.meanings.map { "\($0.code) \($0.meaning)" }.joined(separator: "; ")).
             """,

@@ -119,8 +119,8 @@ import VarveTestSupport
 
     /// As `heal` does it.
     private func work(_ fixture: ParityFixture, _ storage: any Storage) throws {
-        _ = try fixture.repairer(storage).repair(fixture.objects)
-        _ = try fixture.repairer(storage).repairParity()
+        _ = try fixture.healer(storage).heal(fixture.objects)
+        _ = try fixture.healer(storage).healParity()
         let writer = ParityWriter(
             storage: storage, repository: fixture.repository.id, percent: 50,
             scratchDirectory: fixture.repository.scratchDirectory)
@@ -133,7 +133,7 @@ import VarveTestSupport
         let fixture = try ParityFixture(packs: [9000], percent: 50, &random)
         let name = try #require(try fixture.storage.list(.parity).first)
         try fixture.write([UInt8](repeating: 0, count: 20_000), ObjectName(.parity, name))
-        #expect(try fixture.repairer().repairParity().map(\.result) == [.setAside])
+        #expect(try fixture.healer().healParity().map(\.result) == [.setAside])
         #expect(try fixture.storage.list(.parity) == [])
     }
 }

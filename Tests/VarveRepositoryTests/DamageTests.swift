@@ -33,7 +33,7 @@ import VarveUpkeep
             options.isCached = true
             let report = try means == .media ? verifier.verifyMedia(options) : verifier.verifyContent()
             if report.isGood { return nil }
-            return report.findings.map { "\($0.object): \($0.problem)" }.joined(separator: "; ")
+            return report.findings.map { "\($0.text): \($0.problem)" }.joined(separator: "; ")
         } catch let error as VarveError where error.code == .corrupt || error.code == .unsupported {
             return "\(error)"
         }

@@ -51,7 +51,7 @@ import VarveTestSupport
         let isForItsSize = ["values", "once decoded"].contains { error?.message.contains($0) == true }
         #expect(isForItsSize, "\(String(describing: error))")
         let report = try Verifier(repository).verifyContent()
-        #expect(report.findings.map(\.object) == ["manifests/\(reference.name)"])
+        #expect(report.findings.map(\.text) == ["manifests/\(reference.name)"])
     }
 
     /// The control: many files with what each of them has are read.

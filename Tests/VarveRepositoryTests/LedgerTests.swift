@@ -158,10 +158,10 @@ import VarveTestSupport
         let whole = try Bytes.read(path)
         try Bytes.write(Array(whole.dropLast(1)) + [0xFF], to: path)
         let bad = try verify()
-        #expect(!bad.isGood && bad.findings.allSatisfy { $0.object == "\(packs[3])" })
+        #expect(!bad.isGood && bad.findings.allSatisfy { $0.object == packs[3] })
         #expect(try repository.ledger().isBad(packs[3]))
         let health = try repository.mediaHealth()
-        #expect(Set(health.damage.map(\.object)) == ["\(packs[3])"] && health.share < 1)
+        #expect(Set(health.damage.map(\.object)) == [packs[3]] && health.share < 1)
         // Whatever the age.
         #expect(try !verify { $0.olderThan = 3600 }.isGood)
         try Bytes.write(whole, to: path)

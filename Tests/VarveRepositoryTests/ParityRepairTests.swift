@@ -61,16 +61,16 @@ import VarveTestSupport
             let kind = ParityFixture.Damage.allCases[round % 3]
             try spoil(fixture, blocks, kind, &random)
             let damaged = try fixture.state()
-            let trial = try fixture.repairer().repair(fixture.objects, isTrial: true)
+            let trial = try fixture.healer().heal(fixture.objects, isTrial: true)
             #expect(try fixture.state() == damaged, "a trial changes nothing")
-            let outcomes = try fixture.repairer().repair(fixture.objects)
+            let outcomes = try fixture.healer().heal(fixture.objects)
             let comment: Comment = "round \(round), \(blocks.count) blocks, \(kind), seed \(random.seed)"
             #expect(outcomes == trial, comment)
             #expect(try fixture.state() == fixture.originals, comment)
             for outcome in outcomes {
-                let object = try #require(fixture.objects.first { "\($0)" == outcome.object })
+                let object = try #require(fixture.objects.first { $0 == outcome.object })
                 let isDamaged = damaged[object] != fixture.originals[object]
-                #expect(outcome.result == (isDamaged ? .repaired : .whole), comment)
+                #expect(outcome.result == (isDamaged ? .healed : .whole), comment)
                 #expect(outcome.damaged.isEmpty != isDamaged, comment)
             }
             // What was there is kept.
@@ -96,13 +96,13 @@ import VarveTestSupport
             let blocks = Set(chosen.map { $0 * shape.stripes + stripe })
             try fixture.damage(blocks, .noise, &random)
             let damaged = try fixture.state()
-            let outcomes = try fixture.repairer().repair(fixture.objects)
+            let outcomes = try fixture.healer().heal(fixture.objects)
             if excess == 0 {
                 #expect(try fixture.state() == fixture.originals, "seed \(random.seed)")
             } else {
                 #expect(try fixture.state() == damaged, "seed \(random.seed)")
                 for (number, member) in reader.members.enumerated() {
-                    let outcome = try #require(outcomes.first { $0.object == "\(member.object)" })
+                    let outcome = try #require(outcomes.first { $0.object == member.object })
                     let own = blocks.filter(reader.blocks(of: number).contains).sorted()
                     #expect(outcome.result == (own.isEmpty ? .whole : .beyond))
                     if own.isEmpty { continue }
@@ -131,12 +131,12 @@ import VarveTestSupport
         let small = try #require(group.members.indices.first { $0 != large && group.members[$0].blocks > 1 })
         let other = try #require(reader.blocks(of: small).first { $0 % group.shape.stripes != 0 })
         try fixture.damage(Set(blocks + [other]), .zeros, &random)
-        let outcomes = try fixture.repairer().repair(fixture.objects)
+        let outcomes = try fixture.healer().heal(fixture.objects)
         let results = Dictionary(uniqueKeysWithValues: outcomes.map { ($0.object, $0.result) })
         for (number, member) in group.members.enumerated() {
-            let expected: ParityRepairer.Outcome.Result =
-                number == large ? .beyond : number == small ? .repaired : .whole
-            #expect(results["\(member.object)"] == expected, "seed \(random.seed)")
+            let expected: ParityHealer.Outcome.Result =
+                number == large ? .beyond : number == small ? .healed : .whole
+            #expect(results[member.object] == expected, "seed \(random.seed)")
         }
     }
 
@@ -146,10 +146,10 @@ import VarveTestSupport
         let victim = try #require(fixture.objects.first { $0.kind == .pack })
         try fixture.write([1, 2, 3], victim)
         let before = try fixture.state()
-        let outcomes = try fixture.repairer().repair(fixture.objects)
+        let outcomes = try fixture.healer().heal(fixture.objects)
         #expect(outcomes.allSatisfy { $0.result == .uncovered } && outcomes.count == fixture.objects.count)
         #expect(try fixture.state() == before)
-        #expect(try fixture.repairer().missing().isEmpty)
+        #expect(try fixture.healer().missing().isEmpty)
     }
 
     /// Sectors that give an error instead of bytes, in members and in the parity object.
@@ -167,16 +167,16 @@ import VarveTestSupport
             // The list in front, too.
             spoiled[group.object] = Set(0..<group.file.offset(ofParity: 0) / 4096)
             let storage = SpoiledStorage(fixture.storage, spoiled)
-            let outcomes = try fixture.repairer(storage).repair(fixture.objects)
+            let outcomes = try fixture.healer(storage).heal(fixture.objects)
             for outcome in outcomes {
-                let object = try #require(fixture.objects.first { "\($0)" == outcome.object })
-                let expected: ParityRepairer.Outcome.Result = spoiled[object] == nil ? .whole : .repaired
+                let object = try #require(fixture.objects.first { $0 == outcome.object })
+                let expected: ParityHealer.Outcome.Result = spoiled[object] == nil ? .whole : .healed
                 #expect(outcome.result == expected, "round \(round), seed \(random.seed)")
             }
-            let parity = try fixture.repairer(storage).repairParity()
-            #expect(parity.map(\.result) == [.regenerated])
+            let parity = try fixture.healer(storage).healParity()
+            #expect(parity.map(\.result) == [.healed])
             #expect(try fixture.state() == fixture.originals)
-            #expect(try fixture.repairer(storage).repairParity().map(\.result) == [.whole])
+            #expect(try fixture.healer(storage).healParity().map(\.result) == [.whole])
             try fixture.restore()
         }
     }
@@ -186,9 +186,9 @@ import VarveTestSupport
         let fixture = try ParityFixture(packs: [2_000_000], manifests: 12, &random)
         let manifests = fixture.objects.filter { $0.kind == .manifest }
         for manifest in manifests.prefix(5) { try fixture.lose(manifest) }
-        #expect(try fixture.repairer().missing() == Set(manifests.prefix(5)))
-        let outcomes = try fixture.repairer().repair(Set(manifests.prefix(5)))
-        #expect(outcomes.allSatisfy { $0.result == .repaired })
+        #expect(try fixture.healer().missing() == Set(manifests.prefix(5)))
+        let outcomes = try fixture.healer().heal(Set(manifests.prefix(5)))
+        #expect(outcomes.allSatisfy { $0.result == .healed })
         #expect(try fixture.state() == fixture.originals)
     }
 
@@ -198,7 +198,7 @@ import VarveTestSupport
         let fixture = try ParityFixture(packs: [2_000_000, 50_000, 60_000], &random)
         let victim = try #require(fixture.originals.first { $0.value.count == 60_000 }?.key)
         try Directory.removeTree(Path.parent(fixture.storage.path(of: victim)))
-        #expect(try fixture.repairer().repair([victim]).map(\.result) == [.repaired])
+        #expect(try fixture.healer().heal([victim]).map(\.result) == [.healed])
         #expect(try fixture.bytes(victim) == fixture.originals[victim])
     }
 }

@@ -111,8 +111,8 @@ final class ParityFixture {
         }
     }
 
-    func repairer(_ storage: (any Storage)? = nil) -> ParityRepairer {
-        ParityRepairer(
+    func healer(_ storage: (any Storage)? = nil) -> ParityHealer {
+        ParityHealer(
             storage: storage ?? self.storage, repository: repository.id,
             scratchDirectory: repository.scratchDirectory)
     }

@@ -31,9 +31,9 @@ import VarveTestSupport
                 bytes.replaceSubrange(start..<start + 4096, with: repeatElement(0, count: 4096))
             }
             try fixture.write(bytes, object)
-            #expect(try complaints(fixture).map(\.object) == ["\(object)"], "seed \(random.seed)")
+            #expect(try complaints(fixture).map(\.text) == ["\(object)"], "seed \(random.seed)")
             #expect(
-                try fixture.repairer().repairParity().map(\.result) == [.regenerated], "seed \(random.seed)")
+                try fixture.healer().healParity().map(\.result) == [.healed], "seed \(random.seed)")
             #expect(try fixture.bytes(object) == good)
             #expect(try complaints(fixture).isEmpty)
         }
@@ -68,16 +68,16 @@ import VarveTestSupport
                 with: repeatElement(0, count: list))
             try fixture.write(bytes, object)
             try fixture.damage(blocks, .noise, &random)
-            let left = try fixture.repairer().repairParity()
-            #expect(left.map(\.result) == [blocks.isEmpty ? .regenerated : .left])
+            let left = try fixture.healer().healParity()
+            #expect(left.map(\.result) == [blocks.isEmpty ? .healed : .left])
             #expect(left.allSatisfy { $0.damagedMembers.isEmpty == blocks.isEmpty })
-            let outcomes = try fixture.repairer().repair(fixture.objects)
+            let outcomes = try fixture.healer().heal(fixture.objects)
             #expect(
-                outcomes.allSatisfy { $0.result == .repaired || $0.result == .whole }, "seed \(random.seed)")
+                outcomes.allSatisfy { $0.result == .healed || $0.result == .whole }, "seed \(random.seed)")
             #expect(try fixture.state() == fixture.originals, "seed \(random.seed)")
             #expect(
-                try fixture.repairer().repairParity().allSatisfy {
-                    $0.result == .regenerated || blocks.isEmpty
+                try fixture.healer().healParity().allSatisfy {
+                    $0.result == .healed || blocks.isEmpty
                 })
             #expect(try fixture.bytes(object) == good)
             try fixture.restore()
@@ -92,7 +92,7 @@ import VarveTestSupport
         let good = try #require(try fixture.bytes(object))
         try fixture.write([UInt8](repeating: 0, count: good.count), object)
         #expect(try ParityStatus(fixture.repository).damagedGroups == 1)
-        #expect(try fixture.repairer().repairParity().map(\.result) == [.setAside])
+        #expect(try fixture.healer().healParity().map(\.result) == [.setAside])
         #expect(try fixture.bytes(object) == nil)
         try fixture.cover()
         #expect(try fixture.bytes(object) == good)
@@ -137,10 +137,10 @@ import VarveTestSupport
             let pack = try #require(group.members.first { $0.sequence == 0 && $0.size > 9000 })
             try fixture.lose(pack.object)
         }
-        let lost = try fixture.repairer().missing()
+        let lost = try fixture.healer().missing()
         #expect(lost.count >= 3)
         #expect(
-            try fixture.repairer().repair(lost).allSatisfy { $0.result == .repaired }, "seed \(random.seed)")
+            try fixture.healer().heal(lost).allSatisfy { $0.result == .healed }, "seed \(random.seed)")
         #expect(try fixture.state() == fixture.originals)
     }
 
@@ -154,13 +154,13 @@ import VarveTestSupport
         try fixture.damage([spoiled], .flip, &random)
         try fixture.addPack(7000, &random)
         let report = try fixture.cover()
-        #expect(report.skipped.map(\.object) == ["\(victim)"] && report.groupsRemoved == 0)
+        #expect(report.skipped.map(\.text) == ["\(victim)"] && report.groupsRemoved == 0)
         #expect(Set(try fixture.groups().map(\.name)).contains(old.name))
         #expect(
             try fixture.groups().filter { $0.name != old.name }.allSatisfy {
                 !$0.members.map(\.object).contains(victim)
             })
-        #expect(try fixture.repairer().repair([victim]).map(\.result) == [.repaired])
+        #expect(try fixture.healer().heal([victim]).map(\.result) == [.healed])
         #expect(try fixture.state() == fixture.originals)
         try fixture.addPack(70, &random)
         #expect(try fixture.cover().skipped.isEmpty)
@@ -202,7 +202,7 @@ import VarveTestSupport
             try Bytes.write(bytes, to: path)
             expect(.corrupt, "byte \(at)") { _ = try fixture.repository.parity() }
         }
-        #expect(try complaints(fixture).map(\.object) == ["parity.json"])
+        #expect(try complaints(fixture).map(\.text) == ["parity.json"])
         if case .failure? = fixture.repository.updateParity() {} else { Issue.record("it is no failure") }
         _ = try fixture.repository.addParity(percent: 10)
         #expect(try Bytes.read(path) == good)

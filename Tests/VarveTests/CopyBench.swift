@@ -37,7 +37,7 @@ final class CopyBench {
     @discardableResult
     func backup(
         _ files: [ListedFile], from label: String = "a", without: Set<String> = [], required: Int = 1
-    ) throws -> Archiver.Result {
+    ) throws -> Archiver.Report {
         let copies = try copies(from: label, without: without)
         let source = ListedFiles.environment(files)
         return try Archiver(repository: copies.named, copies: copies, required: required).backup(

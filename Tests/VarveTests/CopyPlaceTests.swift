@@ -88,8 +88,8 @@ import VarveTestSupport
         if isDamaged { try Bytes.write(Array("garbage".utf8), to: setting) }
         let report = try bench.heal("a")
         #expect(
-            report.lost.map(\.object) == ["parity.json"]
-                && report.healed.contains { $0.object.contains("packs/") })
+            report.lost.map(\.text) == ["parity.json"]
+                && report.healed.contains { "\($0.place)".contains("packs/") })
         #expect(try bench.objects("a")[pack] == bench.objects("b")[pack])
         let status = try RepositoryStatus(try bench.copies())
         #expect(status.problems.contains { $0.contains("parity.json of 'a'") }, "\(status.problems)")

@@ -108,10 +108,10 @@ import VarveUpkeep
         // What is missing is named, not the packs that are built on it.
         let missing = Set(first.compactMap { $0.split(separator: "/").last }.map(String.init))
         #expect(
-            needed.findings.contains { $0.object.hasPrefix("packs/") && $0.kind == .missing }
+            needed.findings.contains { $0.text.hasPrefix("packs/") && $0.kind == .missing }
                 && needed.findings.allSatisfy { finding in
                     finding.kind == .missing
-                        && missing.contains(String(finding.object.split(separator: "/")[1]))
+                        && missing.contains(String(finding.text.split(separator: "/")[1]))
                 }, "\(needed.findings)")
         #expect(try bench.synchronize("b").isComplete)
         let whole = try Verifier(try bench.repository("b")).verifyContent()
@@ -170,7 +170,7 @@ import VarveUpkeep
         for label in ["a", "b"] { _ = try bench.repository(label).addParity(percent: 10) }
         let report = try #require(try bench.backup(bench.files()).parity?.get())
         let name = try #require(pack.split(separator: "/").last)
-        #expect(report.skipped.map(\.object) == ["\(bench.path("b"))/packs/\(name)"])
+        #expect(report.skipped.map(\.text) == ["\(bench.path("b"))/packs/\(name)"])
     }
 
     /// A target that is not the one any more that was opened is noticed before anything counts.

@@ -25,7 +25,7 @@ import VarveUpkeep
     }
 
     @discardableResult
-    private static func backup(_ bench: Bench, _ bytes: [UInt8]) throws -> Archiver.Result {
+    private static func backup(_ bench: Bench, _ bytes: [UInt8]) throws -> Archiver.Report {
         try bench.backup(ListedFiles.environment([ListedFile("a", bytes)]))
     }
 

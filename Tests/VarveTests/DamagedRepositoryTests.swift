@@ -53,7 +53,7 @@ import VarveUpkeep
             damaged[at] ^= 0xFF
             try Bytes.write(damaged, to: path)
             let findings = try Verifier(try Repository.open(bench.repository.path)).verifyContent().findings
-            #expect(findings.map(\.object) == ["indexes/\(name)"], "byte \(at)")
+            #expect(findings.map(\.text) == ["indexes/\(name)"], "byte \(at)")
             let target = try bench.restore(to: "restored-\(at)")
             try bench.expectRestored(files, at: target)
             try Directory.removeTree(target)
@@ -96,7 +96,7 @@ import VarveUpkeep
         #expect(report.losses.first?.path == "b" && report.losses.first?.range == 512 * 3..<512 * 5)
         for entry in hit {
             let range = UInt64(entry.offset)..<UInt64(Int(entry.offset) + entry.header.totalLength)
-            #expect(report.findings.contains { $0.object == "packs/\(pack)" && $0.range == range })
+            #expect(report.findings.contains { $0.text == "packs/\(pack)" && $0.range == range })
         }
         let error = expect(.corrupt) { _ = try bench.restore() }
         #expect("\(error?.message ?? "") \(error?.location ?? "")".contains(pack) || error?.location == "b")
@@ -127,7 +127,7 @@ import VarveUpkeep
             if !hasIndex { try bench.removeIndexes() }
             try damage(bench.path(ofPack: pack)) { $0[$0.count - 40] ^= 1 }
             let report = try Verifier(try Repository.open(bench.repository.path)).verifyContent()
-            #expect(report.findings.map(\.object) == ["packs/\(pack)"] && report.losses.isEmpty)
+            #expect(report.findings.map(\.text) == ["packs/\(pack)"] && report.losses.isEmpty)
             try bench.expectRestored(files, at: try bench.restore(to: "restored-\(hasIndex)"))
             try damage(bench.path(ofPack: pack)) { $0[$0.count - 40] ^= 1 }
         }
@@ -139,7 +139,7 @@ import VarveUpkeep
         #expect(try Verifier(bench.repository).verifyMedia().isGood)
         try Directory.removeEmpty("\(bench.repository.path)/packs/\(shard)")
         let media = try Verifier(try Repository.open(bench.repository.path)).verifyMedia()
-        #expect(media.findings.map(\.object) == ["packs/\(shard)"])
+        #expect(media.findings.map(\.text) == ["packs/\(shard)"])
     }
 
     /// A restore would find it: blobs that are whole, in places where a file can't have them.
@@ -187,7 +187,7 @@ import VarveUpkeep
         let name = second.snapshot.name
         try damage("\(bench.repository.path)/manifests/\(name)") { $0[20] ^= 1 }
         let findings = try Verifier(try Repository.open(bench.repository.path)).verifyContent().findings
-        #expect(findings.map(\.object) == ["manifests/\(name)"])
+        #expect(findings.map(\.text) == ["manifests/\(name)"])
         expect(.corrupt) { _ = try bench.restore(second.snapshot, to: "second") }
         try bench.expectRestored(files, at: try bench.restore(snapshot))
     }

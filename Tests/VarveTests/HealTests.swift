@@ -52,7 +52,7 @@ import VarveUpkeep
             let healer = Healer(copies)
             for copy in copies.copies {
                 let plan = try healer.plan(copy)
-                let found = Set(plan.damaged.map(\.object) + plan.missing)
+                let found = Set(plan.damaged.map(\.text) + plan.missing.map(\.description))
                 let expected = chosen.enumerated().filter {
                     ($0.offset % 2 == 0) == (copy.record.label == "a")
                 }
@@ -113,7 +113,7 @@ import VarveUpkeep
         for label in ["a", "b"] {
             let report = try bench.heal(label)
             #expect(!report.isHealthy && report.losses == before && report.salvagedBlobs > 0)
-            #expect(report.lost.map(\.object) == [Self.named(pack)])
+            #expect(report.lost.map(\.text) == [Self.named(pack)])
             // In quarantine, not deleted.
             #expect(
                 try Directory.list(Path.join(bench.path(label), "quarantine")).contains {

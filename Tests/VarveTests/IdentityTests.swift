@@ -44,10 +44,10 @@ import VarveUpkeep
         // One that is lost without a trace is as if an earlier version had made none.
         let isUnnoticed = name == RepositoryIdentity.fileName && damage == .loss
         let repository = try bench.repository("a")
-        #expect(repository.identityDamage.map(\.object) == (isUnnoticed ? [] : [name]))
+        #expect(repository.identityDamage.map(\.text) == (isUnnoticed ? [] : [name]))
         try bench.expectRestores(files, of: "a")
         let report = try Verifier(repository).verifyContent()
-        #expect(report.findings.map(\.object) == (isUnnoticed ? [] : [name]) && report.losses.isEmpty)
+        #expect(report.findings.map(\.text) == (isUnnoticed ? [] : [name]) && report.losses.isEmpty)
         let problems = try RepositoryStatus(try bench.copies()).problems
         #expect(
             problems.contains { $0.hasPrefix("\(name) of 'a' is damaged") } == !isUnnoticed, "\(problems)")
@@ -57,9 +57,9 @@ import VarveUpkeep
         let copies = try bench.copies()
         let healer = Healer(copies)
         let plan = try healer.plan(try copies.find("a"))
-        #expect(plan.damaged.map(\.object) == (isUnnoticed ? [] : [name]))
+        #expect(plan.damaged.map(\.text) == (isUnnoticed ? [] : [name]))
         let healed = try healer.run(plan)
-        #expect(healed.healed.map(\.object) == (isUnnoticed ? [] : [name]))
+        #expect(healed.healed.map { "\($0.place)" } == (isUnnoticed ? [] : [name]))
         #expect(try Bytes.read(path("a", name)) == good)
         #expect(try quarantined("a", name) == (damage == .loss ? 0 : 1))
         #expect(try bench.repository("a").identityDamage.isEmpty)
@@ -81,7 +81,7 @@ import VarveUpkeep
         let again = try bench.copies()
         let healer = Healer(again)
         let report = try healer.run(try healer.plan(try again.find("b")))
-        #expect(report.healed.map(\.object) == ["identity.json"])
+        #expect(report.healed.map { "\($0.place)" } == ["identity.json"])
         #expect(try Verifier(try bench.repository("b")).verifyContent().isGood)
         #expect(try bench.copies().healIdentities().isEmpty)
     }
@@ -100,7 +100,7 @@ import VarveUpkeep
     @Test func theSecondOneOfAnotherDiskIsNotBelieved() throws {
         _ = try Repository.create(at: bench.path("other"))
         try Bytes.write(try Bytes.read(path("other", "identity.json")), to: path("a", "identity.json"))
-        #expect(try bench.repository("a").identityDamage.map(\.object) == ["identity.json"])
+        #expect(try bench.repository("a").identityDamage.map(\.text) == ["identity.json"])
         try damage("a", "copy.json", .flip)
         expect(.corrupt) { try bench.repository("a") }
     }

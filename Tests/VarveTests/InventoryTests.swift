@@ -91,13 +91,13 @@ import VarveUpkeep
                 continue
             }
             let comment: Comment = "\(loss), round \(round): \(said.media.findings) \(said.heal)"
-            #expect(said.media.findings.first?.object == name, comment)
+            #expect(said.media.findings.first?.text == name, comment)
             #expect(said.media.findings.first?.kind == .missing, comment)
-            #expect(said.content.findings.first?.object == name, comment)
+            #expect(said.content.findings.first?.text == name, comment)
             #expect(said.content.findings.allSatisfy { $0.kind == .missing }, comment)
             #expect(said.content.losses.isEmpty == (name.hasPrefix("manifests/")), comment)
             #expect(!said.heal.isHealthy && !said.after.isGood, comment)
-            #expect(said.heal.lost.contains { $0.object == name }, comment)
+            #expect(said.heal.lost.contains { $0.text == name }, comment)
             #expect(
                 said.problems.contains { $0.contains("that it should hold") }, "\(comment): \(said.problems)")
             if round == 1 { try bench.backup(bench.files(2)) }
@@ -168,16 +168,16 @@ import VarveUpkeep
             })
         try Directory.removeFile(path(ofPack: orphan))
         let media = try Verifier(try repository()).verifyMedia()
-        #expect(media.findings.map(\.object) == ["packs/\(orphan)"])
+        #expect(media.findings.map(\.text) == ["packs/\(orphan)"])
         let content = try Verifier(try repository()).verifyContent()
-        #expect(content.isGood && content.unneeded == ["packs/\(orphan)"])
+        #expect(content.isGood && content.unneeded == [ObjectName(.pack, orphan)])
         #expect(try Verifier(try repository()).verifyMedia().isGood)
         #expect(try bench.heal("a").isHealthy)
         #expect(try RepositoryStatus(try bench.copies()).problems == [])
         // The control: it is not forgotten that another one is missed later.
         let needed = try #require(try packs().first)
         try Directory.removeFile(path(ofPack: needed))
-        #expect(try Verifier(try repository()).verifyMedia().findings.first?.object == "packs/\(needed)")
+        #expect(try Verifier(try repository()).verifyMedia().findings.first?.text == "packs/\(needed)")
     }
 
     /// Whatever finds it: each fact is said once by a verification, and again by the next one of the same verifier.
@@ -187,7 +187,7 @@ import VarveUpkeep
         for _ in 0..<2 {
             for report in [try verifier.verifyMedia(), try verifier.verifyContent()] {
                 #expect(report.findings.count == Set(report.findings).count)
-                #expect(report.findings.count { $0.object == name } == 1)
+                #expect(report.findings.count { $0.text == name } == 1)
             }
         }
     }
@@ -210,7 +210,7 @@ import VarveUpkeep
         // Controls: neither a reading of the media nor a verification that finds damage ends it.
         _ = try Verifier(try bench.repository("a")).verifyMedia()
         #expect(try isTainted())
-        #expect(try bench.heal("a").healed.map(\.object) == [damaged])
+        #expect(try bench.heal("a").healed.map { "\($0.place)" } == [damaged])
         #expect(try !isTainted())
         let reference = try bench.repository("a").find("latest")
         #expect(try bench.repository("a").manifests.read(reference).tainted)

@@ -55,7 +55,7 @@ final class RecordedHistory {
 
     /// Changes the files and takes a snapshot of them. Now and then a backup fails before, or tables are lost.
     @discardableResult
-    func advance() throws -> Archiver.Result {
+    func advance() throws -> Archiver.Report {
         history.advance()
         switch Int.random(in: 0...19, using: &random) {
         case 0: try failBackup()

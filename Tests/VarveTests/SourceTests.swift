@@ -19,7 +19,7 @@ import VarveTestSupport
     @discardableResult
     private func backup(
         _ home: String = "/srv/a", as name: String? = nil, files: [ListedFile]? = nil
-    ) throws -> Archiver.Result {
+    ) throws -> Archiver.Report {
         let copies = try bench.copies()
         return try Archiver(repository: copies.named, copies: copies).backup(
             ListedFiles.environment(files ?? bench.files(1), home: home), tool: "test", as: name)

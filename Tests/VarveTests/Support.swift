@@ -19,12 +19,12 @@ final class Bench: Sendable {
     }
 
     @discardableResult
-    func backup(_ source: ListedFiles) throws -> Archiver.Result {
+    func backup(_ source: ListedFiles) throws -> Archiver.Report {
         try Archiver(repository: repository).backup(source, tool: "test")
     }
 
     @discardableResult
-    func backup(_ files: [ListedFile]) throws -> Archiver.Result { try backup(ListedFiles(files)) }
+    func backup(_ files: [ListedFile]) throws -> Archiver.Report { try backup(ListedFiles(files)) }
 
     /// - Returns: the directory that holds it now.
     func restore(

@@ -84,7 +84,7 @@ public struct BackupReport: Sendable {
             || copies.contains(where: \.needsAttention)
     }
 
-    init(_ result: Archiver.Result, damagedDocuments: [String]) {
+    init(_ result: Archiver.Report, damagedDocuments: [String]) {
         let manifest = result.manifest
         snapshot = result.snapshot.description
         source = result.source
@@ -102,7 +102,7 @@ public struct BackupReport: Sendable {
         case nil: parityProblem = nil
         case .failure(let error)?: parityProblem = "\(error)"
         case .success(let report)?:
-            parityProblem = report.skipped.first.map { "\($0.object): \($0.problem)" }
+            parityProblem = report.skipped.first.map { "\($0.text): \($0.problem)" }
         }
         self.damagedDocuments = damagedDocuments
     }

@@ -43,7 +43,7 @@ public struct SyncReport: Sendable {
         objectCount = report.objects
         bytes = report.bytes
         isComplete = report.isComplete
-        problems = report.findings.map { "\($0.object): \($0.problem)" }
+        problems = report.findings.map { "\($0.text): \($0.problem)" }
     }
 }
 
@@ -60,8 +60,8 @@ public struct HealReport: Sendable {
 
     init(_ report: VarveCopies.HealReport) {
         label = report.label
-        healed = report.healed.map(\.object)
-        problems = (report.lost + report.unreadable).map { "\($0.object): \($0.problem)" }
+        healed = report.healed.map { "\($0.place)" }
+        problems = (report.lost + report.unreadable).map { "\($0.text): \($0.problem)" }
         isHealthy = report.isHealthy
     }
 }

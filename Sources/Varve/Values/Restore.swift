@@ -45,7 +45,7 @@ public struct RestoreReport: Sendable {
     /// What a person should know.
     public let notes: [String]
 
-    init(_ plan: RestorePlan, _ result: Restorer.Result) {
+    init(_ plan: RestorePlan, _ result: Restorer.Report) {
         snapshot = plan.snapshot
         target = plan.target
         fileCount = plan.files.count

@@ -67,7 +67,7 @@ public struct VerificationReport: Sendable {
                 case .damaged: .damaged
                 case .unreadable: .unreadable
                 }
-            return Finding(object: finding.object, problem: finding.problem, kind: kind)
+            return Finding(object: finding.text, problem: finding.problem, kind: kind)
         }
         losses = reports.flatMap(\.losses).map { Loss(snapshot: $0.snapshot, path: $0.path, range: $0.range) }
         uncoveredCount = reports.map(\.uncovered.count).max() ?? 0

@@ -71,7 +71,11 @@ package final class BlobReader {
             return try hastily()
         } catch let error as VarveError where Self.isDamage(error) {
             for (number, reader) in otherReaders {
-                guard let bytes = try? reader.read(id, type) else { continue }
+                guard
+                    let bytes = Notices.attempt(
+                        .remark, reader.storage.location, "blob \(id.short) can't be read from there",
+                        { try reader.read(id, type) })
+                else { continue }
                 others.note(number, error)
                 return take(bytes)
             }

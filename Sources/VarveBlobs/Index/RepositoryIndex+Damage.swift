@@ -1,3 +1,4 @@
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -50,7 +51,7 @@ extension RepositoryIndex {
         if state.withLock({ $0.damage.others != nil }) { return false }
         var others: [ContentID: [IndexTable.Location]] = [:]
         try storage.forEachPack { pack in
-            guard let contents = try? PackReader.contents(of: pack, in: storage) else { return }
+            guard let contents = contents(of: pack) else { return }
             for entry in contents.entries {
                 let (id, location) = (entry.header.id, entry.location(in: pack))
                 let found = find(id)
@@ -67,7 +68,9 @@ extension RepositoryIndex {
         var packs: Set<ContentID> = []
         for table in state.withLock({ $0.tables }) {
             // A table that can't be read is no evidence.
-            try? table.table.forEachPack { packs.insert($0) }
+            Notices.attempt(.remark, table.description, "its list of packs can't be read") {
+                try table.table.forEachPack { packs.insert($0) }
+            }
         }
         return packs
     }
@@ -89,7 +92,7 @@ extension RepositoryIndex {
         while try distrustBaselessOnce(in: packs, &isInTable) {}
         guard isPackGone || isInTable else { return }
         try state.withLock { state in
-            for table in state.tables { state.distrust(table) }
+            for table in state.tables { state.distrust(table, nil) }
             state.unlisted = [:]
             state.unlistedPacks = []
             state.isPackGone = false
@@ -100,7 +103,7 @@ extension RepositoryIndex {
     private func distrustBaselessOnce(in packs: [ContentID], _ isInTable: inout Bool) throws -> Bool {
         var isAny = false
         for pack in packs {
-            guard let contents = try? PackReader.contents(of: pack, in: storage) else { continue }
+            guard let contents = contents(of: pack) else { continue }
             for entry in contents.entries {
                 guard let base = entry.header.base, !contains(base) else { continue }
                 let (id, location) = (entry.header.id, entry.location(in: pack))

@@ -36,8 +36,10 @@ extension RepositoryIndex {
         // Smallest first. A reader leaves alone what is stored.
         for table in state.tables.reversed() where isWriter || table.name == nil {
             if table.table.count > 2 * count { break }
-            guard (try? table.isIntact()) == true else {
-                state.distrust(table)
+            do {
+                try table.requireIntact()
+            } catch {
+                state.distrust(table, error)
                 continue
             }
             count += table.table.count

@@ -1,4 +1,5 @@
 import Synchronization
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -83,6 +84,7 @@ package final class RepositoryIndex: Sendable {
             } catch {
                 // A damaged index object costs time, never data: its packs are read instead.
                 state.damaged.append(name)
+                Notices.note(.remark, "\(ObjectName(.index, name))", StoredTable.unusable, error)
             }
         }
         state.sortTables()
@@ -111,24 +113,28 @@ package final class RepositoryIndex: Sendable {
                 if damage.spares(id, at: location) { return location }
                 damaged = location
             }
-            var unreadable: StoredTable?
+            var unreadable: (table: StoredTable, error: any Error)?
             for table in tables {
                 do {
                     guard let location = try table.find(id, in: storage) else { continue }
                     if damage.spares(id, at: location) { return location }
                     damaged = damaged ?? location
                 } catch {
-                    unreadable = table
+                    unreadable = (table, error)
                     break
                 }
             }
             if let unreadable {
-                state.withLock { $0.distrust(unreadable) }
+                state.withLock { $0.distrust(unreadable.table, unreadable.error) }
             } else if isListed {
                 return damage.others?[id]?.first { damage.spares(id, at: $0) }
             } else {
                 // Packs that can't be listed hold nothing that can be read either.
-                state.withLock { state in _ = try? list(&state) }
+                state.withLock { state in
+                    _ = Notices.attempt(.remark, storage.location, "its packs can't be listed") {
+                        try list(&state)
+                    }
+                }
             }
         }
     }
@@ -142,7 +148,7 @@ package final class RepositoryIndex: Sendable {
             state.isRebuilt = true
             // Of several places another one may now be the first.
             state.damage.others = nil
-            for table in state.tables { state.distrust(table) }
+            for table in state.tables { state.distrust(table, nil) }
             state.unlisted = [:]
             state.unlistedPacks = []
             try list(&state)
@@ -184,13 +190,20 @@ package final class RepositoryIndex: Sendable {
         let packs = try packsWithoutTable(&state)
         if isWriter { try storage.confirm(packs.map { ObjectName(.pack, $0) }) }
         for pack in packs {
-            // A pack that can't be read must not keep the others from being used: its blobs count as not there, and
-            // verification names it.
-            guard let contents = try? PackReader.contents(of: pack, in: storage) else { continue }
+            guard let contents = contents(of: pack) else { continue }
             state.add(pack, contents.entries)
             if state.unlisted.count > limit { try settle(&state) }
         }
         return packs
+    }
+
+    /// A pack that can't be read must not keep the others from being used: its blobs count as not there, and verification
+    /// names it.
+    func contents(of pack: ContentID) -> PackContents? {
+        Notices.attempt(
+            .remark, "\(ObjectName(.pack, pack))",
+            "its directory can't be read: what is in it counts as not there"
+        ) { try PackReader.contents(of: pack, in: storage) }
     }
 
     private func packsWithoutTable(_ state: inout State) throws -> [ContentID] {
@@ -204,7 +217,7 @@ package final class RepositoryIndex: Sendable {
                     if !there.contains($0) { state.isPackGone = true }
                 }
             } catch {
-                state.distrust(table)
+                state.distrust(table, error)
                 state.isListed = true
                 return try packsWithoutTable(&state)
             }
@@ -241,7 +254,10 @@ extension RepositoryIndex.State {
     }
 
     /// The packs of a table that can't be trusted have to be asked themselves.
-    mutating func distrust(_ table: StoredTable) {
+    ///
+    /// - Parameter error: why; nil if nothing is wrong with the table itself.
+    mutating func distrust(_ table: StoredTable, _ error: (any Error)?) {
+        if let error { Notices.note(.remark, table.description, StoredTable.unusable, error) }
         guard let at = tables.firstIndex(where: { $0 === table }) else { return }
         tables.remove(at: at)
         if let name = table.name { damaged.append(name.hex) }

@@ -1,10 +1,11 @@
 import Synchronization
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
 /// An index table with its filter, and what is known of its packs.
-final class StoredTable: Sendable {
+final class StoredTable: Sendable, CustomStringConvertible {
     /// Up to this many bytes a table is read as a whole and needs no filter.
     static let wholeLimit = 64 << 10
     /// Up to this many bytes a filter is read as a whole. Tables grow by factors, so all that is read on opening is
@@ -44,6 +45,11 @@ final class StoredTable: Sendable {
         return table
     }
 
+    var description: String { name.map { "\(ObjectName(.index, $0))" } ?? "the index in memory" }
+
+    /// For notices.
+    static let unusable = "it can't be used: its packs are read instead"
+
     var needsFilter: Bool { name != nil && source.byteCount > Self.wholeLimit }
     var hasFilter: Bool { filter.withLock { $0.filter != nil } }
     /// The object that a writer takes out of the way.
@@ -61,9 +67,17 @@ final class StoredTable: Sendable {
         filter.withLock {
             switch opened {
             case .success(let opened): $0 = Filter(filter: opened, name: object)
-            case .failure: $0 = Filter(name: object, isDamaged: true)
+            case .failure(let error):
+                $0 = Filter(name: object, isDamaged: true)
+                noteUnusable(object, error)
             }
         }
+    }
+
+    private func noteUnusable(_ filter: String, _ error: any Error) {
+        Notices.note(
+            .remark, "\(ObjectName(.filter, filter))", "it can't be used: its index table is asked instead",
+            error)
     }
 
     private static func load(
@@ -98,6 +112,7 @@ final class StoredTable: Sendable {
             self.filter.withLock {
                 $0.filter = nil
                 $0.isDamaged = true
+                if let name = $0.name { noteUnusable(name, error) }
             }
             return true
         }
@@ -114,19 +129,9 @@ final class StoredTable: Sendable {
         return isThere
     }
 
-    /// Whether its bytes are what its name promises; they are read once, in pieces.
-    func isIntact() throws -> Bool {
-        guard let name else { return true }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 4096)
-        defer { buffer.deallocate() }
-        var hasher = Hasher()
-        for offset in stride(from: 0, to: source.byteCount, by: buffer.count) {
-            let piece = UnsafeMutableRawBufferPointer(
-                rebasing: buffer[..<min(buffer.count, source.byteCount - offset)])
-            try source.read(at: offset, into: piece)
-            hasher.update(UnsafeRawBufferPointer(piece))
-        }
-        return hasher.finish() == name
+    /// Throws unless its bytes are what its name promises; they are read once, in pieces.
+    func requireIntact() throws {
+        if let name { try NamedBytes.require(source, name) }
     }
 
     /// Publishes the filter and uses it.

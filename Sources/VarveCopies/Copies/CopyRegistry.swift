@@ -66,8 +66,10 @@ package struct CopyRegistry: Sendable {
     }
 
     private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws -> RepositoryCopies.Copy {
-        let heard = copies.online.compactMap(\.repository).compactMap {
-            (try? CopyRecords($0))?.records[repository.copy.copy]
+        let heard = copies.online.compactMap(\.repository).compactMap { other -> CopyRecord? in
+            Notices.attempt(.remark, other.path, "its records of copies can't be read") {
+                try CopyRecords(other).records[repository.copy.copy]
+            } ?? nil
         }
         let newest = heard.max { $0.generation < $1.generation }
         // Its own record becomes the newest of all, so that nobody takes it for rolled back.
@@ -88,6 +90,7 @@ package struct CopyRegistry: Sendable {
             } catch {
                 // Another one hears at its next record: what is wrong with it is told then.
                 if other === copies.named { throw error }
+                Notices.note(.remark, other.path, Repository.unheard, error)
             }
         }
         return RepositoryCopies.Copy(
@@ -128,6 +131,7 @@ package struct CopyRegistry: Sendable {
                 try other.repository?.learn([record])
             } catch {
                 if other.repository === copies.named { throw error }
+                Notices.note(.remark, other.record.path, Repository.unheard, error)
             }
         }
     }

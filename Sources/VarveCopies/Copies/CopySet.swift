@@ -197,7 +197,10 @@ package final class CopySet: Storage {
             return try body(first.copy.storage)
         } catch {
             for other in members where other !== first && other.isOnline {
-                if let result = try? body(other.copy.storage) { return result }
+                let result = Notices.attempt(
+                    .remark, other.copy.storage.location, "it can't be read from there either"
+                ) { try body(other.copy.storage) }
+                if let result { return result }
             }
             throw error
         }
@@ -217,7 +220,9 @@ package final class CopySet: Storage {
 
     package func strangers(_ kind: ObjectKind) throws -> [String] { try reading { try $0.strangers(kind) } }
 
-    package func missingDirectories() throws -> [String] { try reading { try $0.missingDirectories() } }
+    package func missingDirectories() throws -> [ObjectDirectory] {
+        try reading { try $0.missingDirectories() }
+    }
 
     package func forEachPack(_ body: (ContentID) throws -> Void) throws {
         // Twice for some, if a disk fails in between: whoever collects names does not mind.

@@ -1,5 +1,6 @@
 import Synchronization
 import VarveBlobs
+import VarveFiles
 import VarveFormat
 import VarveRepository
 
@@ -34,7 +35,13 @@ package final class OtherCopies: BlobFallback {
     package func readers() -> [(number: Int, reader: BlobReader)] {
         let indexes = state.withLock { state -> [RepositoryIndex?] in
             if let known = state.indexes { return known }
-            let opened = copies.map { try? $0.repository.openIndex() }
+            let opened = copies.map { copy in
+                Notices.attempt(
+                    .remark, copy.repository.path, "its index can't be read: the copy is not asked"
+                ) {
+                    try copy.repository.openIndex()
+                }
+            }
             state.indexes = opened
             return opened
         }
@@ -55,6 +62,11 @@ package final class OtherCopies: BlobFallback {
 
     /// A manifest that the first copy can't give.
     package func readManifest(_ reference: SnapshotReference) -> Manifest? {
-        copies.lazy.compactMap { try? $0.repository.manifests.read(reference) }.first
+        copies.lazy.compactMap { copy in
+            Notices.attempt(
+                .remark, copy.repository.path,
+                "the manifest of snapshot \(reference) can't be read there either"
+            ) { try copy.repository.manifests.read(reference) }
+        }.first
     }
 }

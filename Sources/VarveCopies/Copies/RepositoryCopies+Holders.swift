@@ -1,4 +1,4 @@
-import VarveCodec
+import VarveBlobs
 import VarveFormat
 import VarveRepository
 import VarveStorage
@@ -6,11 +6,9 @@ import VarveStorage
 extension RepositoryCopies {
     /// Which other copies have an object that is damaged or missing in one: read and compared with its name.
     ///
-    /// - Parameter path: `packs/<name>` or `manifests/<name>`, as findings call it; others have no holders.
-    package func holders(of path: String, but damaged: Repository) -> [String] {
-        guard let object = ObjectName(path: path), !object.kind.isCache, !object.kind.isRecord else {
-            return []
-        }
+    /// Caches and records of one copy have no holders.
+    package func holders(of object: ObjectName, but damaged: Repository) -> [String] {
+        guard object.contentHash != nil, !object.kind.isCache, !object.kind.isRecord else { return [] }
         return online.compactMap { copy in
             guard let repository = copy.repository, repository.copy.copy != damaged.copy.copy,
                 Self.isWhole(object, in: repository.storage)
@@ -20,9 +18,6 @@ extension RepositoryCopies {
     }
 
     private static func isWhole(_ object: ObjectName, in storage: any Storage) -> Bool {
-        guard let opened = try? storage.open(object) else { return false }
-        var hasher = Hasher()
-        guard (try? opened.forEachPiece({ hasher.update($0) })) != nil else { return false }
-        return hasher.finish() == object.contentHash
+        (try? NamedBytes.require(storage.open(object), object.contentHash)) != nil
     }
 }

@@ -163,7 +163,7 @@ package final class RepositoryCopies: Sendable {
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
     private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
-        ofEach: [Int?], ofLead: Int
+        ofEach: [Int?], ofNamed: Int
     ) {
         guard copies.count(where: \.isThere) > 1, let named = copies[0].repository else {
             return (copies.map(\.lacking), 0)
@@ -171,9 +171,11 @@ package final class RepositoryCopies: Sendable {
         let ours = try Self.common(named)
         var elsewhere: Set<ObjectName> = []
         let others: [Int?] = copies.dropFirst().map { copy in
-            guard let repository = copy.repository,
-                let theirs = try? within(seconds: patience, { try Self.common(repository) })
-            else { return nil }
+            guard let repository = copy.repository else { return nil }
+            let listed = Notices.attempt(
+                .remark, repository.path, "the copy can't be listed: what it lacks is not known"
+            ) { try within(seconds: patience) { try Self.common(repository) } }
+            guard let theirs = listed ?? nil else { return nil }
             // Packs may be on their way to it just now.
             elsewhere.formUnion(theirs.subtracting(ours).lazy.filter { $0.kind != .pack })
             return ours.subtracting(theirs).count

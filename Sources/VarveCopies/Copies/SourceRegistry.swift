@@ -5,7 +5,7 @@ import VarveStorage
 
 /// Changes of what sources are called, written to every copy that is there.
 package struct SourceRegistry: Sendable {
-    package struct Outcome: Codable, Sendable {
+    package struct Report: Codable, Sendable {
         package struct Unheard: Codable, Sendable {
             package var label: String
             package var reason: String
@@ -28,7 +28,7 @@ package struct SourceRegistry: Sendable {
     }
 
     /// - Throws: `.missing` if there is no such source, `.invalid` for a name that can't be.
-    package func rename(_ from: String, to: String) throws -> Outcome {
+    package func rename(_ from: String, to: String) throws -> Report {
         try SourceName.check(to)
         return try publish { list in
             let groups = list.groups
@@ -46,7 +46,7 @@ package struct SourceRegistry: Sendable {
     }
 
     /// - Throws: `.missing` if there is no such source.
-    package func archive(_ source: String, undo: Bool = false) throws -> Outcome {
+    package func archive(_ source: String, undo: Bool = false) throws -> Report {
         try publish { list in
             let known = try Self.find(source, list.groups, list)
             let newest = known.snapshots.last?.sequence ?? 0
@@ -73,14 +73,14 @@ package struct SourceRegistry: Sendable {
     }
 
     /// The named copy has it when this returns; the others, or it is told why not.
-    private func publish(_ decide: (SourceList) throws -> (changes: [Change], merged: Bool)) throws -> Outcome
+    private func publish(_ decide: (SourceList) throws -> (changes: [Change], merged: Bool)) throws -> Report
     {
         let named = try copies.copies[0].writable()
         let lock = try WriterLock(named)
         defer { withExtendedLifetime(lock) {} }
         try named.storage.removeTemporaryFiles()
         let (changes, merged) = try decide(try named.sources())
-        var outcome = Outcome(events: [], merged: merged, unheard: [])
+        var report = Report(events: [], merged: merged, unheard: [])
         var published: [Event] = []
         for change in changes {
             let heads = [try named.manifests.list().last, try named.events.list().last].compactMap {
@@ -92,7 +92,7 @@ package struct SourceRegistry: Sendable {
                 kind: change.kind, time: Clock.now(), host: Host.name, tool: tool, rename: change.rename,
                 archive: change.archive)
             let name = try named.events.publish(event).name
-            outcome.events.append("events/\(name)")
+            report.events.append("events/\(name)")
             published.append(event)
         }
         let all = published
@@ -106,9 +106,9 @@ package struct SourceRegistry: Sendable {
                 }
                 if done == nil { throw VarveError(.hung, "the disk does not answer") }
             } catch {
-                outcome.unheard.append(.init(label: copy.record.label, reason: "\(error)"))
+                report.unheard.append(.init(label: copy.record.label, reason: "\(error)"))
             }
         }
-        return outcome
+        return report
     }
 }

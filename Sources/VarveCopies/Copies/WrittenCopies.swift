@@ -56,6 +56,7 @@ package final class WrittenCopies: CommitDestination {
         var locks = [try WriterLock(known.named)]
         try known.named.storage.removeTemporaryFiles()
         var members: [Int] = []
+        var storages: [Int: any Storage] = [:]
         for (number, copy) in copies.enumerated() {
             guard let repository = copy.repository else {
                 absences[number] = copy.absence
@@ -82,6 +83,9 @@ package final class WrittenCopies: CommitDestination {
                         copies[number].lacking = 0
                     }
                 }
+                // The first is what the next backup compares with.
+                storages[number] =
+                    number == 0 ? repository.storage : try repository.storage.passingCache()
                 members.append(number)
             } catch {
                 absences[number] = error as? VarveError ?? VarveError(.system, "\(error)")
@@ -94,14 +98,10 @@ package final class WrittenCopies: CommitDestination {
             members.compactMap { number in
                 let copy = copies[number]
                 guard let repository = copy.repository, let identity = copy.identity,
-                    let passing = try? repository.storage.passingCache()
+                    let storage = storages[number]
                 else { return nil }
-                // The first is what the next backup compares with.
                 return CopySet.Copy(
-                    label: copy.record.label,
-                    storage: number == 0
-                        ? repository.storage : passing,
-                    isComplete: copy.isComplete,
+                    label: copy.record.label, storage: storage, isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)
         let complete = members.count { copies[$0].isComplete }
@@ -133,10 +133,13 @@ package final class WrittenCopies: CommitDestination {
     ) -> Int {
         guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
         let synchronizer = CopySynchronizer(known)
-        guard let plan = try? synchronizer.plan(copy),
-            plan.count <= catchUpLimit,
-            let report = try? synchronizer.run(plan, copy, repository), report.isComplete
-        else { return 0 }
+        let report = Notices.attempt(
+            .remark, repository.path, "the copy can't be brought up to date before the backup"
+        ) {
+            let plan = try synchronizer.plan(copy)
+            return plan.count <= catchUpLimit ? try synchronizer.run(plan, copy, repository) : nil
+        }
+        guard let report = report ?? nil, report.isComplete else { return 0 }
         return report.objects
     }
 
@@ -173,13 +176,15 @@ package final class WrittenCopies: CommitDestination {
         try require(records.count, reference)
         for number in members where (failures[number] ?? nil) == nil {
             // A record that others did not hear of is heard of at the next run.
-            try? copies[number].repository?.learn(records + copies.map(\.record))
+            Notices.attempt(.remark, copies[number].record.path, Repository.unheard) {
+                try copies[number].repository?.learn(records + copies.map(\.record))
+            }
         }
         acknowledgements = copies.enumerated().map { number, copy in
             let reason = reasons[number]
             let isQuiet = absences[number].map { $0.code == .noRepository || $0.code == .locked } ?? true
             let hasFailed = (failures[number] ?? nil) != nil
-            let damaged = copy.repository?.identityDamage.map(\.object) ?? []
+            let damaged = copy.repository?.damagedIdentityDocuments ?? []
             return CopyAcknowledgement(
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,

@@ -12,18 +12,18 @@ extension Healer {
     /// From this copy's own parity.
     ///
     /// - Returns: those that it does not give back.
-    func repair(
-        _ objects: [ObjectName], by parity: ParityRepairer, _ report: inout HealReport
+    func heal(
+        _ objects: [ObjectName], by parity: ParityHealer, _ report: inout HealReport
     ) throws -> [ObjectName] {
         guard !objects.isEmpty else { return [] }
-        let outcomes = try parity.repair(Set(objects))
+        let outcomes = try parity.heal(Set(objects))
         let results = Dictionary(uniqueKeysWithValues: outcomes.map { ($0.object, $0) })
         return objects.filter { object in
-            guard let outcome = results["\(object)"] else { return true }
+            guard let outcome = results[object] else { return true }
             switch outcome.result {
             case .whole: return false
-            case .repaired:
-                report.healed.append(.init(object: "\(object)", source: .parity))
+            case .healed:
+                report.healed.append(.init(place: .object(object), source: .parity))
                 return false
             case .beyond:
                 report.beyondParity.append(outcome)
@@ -48,10 +48,10 @@ extension Healer {
         var unhealed: [ObjectName] = []
         for object in packs {
             if isCancelled() { throw VarveError(.interrupted, "interrupted") }
-            if report.unreadElsewhere.contains("\(object)") {
+            if report.unreadElsewhere.contains(object) {
                 report.unreadable.append(
                     Finding(
-                        object: "\(object)", problem: "another copy may have it whole, and can't be read now",
+                        .object(object), "another copy may have it whole, and can't be read now",
                         kind: .unreadable))
                 continue
             }
@@ -60,7 +60,7 @@ extension Healer {
                 continue
             }
             try repository.storage.replace(object) { append in try bytes.withUnsafeBytes(append) }
-            report.healed.append(.init(object: "\(object)", source: .parts))
+            report.healed.append(.init(place: .object(object), source: .parts))
         }
         try salvage(unhealed, all, readers, &report)
     }
@@ -104,20 +104,19 @@ extension Healer {
             case .whole: break
             case .unread(let error):
                 report.unreadable.append(
-                    Finding(object: "\(object)", problem: error.message, kind: .unreadable))
-            case .bad where entangled.contains("\(object)"):
+                    Finding(.object(object), error.message, kind: .unreadable))
+            case .bad where entangled.contains(object):
                 report.lost.append(
                     Finding(
-                        object: "\(object)",
-                        problem:
-                            "it is whole in no copy that is there; it was left, as parity may still give it back "
+                        .object(object),
+                        "it is whole in no copy that is there; it was left, as parity may still give it back "
                             + "when what is damaged with it is whole again"))
             case .absent, .bad:
                 try repository.storage.setAside(object)
                 report.lost.append(
                     Finding(
-                        object: "\(object)",
-                        problem: "it is whole in no copy that is there; what can be read of it was saved"))
+                        .object(object),
+                        "it is whole in no copy that is there; what can be read of it was saved"))
             }
         }
     }

@@ -22,15 +22,15 @@ extension Healer {
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
         try repository.storage.removeTemporaryFiles()
-        for name in try repository.healIdentity() + repository.storage.makeMissingDirectories() {
-            report.healed.append(.init(object: name, source: .rebuilt))
-        }
-        let damaged = plan.damaged.compactMap { ObjectName(path: $0.object) }
+        let documents = try repository.healIdentity().map { Finding.Place.document($0) }
+        let directories = try repository.storage.makeMissingDirectories().map { Finding.Place.directory($0) }
+        report.healed += (documents + directories).map { .init(place: $0, source: .rebuilt) }
+        let damaged = Self.objects(plan.damaged.map(\.place))
         let bad = Set(damaged)
-        let missing = plan.missing.compactMap { ObjectName(path: $0) }
+        let missing = Self.objects(plan.missing)
         let packs = Set(damaged + missing).filter { $0.kind == .pack }.sorted { $0.name < $1.name }
-        let parity = ParityRepairer(repository, isCancelled: isCancelled)
-        let lostPacks = try repair(try replace(packs, bad, in: target, &report), by: parity, &report)
+        let parity = ParityHealer(repository, isCancelled: isCancelled)
+        let lostPacks = try heal(try replace(packs, bad, in: target, &report), by: parity, &report)
         try heal(packs: lostPacks, in: target, &report)
         try setAside(bad, of: repository, &report)
         let index = try repository.openIndex(isWriter: true)
@@ -39,18 +39,23 @@ extension Healer {
         let manifests = Set(damaged + missing).filter { $0.kind == .event || $0.kind == .manifest }.sorted {
             ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name)
         }
-        let lostManifests = try repair(try replace(manifests, bad, in: target, &report), by: parity, &report)
+        let lostManifests = try heal(try replace(manifests, bad, in: target, &report), by: parity, &report)
         for manifest in lostManifests {
-            report.lost.append(Finding(object: "\(manifest)", problem: "it is good in no copy that is there"))
+            report.lost.append(Finding(.object(manifest), "it is good in no copy that is there"))
         }
-        if let newest = try repository.manifests.list().last,
-            let manifest = try? repository.manifests.read(newest)
-        {
-            repository.manifests.summarize(newest, manifest)
+        if let newest = try repository.manifests.list().last {
+            Notices.attempt(.remark, "\(ObjectName(.manifest, newest.name))", "it can't be read") {
+                repository.manifests.summarize(newest, try repository.manifests.read(newest))
+            }
         }
-        try renew(parity, of: repository, &report)
+        try healParity(parity, of: repository, &report)
         try conclude(plan, repository.reopened(), &report)
         return report
+    }
+
+    /// What can be copied: names that a manifest has made up are nobody's.
+    private static func objects(_ places: [Finding.Place]) -> [ObjectName] {
+        places.compactMap(\.object).filter { $0.contentHash != nil }
     }
 
     /// Caches are made anew; records of this copy have no other source.
@@ -60,13 +65,11 @@ extension Healer {
         for object in bad.sorted(by: { $0.name < $1.name }) where object.kind != .parity {
             if object.kind.isCache {
                 try repository.storage.setAside(object)
-                report.healed.append(.init(object: "\(object)", source: .rebuilt))
+                report.healed.append(.init(place: .object(object), source: .rebuilt))
             } else if object.kind.isRecord {
                 try repository.storage.setAside(object)
                 report.findings.append(
-                    Finding(
-                        object: "\(object)",
-                        problem: "a record of this copy that is damaged: it was set aside"))
+                    Finding(.object(object), "a record of this copy that is damaged: it was set aside"))
             }
         }
     }
@@ -85,13 +88,13 @@ extension Healer {
         report.losses = content.losses
         report.unneeded = content.unneeded
         let unneeded = Set(content.unneeded)
-        report.lost.removeAll { unneeded.contains($0.object) }
+        report.lost.removeAll { $0.object.map(unneeded.contains) ?? false }
     }
 
     /// What is not known yet, once for each object.
     private func add(_ findings: [Finding], to report: inout HealReport) {
-        var known = Set((report.lost + report.unreadable).map(\.object))
-        for finding in findings where known.insert(finding.object).inserted {
+        var known = Set((report.lost + report.unreadable).map(\.place))
+        for finding in findings where known.insert(finding.place).inserted {
             if finding.kind == .unreadable {
                 report.unreadable.append(finding)
             } else {
@@ -102,33 +105,37 @@ extension Healer {
 
     /// A snapshot whose backup met damage in the repository is as good as any other once it was found whole.
     private func endTaint(_ repository: Repository) throws {
-        guard let ledger = try? repository.ledger(), let all = try? repository.manifests.summaries() else {
-            return
+        let unknown = "whether a snapshot is tainted can't be told"
+        let read = Notices.attempt(.remark, repository.path, unknown) {
+            (ledger: try repository.ledger(), summaries: try repository.manifests.summaries())
         }
-        let isAny = all.contains {
-            $0.isTainted && !ledger.isProven($0.reference)
-                && (try? repository.manifests.read($0.reference).isTaintedByRepository) == true
+        guard let (ledger, summaries) = read else { return }
+        let isAny = summaries.contains { summary in
+            guard summary.isTainted, !ledger.isProven(summary.reference) else { return false }
+            return Notices.attempt(.remark, "\(ObjectName(.manifest, summary.reference.name))", unknown) {
+                try repository.manifests.read(summary.reference).isTaintedByRepository
+            } ?? false
         }
         if isAny { _ = try Verifier(repository, isCancelled: isCancelled).verifyContent() }
     }
 
     /// Damaged parity is made anew from what it covers, and what came to be uncovered is covered again.
-    private func renew(
-        _ parity: ParityRepairer, of repository: Repository, _ report: inout HealReport
+    private func healParity(
+        _ parity: ParityHealer, of repository: Repository, _ report: inout HealReport
     ) throws {
         var unreadable: [ObjectName] = []
-        for outcome in try parity.repairParity() {
+        for outcome in try parity.healParity() {
             switch outcome.result {
             case .whole: break
-            case .regenerated, .setAside:
-                report.healed.append(.init(object: outcome.object, source: .rebuilt))
-            case .unreadable: unreadable += [ObjectName(path: outcome.object)].compactMap(\.self)
+            case .healed, .setAside:
+                report.healed.append(.init(place: .object(outcome.object), source: .rebuilt))
+            case .unreadable: unreadable.append(outcome.object)
             case .left:
                 report.findings.append(
                     Finding(
-                        object: outcome.object,
-                        problem: "parity that is damaged, and so is what it covers: "
-                            + outcome.damagedMembers.joined(separator: " ")))
+                        .object(outcome.object),
+                        "parity that is damaged, and so is what it covers: "
+                            + outcome.damagedMembers.map(\.description).joined(separator: " ")))
             }
         }
         do {
@@ -145,7 +152,7 @@ extension Healer {
             guard covered.skipped.isEmpty, report.lost.isEmpty else { break }
             for object in unreadable {
                 try repository.storage.setAside(object)
-                report.healed.append(.init(object: "\(object)", source: .rebuilt))
+                report.healed.append(.init(place: .object(object), source: .rebuilt))
             }
         case nil: break
         }
@@ -175,21 +182,22 @@ extension Healer {
                 switch outcome {
                 case .copied(_, let source):
                     let label = labels[ObjectIdentifier(source)] ?? source.path
-                    state.report.healed.append(.init(object: "\(object)", source: .copy(label: label)))
+                    state.report.healed.append(
+                        .init(place: .object(object), source: .copy(label: label)))
                 case .wasThere: break
                 case .noSourceIsGood: state.lost.append(object)
                 }
             }
         }
         report = state.change { $0.report }
-        report.healed.sort { $0.object < $1.object }
+        report.healed.sort { $0.place < $1.place }
         return state.change { $0.lost }.sorted { $0.name < $1.name }
     }
 }
 
 extension HealReport {
     fileprivate mutating func note(_ object: ObjectName, in source: Repository, _ error: VarveError) {
-        findings.append(Finding(of: "\(source.path)/\(object)", error))
-        if error.isOfTheMoment { unreadElsewhere.insert("\(object)") }
+        findings.append(Finding(.object(object), in: source.path, error))
+        if error.isOfTheMoment { unreadElsewhere.insert(object) }
     }
 }

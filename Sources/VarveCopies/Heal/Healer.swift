@@ -5,14 +5,14 @@ import VarveStorage
 import VarveUpkeep
 
 /// What is wrong with one copy. A value: printed before anything is done.
-package struct HealPlan: Codable, Sendable {
+package struct HealPlan: Encodable, Sendable {
     package var copy: String
     package var label: String
     package var path: String
     /// What is not there and should be; a manifest of which no more is known by its number.
-    package var missing: [String]
+    package var missing: [Finding.Place]
     /// Directories for objects, gone with whatever was in them.
-    package var directories: [String]
+    package var directories: [Finding.Place]
     /// Objects and documents that are not what they should be.
     package var damaged: [Finding]
     /// What can't be read now: nothing is known against it, and nothing is done about it.
@@ -20,7 +20,7 @@ package struct HealPlan: Codable, Sendable {
     /// What snapshots lack, whichever object held it.
     package var losses: [Loss]
     /// Packs and manifests under no parity, though this copy keeps it.
-    package var uncovered: [String]
+    package var uncovered: [ObjectName]
 
     package var isEmpty: Bool {
         missing.isEmpty && directories.isEmpty && damaged.isEmpty && unreadable.isEmpty && losses.isEmpty
@@ -28,9 +28,9 @@ package struct HealPlan: Codable, Sendable {
     }
 }
 
-package struct HealReport: Codable, Sendable {
+package struct HealReport: Encodable, Sendable {
     /// Where a good object came from.
-    package enum Source: Codable, Hashable, Sendable {
+    package enum Source: Encodable, Hashable, Sendable {
         case copy(label: String)
         /// Parts of it from several copies, none of which is whole.
         case parts
@@ -39,9 +39,11 @@ package struct HealReport: Codable, Sendable {
         case rebuilt
     }
 
-    package struct Healed: Codable, Sendable {
-        package var object: String
+    package struct Healed: Encodable, Sendable {
+        package var place: Finding.Place
         package var source: Source
+
+        private enum CodingKeys: String, CodingKey { case place = "object", source }
     }
 
     package var copy: String
@@ -56,15 +58,15 @@ package struct HealReport: Codable, Sendable {
     /// What could not be read, so that nothing is known of it; it was left as it is.
     package var unreadable: [Finding] = []
     /// Packs that are gone, and that no snapshot needs.
-    package var unneeded: [String] = []
+    package var unneeded: [ObjectName] = []
     /// Damage of other copies that was come upon.
     package var findings: [Finding] = []
     /// Packs and manifests that came under parity, or into another group.
     package var covered = 0
     /// Objects that another copy may have whole: it could not be read there.
-    var unreadElsewhere: Set<String> = []
+    var unreadElsewhere: Set<ObjectName> = []
     /// What parity covers, and too much of it is damaged: by how much.
-    package var beyondParity: [ParityRepairer.Outcome] = []
+    package var beyondParity: [ParityHealer.Outcome] = []
 
     package var isHealthy: Bool { lost.isEmpty && losses.isEmpty && unreadable.isEmpty }
 }
@@ -97,30 +99,17 @@ package final class Healer: Sendable {
         // Those that other copies have, whether or not anything here names them.
         let lacking = try CopySynchronizer(copies).plan(target)
         let followed = try Verifier(repository, isCancelled: isCancelled).verifyCompleteness()
-        let directories = Set(try repository.storage.missingDirectories())
-        let known = Set(media.findings.lazy.filter { $0.kind == .damaged }.map(\.object))
-        let found = media.findings + followed.findings.filter { !known.contains($0.object) }
-        var missing = Set(
-            lacking.packs.map { "\(ObjectName(.pack, $0))" }
-                + lacking.events.map { "\(ObjectName(.event, $0))" }
-                + lacking.manifests.map { "\(ObjectName(.manifest, $0))" })
-        missing.formUnion(found.lazy.filter { $0.kind == .missing }.map(\.object))
+        let directories = Set(
+            try repository.storage.missingDirectories().map { Finding.Place.directory($0) })
+        let known = Set(media.findings.lazy.filter { $0.kind == .damaged }.map(\.place))
+        let found = media.findings + followed.findings.filter { !known.contains($0.place) }
+        var missing = Set(lacking.objects.map { Finding.Place.object($0) })
+        missing.formUnion(found.lazy.filter { $0.kind == .missing }.map(\.place))
         return HealPlan(
             copy: target.record.copy, label: target.record.label, path: repository.path,
             missing: missing.subtracting(directories).sorted(), directories: directories.sorted(),
             damaged: found.filter { $0.kind == .damaged },
             unreadable: Set(found.filter { $0.kind == .unreadable }).sorted { $0.order < $1.order },
             losses: followed.losses, uncovered: media.uncovered)
-    }
-}
-
-extension ObjectName {
-    /// From `packs/<name>`, as it is described.
-    init?(path: String) {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let kind = ObjectKind(rawValue: String(parts[0])) else { return nil }
-        let object = ObjectName(kind, String(parts[1]))
-        guard object.contentHash != nil else { return nil }
-        self = object
     }
 }

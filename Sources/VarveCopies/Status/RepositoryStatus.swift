@@ -6,8 +6,8 @@ import VarveUpkeep
 
 /// What one wants to know at three in the morning: which copies there are and how good they are, and to which moment
 /// each source can be restored from how many of them. Reads names, records and ledgers, and no pack.
-package struct RepositoryStatus: Codable, Sendable {
-    package struct Copy: Codable, Sendable {
+package struct RepositoryStatus: Encodable, Sendable {
+    package struct Copy: Encodable, Sendable {
         package var copy: String
         package var label: String
         package var role: String
@@ -119,7 +119,7 @@ package struct RepositoryStatus: Codable, Sendable {
                 copy: record.copy, label: record.label, role: record.role,
                 path: known.repository?.path ?? record.path, present: known.isThere,
                 absence: known.absence.map { "\($0)" }, trouble: known.trouble.map { "\($0)" },
-                damagedDocuments: known.repository?.identityDamage.map(\.object)
+                damagedDocuments: known.repository?.damagedIdentityDocuments
                     ?? (known.absence?.code == .corrupt ? ["varve.json or copy.json"] : []),
                 lastSeen: known.isThere ? nil : record.written,
                 detached: record.detached, synchronized: record.synchronized, lacking: known.lacking,
@@ -135,7 +135,7 @@ package struct RepositoryStatus: Codable, Sendable {
                 copy.snapshots = UInt64(list.count)
                 copy.newestSnapshot = newest?.description
                 copy.health = try repository.mediaHealth(within: policy.readWithin, now: now)
-                copy.damagedDocuments = copy.health?.documents ?? copy.damagedDocuments
+                copy.damagedDocuments = copy.health?.documents.map { "\($0)" } ?? copy.damagedDocuments
                 copy.free = FileSystemType.availableBytes(repository.path)
                 copy.capacity = FileSystemType.capacityBytes(repository.path)
             } else if record.written.seconds >= limit, !record.written.isFuture(at: now) {

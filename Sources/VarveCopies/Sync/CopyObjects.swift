@@ -142,7 +142,12 @@ private struct Transfer {
                     .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
         }
         self.source = opened
-        written = try? source.storage.status(of: object)?.modified
+        written =
+            Notices.attempt(
+                .remark, "\(source.path)/\(object)", "when it was written can't be told: it counts as new"
+            ) {
+                try source.storage.status(of: object)?.modified
+            } ?? nil
         file = try target.storage.stage()
     }
 

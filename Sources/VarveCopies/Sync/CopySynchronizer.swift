@@ -1,8 +1,8 @@
-import Synchronization
 import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
+import VarveUpkeep
 
 /// What one copy lacks of what the others have. A value: printed before anything is done.
 package struct SyncPlan: Codable, Sendable {
@@ -15,11 +15,16 @@ package struct SyncPlan: Codable, Sendable {
     package var manifests: [String]
     package var bytes: UInt64
 
+    /// In the order in which they are copied.
+    package var objects: [ObjectName] {
+        packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) }
+            + manifests.map { ObjectName(.manifest, $0) }
+    }
     package var count: Int { packs.count + events.count + manifests.count }
     package var isEmpty: Bool { count == 0 }
 }
 
-package struct SyncReport: Codable, Sendable {
+package struct SyncReport: Encodable, Sendable {
     package var copy: String
     package var label: String
     package var path: String
@@ -62,15 +67,13 @@ package final class CopySynchronizer: Sendable {
         let manifests = try missing(.manifest)
         let events = try missing(.event)
         let packs = try missing(.pack)
-        let objects =
-            packs.map { ObjectName(.pack, $0) } + events.map { ObjectName(.event, $0) }
-            + manifests.map { ObjectName(.manifest, $0) }
-        let bytes = objects.reduce(UInt64(0)) { sum, object in
+        var plan = SyncPlan(
+            copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
+            events: events, manifests: manifests, bytes: 0)
+        plan.bytes = plan.objects.reduce(0) { sum, object in
             sum + (sources.lazy.compactMap { try? $0.storage.size(of: object) }.first ?? 0)
         }
-        return SyncPlan(
-            copy: target.record.copy, label: target.record.label, path: repository.path, packs: packs,
-            events: events, manifests: manifests, bytes: bytes)
+        return plan
     }
 
     private func sources(but target: Repository) -> [Repository] {
@@ -93,7 +96,7 @@ package final class CopySynchronizer: Sendable {
     func run(_ plan: SyncPlan, _ target: RepositoryCopies.Copy, _ repository: Repository) throws -> SyncReport
     {
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
-        let done = Progress(total: plan.bytes)
+        let done = (bytes: Tally(), total: plan.bytes)
         try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
         if !plan.packs.isEmpty {
             let index = try repository.openIndex(isWriter: true)
@@ -106,7 +109,8 @@ package final class CopySynchronizer: Sendable {
             repository.manifests.summarize(newest, try repository.manifests.read(newest))
         }
         if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) {
-            report.findings.append(Finding(of: ObjectName(.parity, ""), in: repository, error))
+            report.findings.append(
+                Finding(.directory(ObjectDirectory(.parity)), in: repository.path, error.message))
         }
         report.isComplete = report.objects == plan.count
         try updateRecord(target, repository, report)
@@ -131,25 +135,22 @@ package final class CopySynchronizer: Sendable {
             Array(try CopyRecords($0).records.values)
         }
         try repository.learn(known + copies.copies.map(\.record))
-        for other in copies.writable { try? other.repository?.learn([record]) }
-    }
-
-    private final class Progress: Sendable {
-        let total: UInt64
-        private let bytes = Atomic<UInt64>(0)
-        init(total: UInt64) { self.total = total }
-        func add(_ count: UInt64) -> UInt64 { bytes.wrappingAdd(count, ordering: .relaxed).newValue }
+        for other in copies.writable {
+            Notices.attempt(.remark, other.record.path, Repository.unheard) {
+                try other.repository?.learn([record])
+            }
+        }
     }
 
     private func copy(
-        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: Progress,
+        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: (bytes: Tally, total: UInt64),
         _ report: inout SyncReport
     ) throws {
         let state = Monitor(report)
         let copying = try CopyObjects(
             to: target, from: sources(but: try target.there()), isCancelled: isCancelled
         ) { object, source, error in
-            state.change { $0.findings.append(Finding(of: object, in: source, error)) }
+            state.change { $0.findings.append(Finding(.object(object), in: source.path, error.message)) }
         }
         try copying.copy(objects) { [progress] object, outcome in
             var bytes: UInt64 = 0
@@ -163,7 +164,7 @@ package final class CopySynchronizer: Sendable {
                 $0.objects += 1
                 $0.bytes += bytes
             }
-            progress("\(object)", done.add(bytes), done.total)
+            progress("\(object)", done.bytes.add(bytes), done.total)
         }
         report = state.change { $0 }
     }
@@ -182,11 +183,5 @@ extension RepositoryCopies.Copy {
         var error = absence ?? VarveError(.noRepository, "it is away", location: record.path)
         error.message = "the copy '\(record.label)' is away: " + error.message
         throw error
-    }
-}
-
-extension Finding {
-    init(of object: ObjectName, in copy: Repository, _ error: VarveError) {
-        self.init(object: "\(copy.path)/\(object)", problem: error.message)
     }
 }

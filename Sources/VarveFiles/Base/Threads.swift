@@ -1,7 +1,8 @@
 import Glibc
 import Synchronization
 
-/// A thread of our own: blocking work must not starve the cooperative pool.
+/// A thread of our own: blocking work must not starve the cooperative pool. Who hears of the notices of its maker hears
+/// of its own (`Notices`).
 package final class WorkerThread: Sendable {
     private final class Start {
         let body: @Sendable () -> Void
@@ -15,7 +16,8 @@ package final class WorkerThread: Sendable {
     /// killed, and at every call of ours that leaves nothing that the next run does not clear up.
     package init(_ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
-        let start = Unmanaged.passRetained(Start(body))
+        let notices = Notices.handler
+        let start = Unmanaged.passRetained(Start { Notices.$handler.withValue(notices, operation: body) })
         var code: Int32 = 0
         for attempt in 0..<Self.attempts {
             if attempt > 0 { usleep(20_000) }

@@ -72,7 +72,7 @@ extension RootDirectory {
             try file.close()
             try rename(staged, to: name)
         } catch {
-            try? unlink(staged)
+            Notices.cleanUp(.warning, Path.join(path, staged)) { try unlink(staged) }
             throw error
         }
         try syncParent(of: name)

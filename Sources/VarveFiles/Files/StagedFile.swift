@@ -26,7 +26,10 @@ package final class StagedFile {
         file = try root.create(forOwner: name, mode: mode)
     }
 
-    deinit { if !isNamed { try? root.unlink(name) } }
+    deinit {
+        if isNamed { return }
+        Notices.cleanUp(.remark, path) { try root.unlink(name) }
+    }
 
     package func append(_ bytes: UnsafeRawBufferPointer) throws {
         try file?.write(bytes)

@@ -13,13 +13,13 @@ import VarveUpkeep
 /// copy's snapshots are other than before; but for `.tooFewCopies`, where copies fail while the manifest is published:
 /// then some may have the snapshot, whole, and the error says so.
 package final class Archiver {
-    package struct Result: Sendable {
+    package struct Report: Sendable {
         package var snapshot: SnapshotReference
         package var manifest: Manifest
         /// Of each copy, where the repository has several.
         package var copies: [CopyAcknowledgement] = []
         /// What became of this copy's parity; nil if it keeps none.
-        package var parity: Swift.Result<ParityReport, VarveError>?
+        package var parity: Result<ParityReport, VarveError>?
         /// What the source is called.
         package var source: String
     }
@@ -49,7 +49,7 @@ package final class Archiver {
     /// - Parameters:
     ///   - tool: name and version, for the manifest.
     ///   - name: of the source (`SourceList.name` without one); it is remembered beside the environment.
-    package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Result
+    package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Report
     {
         if let given { try SourceName.check(given) }
         let started = Clock.now()
@@ -97,7 +97,7 @@ package final class Archiver {
         let parity = ([repository] + (written?.others ?? [])).updateParity { [cancellation] in
             cancellation.isRequested
         }
-        return Result(
+        return Report(
             snapshot: snapshot, manifest: manifest, copies: written?.acknowledgements ?? [], parity: parity,
             source: name)
     }

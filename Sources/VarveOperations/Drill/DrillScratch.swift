@@ -30,7 +30,7 @@ final class DrillScratch {
             }
             lock = held
         } catch {
-            try? Directory.removeTree(made)
+            Notices.cleanUp(.warning, made) { try Directory.removeTree(made) }
             throw error
         }
         path = made
@@ -44,7 +44,7 @@ final class DrillScratch {
                 status.user == geteuid(), (try? FileStatus.of(Path.join(left, "lock"))) != nil,
                 let held = (try? FileLock.acquire(Path.join(left, "lock"), .exclusive)) ?? nil
             else { continue }
-            try? Directory.removeTree(left)
+            Notices.cleanUp(.warning, left) { try Directory.removeTree(left) }
             _ = consume held
         }
     }

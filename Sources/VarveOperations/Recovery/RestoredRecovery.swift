@@ -78,7 +78,11 @@ struct RestoredRecovery {
             verified = try unconfined(environment, home, staging, tree, recovers: !isDone)
         } catch {
             // For whoever wants to save something of them.
-            _ = try? room.clear()
+            Notices.attempt(
+                .warning, tree, "restored directories can't be moved back from where recovery ran"
+            ) {
+                _ = try room.clear()
+            }
             throw error
         }
         let end = try RestoredLogs.end(in: home.directory(environment.logDirectory.restored))
@@ -122,7 +126,7 @@ struct RestoredRecovery {
             try helper.close()
             _ = try recovery.finish()
         } catch {
-            try? recovery.abandon()
+            recovery.abandonQuietly()
             throw error
         }
         return true

@@ -35,7 +35,7 @@ struct UIDRecovery {
         do {
             try recovery.begin()
         } catch {
-            try? recovery.abandon()
+            recovery.abandonQuietly()
             throw error
         }
         return recovery
@@ -115,7 +115,7 @@ struct UIDRecovery {
     }
 
     /// Everything back to where it was before `prepare`, as far as it goes.
-    mutating func abandon() throws {
+    private mutating func abandon() throws {
         try putBack()
         for move in plan.moves {
             let work = Path.join(directory, move.work)
@@ -123,6 +123,13 @@ struct UIDRecovery {
         }
         try moveLogs()
         try Directory.removeTree(directory)
+    }
+
+    /// After an error, which is the one to tell.
+    mutating func abandonQuietly() {
+        Notices.attempt(.warning, directory, "logs and databases can't be moved back from there") {
+            try abandon()
+        }
     }
 
     private mutating func putBack() throws {

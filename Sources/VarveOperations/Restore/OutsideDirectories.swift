@@ -51,7 +51,11 @@ final class OutsideDirectories {
             for directory in all { try directory.stage(from: tree, cancellation) }
             for directory in all { try directory.publish() }
         } catch {
-            for directory in all { try? directory.undo() }
+            for directory in all {
+                Notices.attempt(.warning, directory.place.to, "what was moved there can't be moved back") {
+                    try directory.undo()
+                }
+            }
             throw error
         }
         for directory in all { try directory.finish() }

@@ -24,7 +24,7 @@ package final class Restorer {
         package init(password: [UInt8]?) { self.password = password }
     }
 
-    package struct Result: Sendable {
+    package struct Report: Sendable {
         /// Nil if no recovery was asked for.
         package var recovery: RecoveryReport?
         /// Why `db_recover -c` does not recover what was restored; nil: it does.
@@ -90,14 +90,14 @@ package final class Restorer {
     package func restore(
         _ plan: RestorePlan, recovery: RecoveryOptions? = nil, owner: (user: UInt32, group: UInt32)? = nil,
         inspect: (RootDirectory) throws -> Void = { _ in }
-    ) throws -> Result {
+    ) throws -> Report {
         let (staging, outside) = try examine(plan, recovery, owner)
         let directory = try staging.prepare()
         let tree = try directory.directory(StagingDirectory.tree)
         try write(plan, to: tree)
         try finishDirectories(plan, tree)
         try inspect(tree)
-        var result = Result()
+        var result = Report()
         var isConfigured = false
         if let recovery {
             do {

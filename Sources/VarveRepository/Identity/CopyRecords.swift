@@ -14,8 +14,12 @@ package struct CopyRecords: Sendable {
         storage = repository.storage
         for name in try storage.documentNames(in: CopyRecord.directory) where name.hasSuffix(".json") {
             let path = "\(CopyRecord.directory)/\(name)"
-            guard let record = try? ChecksummedDocument.read(CopyRecord.self, from: path, in: storage),
-                record.format == RepositoryDescription.currentFormat, record.copy + ".json" == name,
+            let read = Notices.attempt(
+                .remark, Path.join(storage.location, path),
+                "it can't be read: others say the same of the copy"
+            ) { try ChecksummedDocument.read(CopyRecord.self, from: path, in: storage) }
+            guard let record = read, record.format == RepositoryDescription.currentFormat,
+                record.copy + ".json" == name,
                 record.repository == repository.id.description
             else { continue }
             records[record.copy] = record
@@ -66,6 +70,9 @@ extension Repository {
         try records.write(next)
         return next
     }
+
+    /// Of a copy that could not `learn`, for notices.
+    package static let unheard = "it does not hear now what other copies are: it does at its next record"
 
     /// Takes down what others say of themselves.
     package func learn(_ others: [CopyRecord]) throws {

@@ -37,7 +37,7 @@ package struct IdentityDocuments {
                 return try result.get()
             } catch let error as VarveError where error.code == .corrupt || error.errno == EIO {
                 guard let second else { throw error }
-                damage.append(Finding(object: name, problem: error.message))
+                damage.append(Finding(.document(name), error.message))
                 return second
             }
         }
@@ -51,12 +51,11 @@ package struct IdentityDocuments {
         }
         switch both {
         case .failure(let error as VarveError)?:
-            damage.append(Finding(object: RepositoryIdentity.fileName, problem: error.message))
+            damage.append(Finding(.document(RepositoryIdentity.fileName), error.message))
         case .success(let second)? where second != found:
             damage.append(
                 Finding(
-                    object: RepositoryIdentity.fileName,
-                    problem: "it is not what varve.json and copy.json are"))
+                    .document(RepositoryIdentity.fileName), "it is not what varve.json and copy.json are"))
         default: break
         }
         identity = found
@@ -88,12 +87,17 @@ extension Repository {
             in: storage)
     }
 
+    /// Their names.
+    package var damagedIdentityDocuments: [String] {
+        identityDamage.compactMap { if case .document(let name) = $0.place { name } else { nil } }
+    }
+
     /// Writes anew which of the three documents are damaged; those go to `quarantine/`.
     ///
     /// - Precondition: the caller has the lock.
     /// - Returns: their names.
     package func healIdentity() throws -> [String] {
-        let names = identityDamage.map(\.object)
+        let names = damagedIdentityDocuments
         for name in names {
             try storage.setAside(document: name)
             switch name {

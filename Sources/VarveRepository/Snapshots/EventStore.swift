@@ -1,4 +1,6 @@
+import VarveBlobs
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -20,12 +22,9 @@ package struct EventStore: Sendable {
     package func read(_ reference: SnapshotReference) throws -> Event {
         let object = ObjectName(.event, reference.name)
         let place = "\(storage.location)/\(object)"
-        let stored = try storage.readAll(object, limit: Event.maximumLength)
-        guard stored.withUnsafeBytes({ Hasher.name(of: $0) }) == reference.hash else {
-            throw VarveError(
-                .corrupt, "the event is not what its name promises", location: place,
-                hint: "'varve heal' replaces it from a copy that is good")
-        }
+        let stored = try NamedBytes.read(
+            object, in: storage, limit: Event.maximumLength, what: "the event",
+            hint: "'varve heal' replaces it from a copy that is good")
         let json = try stored.withUnsafeBytes {
             try Decompressor().decompress($0, limit: Event.maximumLength)
         }
@@ -46,7 +45,10 @@ package struct EventStore: Sendable {
     package func catalog() throws -> SourceCatalog {
         SourceCatalog(
             try list().compactMap { reference in
-                (try? read(reference)).map { (reference: reference, event: $0) }
+                Notices.attempt(
+                    .remark, "\(ObjectName(.event, reference.name))",
+                    "it can't be read: a source may have an old name"
+                ) { (reference: reference, event: try read(reference)) }
             })
     }
 

@@ -1,4 +1,6 @@
+import VarveBlobs
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveStorage
 
@@ -43,11 +45,8 @@ extension ManifestStore {
         for name in try storage.list(.summary) {
             let object = ObjectName(.summary, name)
             do {
-                let bytes = try storage.readAll(object, limit: SummaryTable.maximumLength)
+                let bytes = try NamedBytes.read(object, in: storage, limit: SummaryTable.maximumLength)
                 let summaries: [SnapshotSummary] = try bytes.withUnsafeBytes { bytes in
-                    guard Hasher.name(of: bytes) == object.contentHash else {
-                        throw VarveError(.corrupt, "it is not what its name promises")
-                    }
                     // Its manifests are read, and the next commit puts a new table in its place.
                     if SummaryTable.isOutdated(bytes) { return [] }
                     return try SummaryTable.decode(bytes, repository: repository)
@@ -55,10 +54,10 @@ extension ManifestStore {
                 result.tables.append((name, summaries))
             } catch let error as VarveError where error.code == .missing {
                 result.isMissingOne = true
-            } catch let error as VarveError where error.isAccess {
-                // Somebody else's: the manifests are read instead, and it stays where it is.
             } catch {
-                result.damaged.append(name)
+                Notices.note(.remark, "\(object)", "it can't be used: manifests are read instead", error)
+                // Somebody else's stays where it is.
+                if (error as? VarveError)?.isAccess != true { result.damaged.append(name) }
             }
         }
         return result
@@ -67,12 +66,23 @@ extension ManifestStore {
     /// Stores the summary of a manifest that was just published, together with tables of similar size, so that there
     /// are few. The snapshot is committed whether this succeeds or not, so it does not throw.
     package func summarize(_ reference: SnapshotReference, _ manifest: Manifest) {
-        guard let stored = try? summaryTables(), let references = try? list() else { return }
+        Notices.attempt(
+            .remark, storage.location,
+            "the list of snapshots lacks snapshot \(reference): its manifest is read instead"
+        ) { try store(SnapshotSummary(manifest, name: reference.hash)) }
+    }
+
+    private func store(_ summary: SnapshotSummary) throws {
+        let (stored, references) = (try summaryTables(), try list())
         let known = Set(stored.tables.flatMap { table in table.summaries.map(\.reference) })
-        var gathered = [reference: SnapshotSummary(manifest, name: reference.hash)]
+        var gathered = [summary.reference: summary]
         for missing in references.reversed() where !known.contains(missing) && gathered[missing] == nil {
             if gathered.count > Self.catchUpLimit { break }
-            guard let manifest = try? read(missing) else { continue }
+            let found = Notices.attempt(
+                .remark, "\(ObjectName(.manifest, missing.name))",
+                "it can't be read: it is not taken into the list"
+            ) { try read(missing) }
+            guard let manifest = found else { continue }
             gathered[missing] = SnapshotSummary(manifest, name: missing.hash)
         }
         var merged: [String] = []
@@ -83,7 +93,7 @@ extension ManifestStore {
         }
         // Those of manifests that are gone stay: they are what tells that one is gone.
         let summaries = gathered.values.sorted { $0.reference < $1.reference }
-        try? replace(merged, damaged: stored.damaged, with: summaries)
+        try replace(merged, damaged: stored.damaged, with: summaries)
     }
 
     private func replace(_ merged: [String], damaged: [String], with summaries: [SnapshotSummary]) throws {

@@ -1,3 +1,4 @@
+import VarveBlobs
 import VarveCodec
 import VarveFormat
 import VarveStorage
@@ -36,14 +37,11 @@ package struct ManifestStore: Sendable {
     package func read(_ reference: SnapshotReference) throws -> Manifest {
         let object = ObjectName(.manifest, reference.name)
         let place = "\(storage.location)/\(object)"
-        let stored = try storage.readAll(object, limit: Self.maximumLength)
-        guard stored.withUnsafeBytes({ Hasher.name(of: $0) }) == reference.hash else {
-            throw VarveError(
-                .corrupt, "the manifest is not what its name promises", location: place,
-                hint:
-                    "the snapshot is lost unless another copy of the repository has this file: use another snapshot"
-            )
-        }
+        let stored = try NamedBytes.read(
+            object, in: storage, limit: Self.maximumLength, what: "the manifest",
+            hint:
+                "the snapshot is lost unless another copy of the repository has this file: use another snapshot"
+        )
         let manifest = try decode(stored, "manifest \(reference)")
         guard manifest.format == Manifest.currentFormat else {
             throw VarveError(

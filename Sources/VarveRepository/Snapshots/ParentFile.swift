@@ -1,6 +1,7 @@
 import VarveBlobs
 import VarveFiles
 import VarveFormat
+import VarveStorage
 
 /// The version of a file that an earlier snapshot holds, looked at from front to back: what its new version is
 /// compared with, place by place.
@@ -78,6 +79,9 @@ package struct ParentSnapshot: Sendable {
             } catch let error as VarveError where error.isAccess {
                 throw error.unreadable("the manifest of snapshot \(reference)")
             } catch {
+                Notices.note(
+                    .remark, "\(ObjectName(.manifest, reference.name))",
+                    "it can't be read: an older snapshot is compared with", error)
                 continue
             }
             if catalog.current(manifest.sourceName) == source {

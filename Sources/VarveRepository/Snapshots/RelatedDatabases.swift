@@ -32,18 +32,27 @@ package final class RelatedDatabases {
         return known[uid]
     }
 
+    private func attempt<R>(_ problem: @autoclosure () -> String, _ body: () throws -> R) -> R? {
+        Notices.attempt(.remark, manifests.storage.location, problem(), body)
+    }
+
     /// What can't be read is passed over: it would only have saved space.
     private func load() -> [String: Found] {
         var found: [String: Found] = [:]
         var seen: Set<Source> = []
-        let summaries = (try? manifests.storedSummaries()) ?? [:]
+        let summaries =
+            attempt("its lists of snapshots can't be read") { try manifests.storedSummaries() } ?? [:]
+        let references = attempt("its manifests can't be listed") { try manifests.list() } ?? []
         var left = Self.sourceLimit
-        for reference in ((try? manifests.list()) ?? []).reversed() where left > 0 {
+        for reference in references.reversed() where left > 0 {
             if let known = summaries[reference], seen.contains(Source(host: known.host, home: known.home)) {
                 continue
             }
             left -= 1
-            guard let manifest = try? manifests.read(reference),
+            let read = attempt("the manifest of snapshot \(reference) can't be read") {
+                try manifests.read(reference)
+            }
+            guard let manifest = read,
                 seen.insert(Source(host: manifest.host, home: manifest.environment?.home)).inserted
             else { continue }
             for file in manifest.files {

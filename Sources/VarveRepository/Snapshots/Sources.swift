@@ -129,7 +129,11 @@ extension Repository {
         for reference in try manifests.list() {
             if let summary = stored[reference] {
                 summaries.append(summary)
-            } else if let manifest = try? manifests.read(reference) {
+            } else if let manifest = Notices.attempt(
+                .remark, "\(ObjectName(.manifest, reference.name))",
+                "it can't be read: its source is not known",
+                { try manifests.read(reference) })
+            {
                 summaries.append(SnapshotSummary(manifest, name: reference.hash))
             } else {
                 unknown.append(reference)

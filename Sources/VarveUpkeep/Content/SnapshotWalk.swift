@@ -133,26 +133,22 @@ extension Verifier {
             } catch let error as VarveError where error.code == .interrupted {
                 throw error
             } catch {
-                note("\(ObjectName(.manifest, reference.name))", error)
+                note(ObjectName(.manifest, reference.name), error)
             }
         }
         wholeSnapshots.withLock { $0 = whole }
     }
 
     private func noteMissing(_ previous: String, before reference: SnapshotReference) {
-        let object = ObjectName(.manifest, previous)
+        let place = Finding.Place.object(ObjectName(.manifest, previous))
+        let number = SnapshotReference(name: previous).map { Finding.Place.number($0.sequence) }
         report.withLock { report in
             // By its number alone, or for another reason, it may be known to be missing.
-            let number = "manifests/\(previous.prefix { $0 != "-" })"
-            report.findings.removeAll {
-                $0.kind == .missing && ($0.object == "\(object)" || $0.object == number)
-            }
+            report.findings.removeAll { $0.kind == .missing && ($0.place == place || $0.place == number) }
         }
         note(
             Finding(
-                object: "\(object)",
-                problem: "it is missing: snapshot \(reference) says that it comes after it",
-                kind: .missing))
+                place, "it is missing: snapshot \(reference) says that it comes after it", kind: .missing))
     }
 
     private func lose(_ reference: SnapshotReference, _ file: Manifest.File, _ lost: SnapshotWalk.Lost) {

@@ -8,7 +8,7 @@ import VarveStorage
 extension Verifier {
     /// Decodes every blob and checks its id, then follows every manifest to every extent it needs.
     package func verifyContent() throws -> VerificationReport {
-        let ledger = (try? repository.ledger()) ?? Ledger()
+        let ledger = readLedger()
         let inventory = try begin(ledger)
         let objects = inventory.objects
         let index = try repository.openIndex()
@@ -34,18 +34,26 @@ extension Verifier {
 
     /// Whether all that snapshots need is there, without decoding anything but maps.
     package func verifyCompleteness() throws -> VerificationReport {
-        let inventory = try begin((try? repository.ledger()) ?? Ledger())
+        let inventory = try begin(readLedger())
         let index = try repository.openIndex()
         try follow(
             inventory.objects.snapshots, SnapshotWalk(index, repository, isCancelled: isCancelled))
         return result()
     }
 
+    private func readLedger() -> Ledger {
+        Notices.attempt(
+            .warning, repository.path, "its ledger can't be read: what was found before is not known"
+        ) {
+            try repository.ledger()
+        } ?? Ledger()
+    }
+
     /// A snapshot that came since may need a pack that none needed when it was missed.
     private func noteNeededAgain(_ inventory: Inventory) {
         guard report.withLock({ !$0.losses.isEmpty }) else { return }
         for pack in inventory.forgiven {
-            note(Finding(object: "\(pack)", problem: "it is missing: it was missed before", kind: .missing))
+            note(Finding(.object(pack), "it is missing: it was missed before", kind: .missing))
         }
     }
 
@@ -73,21 +81,21 @@ extension Verifier {
         let isDamaged =
             isKnownBad
             || report.withLock { report in
-                report.findings.contains { $0.object.hasPrefix("packs/") || $0.kind == .missing }
+                report.findings.contains { $0.place.kind == .pack || $0.kind == .missing }
             }
         // Which snapshots do without what is damaged, nothing else can tell (`newestVerified`).
         var rows = wholeSnapshots.withLock { $0 }.filter { whole in
             isDamaged || whole.wasTainted && !ledger.isProven(whole.reference)
         }.map { row(.content, $0.reference.hash, .good) }
-        let packs = Set(gone.map { "\($0)" })
+        let packs = Set(gone.map { Finding.Place.object($0) })
         report.withLock { report in
             guard report.losses.isEmpty,
-                !report.findings.contains(where: { $0.object.hasPrefix("manifests/") })
+                !report.findings.contains(where: { $0.place.kind == .manifest })
             else { return }
-            let unneeded = report.findings.filter { $0.kind == .missing && packs.contains($0.object) }
+            let unneeded = report.findings.filter { $0.kind == .missing && packs.contains($0.place) }
             guard !unneeded.isEmpty else { return }
-            report.findings.removeAll { $0.kind == .missing && packs.contains($0.object) }
-            report.unneeded = unneeded.map(\.object)
+            report.findings.removeAll { $0.kind == .missing && packs.contains($0.place) }
+            report.unneeded = unneeded.compactMap(\.object)
             for hash in gone.compactMap(\.contentHash) {
                 rows += [row(.pack, hash, .missing), row(.content, hash, .good)]
             }
@@ -107,7 +115,7 @@ extension Verifier {
             try stored.withUnsafeBytes { try verifyPack(object, pack, $0, blobs) }
             report.withLock { $0.bytes += size }
         } catch {
-            note("\(object)", error)
+            note(object, error)
         }
     }
 
@@ -119,14 +127,14 @@ extension Verifier {
         let contents = try PackReader.contents(of: pack, in: repository.storage)
         for range in contents.damaged {
             note(
-                "\(object)", "no blob can be read here",
+                object, "no blob can be read here",
                 range: UInt64(range.lowerBound)..<UInt64(range.upperBound))
         }
         // Of what is stored twice, only one place is looked at when deltas are decoded.
         if contents.entries.contains(where: { blobs.index.isStoredTwice($0.header.id) }),
             Hasher.name(of: bytes) != pack
         {
-            note("\(object)", "its bytes are not what its name promises")
+            note(object, "its bytes are not what its name promises")
         }
         let decoder = BlobDecoder()
         let checker = IdentityChecker()
@@ -141,12 +149,12 @@ extension Verifier {
         do {
             let header = try Pack.Header(UnsafeRawBufferPointer(rebasing: bytes.prefix(Pack.headerLength)))
             if header.repository != repository.id {
-                note("\(object)", "it belongs to repository \(header.repository)")
+                note(object, "it belongs to repository \(header.repository)")
             } else if header != Pack.Header(repository: repository.id) {
-                note("\(object)", "its header is that of an encrypted pack, which this varve does not read")
+                note(object, "its header is that of an encrypted pack, which this varve does not read")
             }
         } catch {
-            note("\(object)", error)
+            note(object, error)
         }
     }
 
@@ -157,10 +165,10 @@ extension Verifier {
             let end =
                 directory.entries.last.map { Int($0.offset) + $0.header.totalLength } ?? Pack.headerLength
             if directory.encoded(at: end).count + end != bytes.count {
-                note("\(object)", "there are bytes between its last blob and its directory")
+                note(object, "there are bytes between its last blob and its directory")
             }
         } catch {
-            note("\(object)", error)
+            note(object, error)
         }
     }
 
@@ -174,7 +182,7 @@ extension Verifier {
         let (id, type) = (entry.header.id, entry.header.type)
         let fail = { [self] (error: any Error) in
             _ = blobs.markBad(id, type)
-            note("\(object)", error, range: UInt64(start)..<UInt64(end))
+            note(object, error, range: UInt64(start)..<UInt64(end))
         }
         do {
             guard end <= bytes.count else {
@@ -209,7 +217,7 @@ extension Verifier {
         } catch let error as VarveError where error.code == .missing {
             // A backup that is at work has merged it into another.
         } catch {
-            note("\(object)", error)
+            note(object, error)
         }
     }
 

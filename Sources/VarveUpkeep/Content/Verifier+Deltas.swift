@@ -155,7 +155,7 @@ extension Verifier {
         let isExplained = report.withLock { report in
             if report.losses.isEmpty { report.baseless = baseless.count }
             return report.losses.isEmpty
-                || report.findings.contains { $0.kind == .missing && $0.object.hasPrefix("packs/") }
+                || report.findings.contains { $0.kind == .missing && $0.place.kind == .pack }
         }
         if isExplained { return }
         var error = first
@@ -164,8 +164,8 @@ extension Verifier {
     }
 
     private func noteDamage(of version: ContentID, _ error: any Error, _ blobs: BlobVerification) {
-        guard let place = blobs.index.find(version) else { return note("blob \(version.short)", error) }
+        guard let place = blobs.index.find(version) else { return note(Finding(.blob(version), error)) }
         let start = UInt64(place.offset)
-        note("\(ObjectName(.pack, place.pack))", error, range: start..<start + UInt64(place.readLength))
+        note(ObjectName(.pack, place.pack), error, range: start..<start + UInt64(place.readLength))
     }
 }

@@ -16,7 +16,7 @@ package struct Loss: Codable, Hashable, Sendable, Comparable {
     }
 }
 
-package struct VerificationReport: Codable, Sendable {
+package struct VerificationReport: Encodable, Sendable {
     package var objects = 0
     package var bytes: UInt64 = 0
     package var blobs = 0
@@ -28,9 +28,9 @@ package struct VerificationReport: Codable, Sendable {
     /// Files that no object is called like: nobody's loss.
     package var strangers: [String] = []
     /// Packs that are gone, and that no snapshot needs.
-    package var unneeded: [String] = []
+    package var unneeded: [ObjectName] = []
     /// Packs and manifests under no parity, though this copy keeps it: they are whole, and not yet protected.
-    package var uncovered: [String] = []
+    package var uncovered: [ObjectName] = []
     /// Of the media alone.
     package var reading: MediaReading?
 
@@ -76,12 +76,12 @@ package final class Verifier: Sendable {
         self.progress = progress
     }
 
-    func note(_ object: String, _ error: any Error, range: Range<UInt64>? = nil) {
-        note(Finding(of: object, error, range: range))
+    func note(_ object: ObjectName, _ error: any Error, range: Range<UInt64>? = nil) {
+        note(Finding(.object(object), error, range: range))
     }
 
-    func note(_ object: String, _ problem: String, range: Range<UInt64>? = nil) {
-        note(Finding(object: object, problem: problem, range: range))
+    func note(_ object: ObjectName, _ problem: String, range: Range<UInt64>? = nil) {
+        note(Finding(.object(object), problem, range: range))
     }
 
     /// Once, however often it is come upon.
@@ -96,7 +96,7 @@ package final class Verifier: Sendable {
         report.withLock { report in
             report = VerificationReport()
             report.strangers = inventory.strangers
-            report.uncovered = inventory.uncovered.map { "\($0)" }
+            report.uncovered = inventory.uncovered
         }
         for finding in inventory.findings { note(finding) }
         return inventory
@@ -107,20 +107,11 @@ package final class Verifier: Sendable {
         _ objects: [ListedObject], _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
     ) throws {
         let total = objects.reduce(0) { $0 + $1.size }
-        let counters = Counters()
-        let workers = (0..<Host.workers).map { _ in
-            WorkerThread { [self] in
-                while !isCancelled() {
-                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < objects.count else { return }
-                    let listed = objects[index]
-                    body(listed.object, listed.size)
-                    let bytes = counters.done.wrappingAdd(listed.size, ordering: .relaxed).newValue
-                    progress("\(listed.object)", bytes, total)
-                }
-            }
+        let done = Tally()
+        ObjectWorkers.forEach(objects, threads: Host.workers, isCancelled) { [progress] listed in
+            body(listed.object, listed.size)
+            progress("\(listed.object)", done.add(listed.size), total)
         }
-        for worker in workers { worker.join() }
         if isCancelled() { throw VarveError(.interrupted, "interrupted") }
     }
 
@@ -130,9 +121,4 @@ package final class Verifier: Sendable {
         report.losses.sort()
         return report
     }
-}
-
-final class Counters: Sendable {
-    let next = Atomic<Int>(0)
-    let done = Atomic<UInt64>(0)
 }

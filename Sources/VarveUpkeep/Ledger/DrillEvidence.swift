@@ -1,4 +1,6 @@
+import VarveBlobs
 import VarveCodec
+import VarveFiles
 import VarveFormat
 import VarveRepository
 import VarveStorage
@@ -92,13 +94,14 @@ extension Repository {
     package func drills() throws -> [DrillEvidence] {
         try storage.list(.drill).compactMap { name in
             let object = ObjectName(.drill, name)
-            guard
-                let bytes = try? storage.readAll(object, limit: DrillEvidence.maximumLength),
-                bytes.withUnsafeBytes({ Hasher.name(of: $0) }) == object.contentHash,
-                let evidence = try? JSON.decode(DrillEvidence.self, from: bytes, what: "\(object)"),
-                evidence.format == DrillEvidence.currentFormat
-            else { return nil }
-            return evidence
+            return Notices.attempt(.remark, "\(object)", "it can't be read: the drill is left out") {
+                let bytes = try NamedBytes.read(object, in: storage, limit: DrillEvidence.maximumLength)
+                let evidence = try JSON.decode(DrillEvidence.self, from: bytes, what: "\(object)")
+                guard evidence.format == DrillEvidence.currentFormat else {
+                    throw VarveError(.unsupported, "it has format \(evidence.format)")
+                }
+                return evidence
+            }
         }
     }
 }

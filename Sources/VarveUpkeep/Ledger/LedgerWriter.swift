@@ -70,7 +70,15 @@ final class LedgerWriter: Sendable {
 
     private func write(_ rows: [LedgerRow]) {
         guard !rows.isEmpty else { return }
-        let failure = attempt { try Ledger.publish(rows, in: storage, repository: repository, copy: copy) }
+        let failure: VarveError?
+        do {
+            try Ledger.publish(rows, in: storage, repository: repository, copy: copy)
+            failure = nil
+        } catch {
+            failure = error as? VarveError ?? VarveError(.system, "\(error)")
+            // At the end it is told by `failure`, if it is so still.
+            Notices.note(.remark, storage.location, "its ledger can't be written now", error)
+        }
         state.change { state in
             if failure != nil { state.rows = rows + state.rows }
             state.failure = failure
@@ -80,15 +88,9 @@ final class LedgerWriter: Sendable {
             state.interval = min(state.interval * 2, Self.longestInterval)
         }
         // Merging is housekeeping: what it can't do now it does after the next segment.
-        if failure == nil { _ = attempt { try merge() } }
-    }
-
-    private func attempt(_ body: () throws -> Void) -> VarveError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? VarveError ?? VarveError(.system, "\(error)")
+        guard failure == nil else { return }
+        Notices.attempt(.remark, storage.location, "the segments of its ledger can't be merged") {
+            try merge()
         }
     }
 

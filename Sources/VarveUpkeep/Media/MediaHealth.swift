@@ -4,10 +4,9 @@ import VarveRepository
 import VarveStorage
 
 /// How sure one can be of a copy's medium, by its ledger.
-package struct MediaHealth: Codable, Sendable {
-    package struct Damage: Codable, Hashable, Sendable {
-        /// `packs/<name>`
-        package var object: String
+package struct MediaHealth: Encodable, Sendable {
+    package struct Damage: Encodable, Hashable, Sendable {
+        package var object: ObjectName
         package var result: String
         package var time: Timestamp
         package var range: Range<UInt64>?
@@ -25,16 +24,16 @@ package struct MediaHealth: Codable, Sendable {
     package var readAhead: Int?
     /// What the last reading of objects that are still there found bad.
     package var damage: [Damage] = []
-    /// Objects that are gone, as something that is there tells: `packs/<name>`.
-    package var missing: [String] = []
+    /// Objects that are gone, as something that is there tells.
+    package var missing: [Finding.Place] = []
     /// Directories for objects that are gone, with whatever was in them.
-    package var missingDirectories: [String] = []
+    package var missingDirectories: [Finding.Place] = []
     /// Documents of this copy, such as `parity.json`, that are damaged or missing.
-    package var documents: [String] = []
+    package var documents: [Finding.Place] = []
     /// How many packs and manifests are under no parity, though this copy keeps it.
     package var uncovered = 0
     /// Packs and manifests that were set aside as damaged, and that nothing has taken the place of.
-    package var lost: [String] = []
+    package var lost: [Finding.Place] = []
     /// The newest drill whose evidence can be read.
     package var lastDrill: DrillEvidence?
     /// What of the ledger is lost.
@@ -71,14 +70,14 @@ extension Repository {
             if time >= limit, rows.allSatisfy({ $0.result == .good }) { health.bytesRead += size }
             health.damage += rows.filter { $0.result != .good }.map {
                 MediaHealth.Damage(
-                    object: "\(listed.object)", result: "\($0.result)", time: $0.time, range: $0.bad,
+                    object: listed.object, result: "\($0.result)", time: $0.time, range: $0.bad,
                     device: $0.device)
             }
         }
-        health.lost = inventory.missing.filter(\.isSetAside).map(\.path)
-        health.missing = inventory.missing.filter { !$0.isSetAside }.map(\.path)
-        health.missingDirectories = inventory.missingDirectories
-        health.documents = inventory.documents.map(\.object)
+        health.lost = inventory.missing.filter(\.isSetAside).map(\.place)
+        health.missing = inventory.missing.filter { !$0.isSetAside }.map(\.place)
+        health.missingDirectories = inventory.missingDirectories.map { .directory($0) }
+        health.documents = inventory.documents.map(\.place)
         health.uncovered = inventory.uncovered.count
         let drills = try drills()
         // One in the future proves nothing, but that it failed.

@@ -50,26 +50,19 @@ final class MediaRun: Sendable {
     func read(_ objects: [ListedObject]) -> [ListedObject] {
         let groups = groups(of: objects)
         let total = objects.reduce(0) { $0 + $1.size }
-        let counters = Counters()
-        let skipped = Mutex<[ListedObject]>([])
-        let workers = (0..<Self.workers).map { _ in
-            WorkerThread { [self] in
-                while !verifier.isCancelled() {
-                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < groups.count, let first = groups[index].first else { return }
-                    if let deadline, Clock.monotonic() >= deadline {
-                        skipped.withLock { $0 += groups[index] }
-                        continue
-                    }
-                    read(group: groups[index])
-                    let size = groups[index].reduce(0) { $0 + $1.size }
-                    let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
-                    verifier.progress("\(first.object)", bytes, total)
-                }
+        let done = Tally()
+        let skipped = Monitor<[ListedObject]>([])
+        ObjectWorkers.forEach(groups, threads: Self.workers, verifier.isCancelled) { [self] group in
+            if let deadline, Clock.monotonic() >= deadline {
+                skipped.change { $0 += group }
+                return
             }
+            read(group: group)
+            guard let first = group.first else { return }
+            let bytes = done.add(group.reduce(0) { $0 + $1.size })
+            verifier.progress("\(first.object)", bytes, total)
         }
-        for worker in workers { worker.join() }
-        return skipped.withLock { $0 }
+        return skipped.change { $0 }
     }
 
     /// Objects of like size are hashed side by side, so far as that does not change the order by much; as many groups
@@ -145,7 +138,7 @@ final class MediaRun: Sendable {
         switch examiner.readAgain(listed.object, listed.size, error) {
         case .good: accept(listed, method)
         case .bad(let examination): condemn(listed, .unreadable, method, examination)
-        case .unread(let error): verifier.note("\(listed.object)", error)
+        case .unread(let error): verifier.note(listed.object, error)
         case .interrupted: break
         }
     }
@@ -157,8 +150,8 @@ final class MediaRun: Sendable {
         // Interrupted in the middle of looking closer: what is known is told all the same.
         let ranges = examination?.ranges ?? []
         let problem = examination?.problem ?? "it is damaged; where was not looked at"
-        if ranges.isEmpty { verifier.note("\(listed.object)", problem) }
-        for range in ranges { verifier.note("\(listed.object)", problem, range: range) }
+        if ranges.isEmpty { verifier.note(listed.object, problem) }
+        for range in ranges { verifier.note(listed.object, problem, range: range) }
         record(listed, result, method, ranges)
     }
 

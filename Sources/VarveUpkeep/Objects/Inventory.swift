@@ -11,14 +11,15 @@ import VarveStorage
 /// copy's record and ledger. No pack and no manifest is read: what only manifests name, `SnapshotWalk` adds.
 struct Inventory: Sendable {
     struct Missing: Sendable {
-        /// `packs/<name>`; `manifests/<number>` where no more is known of it.
-        var path: String
-        /// Nil where no more than a number is known.
-        var object: ObjectName?
+        /// An object, or the number of a snapshot.
+        var place: Finding.Place
         /// It is in `quarantine/`.
         var isSetAside = false
         /// Who says that it should be there, as a part of a sentence.
         var witness: String
+
+        /// Nil where no more than a number is known.
+        var object: ObjectName? { place.object }
     }
 
     /// Objects that are there. Manifests before packs: a backup may be at work, and what a snapshot needs is there
@@ -31,7 +32,7 @@ struct Inventory: Sendable {
     /// Packs that are gone and that no snapshot needed when all were found whole last; one that came since may.
     private(set) var forgiven: [ObjectName] = []
     /// Places for objects that are gone, with whatever was in them.
-    private(set) var missingDirectories: [String] = []
+    private(set) var missingDirectories: [ObjectDirectory] = []
     /// What is wrong with documents that say what this copy is.
     private(set) var documents: [Finding] = []
     /// Packs and manifests under no parity, of a copy that keeps it.
@@ -55,7 +56,7 @@ struct Inventory: Sendable {
         try named.addQuarantine(of: storage)
         forgiven = named.forgive(ledger)
         unreadable = parity.unreadable.map {
-            Finding(object: "\(ObjectName(.parity, $0.name))", problem: $0.error.message, kind: .unreadable)
+            Finding(.object(ObjectName(.parity, $0.name)), $0.error.message, kind: .unreadable)
         }
         missingDirectories = try storage.missingDirectories()
         documents = repository.identityDamage
@@ -73,13 +74,13 @@ struct Inventory: Sendable {
             if percent == nil, keepsParity {
                 documents.append(
                     Finding(
-                        object: ParityDescription.fileName,
-                        problem: "it is missing, and there is parity: what backups add comes under none;"
+                        .document(ParityDescription.fileName),
+                        "it is missing, and there is parity: what backups add comes under none;"
                             + " 'varve parity add PERCENT' writes it anew", kind: .missing))
             }
             return percent
         } catch {
-            var finding = Finding(of: ParityDescription.fileName, error)
+            var finding = Finding(.document(ParityDescription.fileName), error)
             if finding.kind == .damaged { finding.problem += "; 'varve parity add PERCENT' writes it anew" }
             documents.append(finding)
             return nil
@@ -87,7 +88,7 @@ struct Inventory: Sendable {
     }
 
     private mutating func list(_ storage: any CopyStorage) throws {
-        for kind in Self.kinds where !missingDirectories.contains(kind.rawValue) {
+        for kind in Self.kinds where !missingDirectories.contains(ObjectDirectory(kind)) {
             let listing = try storage.listing(kind)
             strangers += listing.strangers
             for name in listing.objects {
@@ -102,22 +103,21 @@ struct Inventory: Sendable {
     private mutating func compare(_ named: Named, there: Set<ObjectName>) {
         missing = named.objects.filter { !there.contains($0.key) }.map { object, witness in
             Missing(
-                path: "\(object)", object: object, isSetAside: named.setAside.contains(object),
+                place: .object(object), isSetAside: named.setAside.contains(object),
                 witness: witness)
         }
         let known = Set(named.objects.keys.lazy.filter { $0.kind == .manifest }).union(
             there.lazy.filter { $0.kind == .manifest || $0.kind == .event })
         for numbers in SnapshotReference.gaps(in: known.compactMap { SnapshotReference(name: $0.name) }) {
-            let first = SnapshotReference(sequence: numbers.lowerBound, hash: .zero).name.prefix { $0 != "-" }
             missing.append(
                 Missing(
-                    path: "manifests/\(first)", object: nil,
+                    place: .number(numbers.lowerBound),
                     witness: numbers.count == 1
                         ? "no snapshot has this number"
                         : "no snapshots have the numbers to \(numbers.upperBound)"))
         }
         missing.sort {
-            ($0.object?.kind == .pack ? 1 : 0, $0.path) < ($1.object?.kind == .pack ? 1 : 0, $1.path)
+            ($0.object?.kind == .pack ? 1 : 0, $0.place) < ($1.object?.kind == .pack ? 1 : 0, $1.place)
         }
     }
 
@@ -130,10 +130,10 @@ struct Inventory: Sendable {
 
     /// As findings, what is missing first.
     var findings: [Finding] {
-        missing.map { Finding(object: $0.path, problem: "it is missing: \($0.witness)", kind: .missing) }
+        missing.map { Finding($0.place, "it is missing: \($0.witness)", kind: .missing) }
             + missingDirectories.map {
                 Finding(
-                    object: $0, problem: "the directory is missing, and with it whatever was in it",
+                    .directory($0), "the directory is missing, and with it whatever was in it",
                     kind: .missing)
             }
             + documents + unreadable

@@ -11,13 +11,33 @@ package enum ObjectWorkers {
     package static let interrupted = VarveError(
         .interrupted, "interrupted; the same command goes on where it stopped")
 
-    private final class Counter: Sendable {
-        private let value = Atomic<Int>(0)
-        func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
+    /// The one loop over objects: each thread takes the next of `groups` until none is left, so what was interrupted has
+    /// done a beginning. Whether it was, the caller asks.
+    ///
+    /// - Throws: the first error, which ends the work.
+    static func forEach<Group: Sendable, Failure: Error>(
+        _ groups: [Group], threads: Int, _ isCancelled: @escaping @Sendable () -> Bool,
+        _ body: @escaping @Sendable (Group) throws(Failure) -> Void
+    ) throws(Failure) {
+        let failure = Monitor<Failure?>(nil)
+        let next = Tally()
+        let workers = groups.prefix(threads).map { _ in
+            WorkerThread {
+                while !isCancelled(), failure.change({ $0 == nil }) {
+                    let number = Int(next.add(1)) - 1
+                    guard number < groups.count else { return }
+                    do throws(Failure) {
+                        try body(groups[number])
+                    } catch {
+                        failure.change { if $0 == nil { $0 = error } }
+                    }
+                }
+            }
+        }
+        for worker in workers { worker.join() }
+        if let error = failure.change({ $0 }) { throw error }
     }
 
-    /// In order, so that what was interrupted has done a beginning.
-    ///
     /// - Parameter limit: objects in a group; fewer if there would not be a group for each thread.
     /// - Throws: the first error, which ends the work; `.interrupted` if it was cancelled.
     package static func forEachGroup(
@@ -29,23 +49,19 @@ package enum ObjectWorkers {
         let groups = stride(from: 0, to: objects.count, by: size).map {
             Array(objects[$0..<min($0 + size, objects.count)])
         }
-        let failure = Monitor<(any Error)?>(nil)
-        let counter = Counter()
-        let workers = groups.prefix(threads).map { _ in
-            WorkerThread {
-                while !isCancelled(), failure.change({ $0 == nil }) {
-                    let number = counter.next()
-                    guard number < groups.count else { return }
-                    do {
-                        try body(groups[number])
-                    } catch {
-                        failure.change { if $0 == nil { $0 = error } }
-                    }
-                }
-            }
-        }
-        for worker in workers { worker.join() }
-        if let error = failure.change({ $0 }) { throw error }
+        try forEach(groups, threads: threads, isCancelled, body)
         if isCancelled() { throw interrupted }
+    }
+}
+
+/// What several threads add up.
+package final class Tally: Sendable {
+    private let value = Atomic<UInt64>(0)
+
+    package init() {}
+
+    /// - Returns: the sum with it.
+    package func add(_ count: UInt64) -> UInt64 {
+        value.wrappingAdd(count, ordering: .relaxed).newValue
     }
 }

@@ -2,7 +2,7 @@ import VarveFormat
 
 /// When groups are large enough to be left alone, in blocks.
 package struct ParityPolicy: Sendable {
-    /// 256 MiB: larger ones gain little, and take longer to make and to repair from.
+    /// 256 MiB: larger ones gain little, and take longer to make and to heal from.
     package var complete = 1 << 16
     /// 4 GiB, if it takes so much for the parity to be as large as a pack.
     package var largest = 1 << 20

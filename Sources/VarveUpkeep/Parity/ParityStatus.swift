@@ -3,7 +3,7 @@ import VarveRepository
 import VarveStorage
 
 /// What of a copy is under parity.
-package struct ParityStatus: Codable, Sendable {
+package struct ParityStatus: Encodable, Sendable {
     /// Nil if this copy keeps no parity.
     package var percent: Int?
     package var groups = 0
@@ -13,10 +13,10 @@ package struct ParityStatus: Codable, Sendable {
     package var coveredObjects = 0
     package var coveredBytes: UInt64 = 0
     /// Packs and manifests that no group covers.
-    package var uncovered: [String] = []
+    package var uncovered: [ObjectName] = []
     package var uncoveredBytes: UInt64 = 0
     /// What groups cover and is not there any more.
-    package var missing: [String] = []
+    package var missing: [ObjectName] = []
 
     /// Reads headers and lists, no content.
     package init(_ repository: Repository) throws {
@@ -37,12 +37,12 @@ package struct ParityStatus: Codable, Sendable {
                 coveredObjects += 1
                 coveredBytes += UInt64(member.size)
             } else {
-                uncovered.append("\(member.object)")
+                uncovered.append(member.object)
                 uncoveredBytes += UInt64(member.size)
             }
         }
         uncovered.sort()
-        missing = covered.subtracting(there).map { "\($0.object)" }.sorted()
+        missing = covered.subtracting(there).map(\.object).sorted()
     }
 
     /// Every pack and manifest, but for those of a size that none has.

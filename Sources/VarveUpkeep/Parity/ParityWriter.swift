@@ -5,7 +5,7 @@ import VarveRepository
 import VarveStorage
 
 /// What a run of `ParityWriter` has done.
-package struct ParityReport: Codable, Sendable {
+package struct ParityReport: Encodable, Sendable {
     package var percent: Int
     /// Packs and manifests that came under parity, or into another group.
     package var objects = 0
@@ -114,7 +114,7 @@ package final class ParityWriter {
                 whole.append(member)
                 checksums += sums
             case .failure(let error):
-                report.skipped.append(Finding(of: "\(member.object)", error))
+                report.skipped.append(Finding(.object(member.object), error))
             case nil: preconditionFailure("every member is hashed")
             }
         }

@@ -48,7 +48,7 @@ extension Sequence<Repository> {
             copy.updateParity(isCancelled: isCancelled)?.map { report in
                 var report = report
                 for index in report.skipped.indices {
-                    report.skipped[index].object = "\(copy.path)/\(report.skipped[index].object)"
+                    report.skipped[index].copy = copy.path
                 }
                 return report
             }

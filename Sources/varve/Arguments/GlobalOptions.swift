@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// The options that may also stand before the subcommand: `varve -r DIR backup`, `varve --json copy -q list`.
 enum GlobalOptions {
-    private static let flags: Set<String> = ["--json", "-q", "--quiet"]
+    private static let flags: Set<String> = ["--json", "-q", "--quiet", "-v", "--verbose"]
     private static let options: Set<String> = ["-r", "--repository", "--repository-id"]
 
     /// The words as the parser wants them: these options behind the subcommand.

@@ -12,6 +12,11 @@ struct ReportingOptions: ParsableArguments {
             documents are printed all the same.
             """)
     var quiet = false
+
+    @Flag(
+        name: [.customShort("v"), .long],
+        help: "Print also what failed and was made up for, as an index table that can't be read.")
+    var verbose = false
 }
 
 /// A command whose output is governed by `ReportingOptions`.

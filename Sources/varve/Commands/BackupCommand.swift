@@ -146,11 +146,11 @@ struct BackupCommand: RepositoryCommand {
     }
 
     /// The snapshot is complete, whatever became of its parity.
-    private func tellParity(_ result: Archiver.Result) -> (ParityReport?, VarveError?) {
+    private func tellParity(_ result: Archiver.Report) -> (ParityReport?, VarveError?) {
         switch result.parity {
         case nil: return (nil, nil)
         case .success(let report):
-            for finding in report.skipped { Terminal.warn("damaged: \(finding.object): \(finding.problem)") }
+            for finding in report.skipped { Terminal.warn("damaged: \(finding.text): \(finding.problem)") }
             return (report, nil)
         case .failure(let error):
             Terminal.warn("warning: what was added is not under parity: \(error)")
@@ -159,7 +159,7 @@ struct BackupCommand: RepositoryCommand {
         }
     }
 
-    private func archive(_ archiver: Archiver, _ password: [UInt8]?) throws -> Archiver.Result {
+    private func archive(_ archiver: Archiver, _ password: [UInt8]?) throws -> Archiver.Report {
         var environment = try environment.options()
         environment.only = only
         environment.allLogs = allLogs
@@ -174,7 +174,7 @@ struct BackupCommand: RepositoryCommand {
         return try archiver.backup(LiveSource(environment, helper: helper), tool: Tool.name, as: source)
     }
 
-    private func words(_ result: Archiver.Result, seconds: Double) -> String {
+    private func words(_ result: Archiver.Report, seconds: Double) -> String {
         let statistics = result.manifest.statistics
         var text = "snapshot \(result.snapshot): \(ByteCount(statistics.sourceBytes)) read in "
         text += "\(rate(statistics.sourceBytes, seconds)); \(ByteCount(statistics.storedBytes)) added"

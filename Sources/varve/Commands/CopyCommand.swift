@@ -227,7 +227,7 @@ private final class Synchronization {
         }
         line.finish()
         reports.append(report)
-        for finding in report.findings { Terminal.warn("damaged: \(finding.object): \(finding.problem)") }
+        for finding in report.findings { Terminal.warn("damaged: \(finding.text): \(finding.problem)") }
         words.append(
             "\(report.label): \(objects(report.objects)), \(ByteCount(report.bytes)) copied in "
                 + "\(rate(report.bytes, line.seconds)), \(report.isComplete ? "complete" : "INCOMPLETE")")
@@ -294,7 +294,7 @@ struct CopyDetachCommand: RepositoryCommand {
             progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
         ).verifyMedia(media)
         line.finish()
-        for finding in report.findings { Terminal.warn("damaged: \(finding.object): \(finding.problem)") }
+        for finding in report.findings { Terminal.warn("damaged: \(finding.text): \(finding.problem)") }
         guard report.isGood else {
             throw VarveError(
                 .corrupt, "\(repository.path) is damaged", hint: "run 'varve heal', then detach it again")

@@ -135,8 +135,8 @@ struct HealCommand: RepositoryCommand {
 
     private func tell(_ plan: HealPlan, _ report: HealReport) {
         for line in lines(plan) { Terminal.warn(line) }
-        for finding in report.findings { Terminal.warn("damaged: \(finding.object): \(finding.problem)") }
-        for healed in report.healed { Terminal.remark("healed: \(healed.object), \(healed.source.words)") }
+        for finding in report.findings { Terminal.warn("damaged: \(finding.text): \(finding.problem)") }
+        for healed in report.healed { Terminal.remark("healed: \(healed.place), \(healed.source.words)") }
         if report.salvagedBlobs > 0 {
             Terminal.remark("saved: \(report.salvagedBlobs) blobs of lost packs")
         }
@@ -148,9 +148,9 @@ struct HealCommand: RepositoryCommand {
         }
         if report.covered > 0 { Terminal.remark("brought under parity: \(objects(report.covered))") }
         for object in report.unneeded { Terminal.remark("missing, and no snapshot needs it: \(object)") }
-        for finding in report.lost { Terminal.warn("lost: \(finding.object): \(finding.problem)") }
+        for finding in report.lost { Terminal.warn("lost: \(finding.text): \(finding.problem)") }
         for finding in report.unreadable {
-            Terminal.warn("left as it is: \(finding.object): \(finding.problem)")
+            Terminal.warn("left as it is: \(finding.text): \(finding.problem)")
         }
         for line in Loss.lines(report.losses) { Terminal.warn(line) }
     }

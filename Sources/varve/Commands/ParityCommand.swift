@@ -39,7 +39,7 @@ struct ParityAddCommand: RepositoryCommand {
         }
         line.finish()
         for finding in report.skipped {
-            Terminal.warn("damaged: \(repository.path)/\(finding.object): \(finding.problem)")
+            Terminal.warn("damaged: \(repository.path)/\(finding.text): \(finding.problem)")
         }
         try Terminal.document(report)
         let words =
@@ -74,7 +74,7 @@ struct ParityStatusCommand: RepositoryCommand {
             rows.append(["unreadable", "\(objects(status.damagedGroups)) of parity"])
         }
         if !status.missing.isEmpty {
-            rows.append(["missing", status.missing.joined(separator: " ")])
+            rows.append(["missing", status.missing.map(\.description).joined(separator: " ")])
         }
         try Terminal.output(table(rows))
     }

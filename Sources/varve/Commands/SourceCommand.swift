@@ -80,13 +80,13 @@ private struct SourceChange {
         /// Another source had the name.
         var merged: Bool
         var events: [String]
-        var unheard: [SourceRegistry.Outcome.Unheard]
+        var unheard: [SourceRegistry.Report.Unheard]
     }
 
     /// - Parameter words: the result.
     func run(
-        _ source: String, archived: Bool? = nil, _ change: (SourceRegistry) throws -> SourceRegistry.Outcome,
-        words: (SourceRegistry.Outcome) -> String
+        _ source: String, archived: Bool? = nil, _ change: (SourceRegistry) throws -> SourceRegistry.Report,
+        words: (SourceRegistry.Report) -> String
     ) throws {
         let outcome = try lock.patience().retry { _ in
             try change(SourceRegistry(try copies.open(try options.open()), tool: Tool.name))

@@ -131,11 +131,11 @@ struct VerifyCommand: RepositoryCommand {
     /// Where what is damaged here can be had: that copies can't be looked for now is not what was asked.
     private func tellHolders(of findings: [Finding], _ named: Repository, _ damaged: Repository) {
         guard let all = try? copies.open(named), all.online.count > 1 else { return }
-        var seen: Set<String> = []
-        for finding in findings where seen.insert(finding.object).inserted && seen.count <= 20 {
-            let holders = all.holders(of: finding.object, but: damaged)
+        var seen: Set<Finding.Place> = []
+        for finding in findings where seen.insert(finding.place).inserted && seen.count <= 20 {
+            let holders = finding.object.map { all.holders(of: $0, but: damaged) } ?? []
             guard !holders.isEmpty else { continue }
-            Terminal.warn("whole on \(holders.joined(separator: ", ")): \(finding.object)")
+            Terminal.warn("whole on \(holders.joined(separator: ", ")): \(finding.place)")
         }
     }
 
@@ -192,8 +192,8 @@ extension VerificationReport {
     }
 
     /// Missing packs that no snapshot needs, as a look at the content has shown.
-    fileprivate mutating func forgive(_ unneeded: [String]) {
-        findings.removeAll { $0.kind == .missing && unneeded.contains($0.object) }
+    fileprivate mutating func forgive(_ unneeded: [ObjectName]) {
+        findings.removeAll { $0.kind == .missing && $0.object.map(unneeded.contains) ?? false }
     }
 }
 

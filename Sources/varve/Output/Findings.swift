@@ -13,7 +13,7 @@ extension Finding {
             case .damaged: "damaged"
             case .unreadable: "can't be read"
             }
-        return "\(word): \(path)/\(object)\(place): \(problem)"
+        return "\(word): \(path)/\(text)\(place): \(problem)"
     }
 }
 

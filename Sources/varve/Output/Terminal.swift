@@ -12,6 +12,7 @@ enum Terminal {
     private struct State {
         var isQuiet = false
         var isJSON = false
+        var isVerbose = false
         /// What is said only if the run does not end with 0.
         var held: [String] = []
         /// What is printed at the end with `--json`.
@@ -26,6 +27,7 @@ enum Terminal {
         state.withLock {
             $0.isQuiet = options.quiet
             $0.isJSON = options.json
+            $0.isVerbose = options.verbose
         }
     }
 
@@ -98,6 +100,14 @@ enum Terminal {
             return state.isQuiet
         }
         if !isHeld { say(text) }
+    }
+
+    /// An error that ended nothing. Remarks are for who asked for them.
+    static func notice(_ notice: Notice) {
+        guard notice.level == .warning || state.withLock({ $0.isVerbose }) else { return }
+        clearLine()
+        warn("\(notice.level == .warning ? "warning" : "note"): \(notice.description)")
+        if let hint = notice.error.hint { warn("hint: \(hint)") }
     }
 
     /// Text of the parser: what is wrong with the command line.

@@ -82,6 +82,28 @@ extension FaultTests {
             #expect(parity.code == 3 && parity.output.isEmpty && parity.errors.contains(name), "\(parity)")
         }
 
+        /// What a run has made up for is said to who asks for it; standard output stays what it was.
+        @Test func verbose() throws {
+            let scene = try CommandScene()
+            try scene.command.run(["init"]).require(0)
+            try scene.command.run(scene.backup).require(0)
+            let good = try scene.command.run(["snapshots", "-v"]).require(0)
+            #expect(good.errors.isEmpty, "the control: \(good)")
+            let tables = Path.join(scene.command.repository, "summaries")
+            let name = try #require(try Directory.list(tables).first)
+            chmod(Path.join(tables, name), 0o600)
+            try run("truncate", ["-s", "10", Path.join(tables, name)]).require(0)
+            let silent = try scene.command.run(["snapshots"]).require(0)
+            #expect(silent.errors.isEmpty && silent.output == good.output, "\(silent)")
+            for words in [["snapshots", "-v"], ["--verbose", "snapshots"]] {
+                let loud = try scene.command.run(words).require(0)
+                #expect(loud.output == good.output, "\(loud)")
+                let lines = loud.errors.split(separator: "\n")
+                let isTold = lines.allSatisfy { $0.hasPrefix("note: summaries/\(name): it can't be used") }
+                #expect(!lines.isEmpty && isTold, "\(loud)")
+            }
+        }
+
         private func directoryOfCopy(_ scene: CommandScene) -> String { scene.directory["two"] }
 
         /// The snapshot is stored: that nobody reads of it changes nothing.

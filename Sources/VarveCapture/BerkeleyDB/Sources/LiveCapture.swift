@@ -92,10 +92,17 @@ final class LiveCapture {
             registered = preflight.registered
             encrypted = preflight.encrypted
         } catch {
-            try? helper.close()
+            Self.closeAfterError(helper)
             throw error
         }
         self.helper = helper
+    }
+
+    private static func closeAfterError(_ helper: BerkeleyDBHelper?) {
+        Notices.attempt(
+            .warning, helper?.environment.home ?? "",
+            "the helper did not undo everything: 'varve unwedge' does"
+        ) { try helper?.close() }
     }
 
     func run() throws -> CaptureSummary {
@@ -105,7 +112,7 @@ final class LiveCapture {
             return summary
         } catch {
             // What went wrong first is what counts; a counter that stays up is in the journal.
-            try? helper?.close()
+            Self.closeAfterError(helper)
             throw error
         }
     }
@@ -159,8 +166,7 @@ final class LiveCapture {
             try witnesses.check(
                 logged, before: sink.previousSnapshot,
                 older: { [layout] end in
-                    try? LogSurvey.files(
-                        layout.logDirectory.path, layout.files, since: end, to: recovery.firstLog)
+                    LogSurvey.filesIfReadable(layout, since: end, to: recovery.firstLog)
                 }, warnings)
         }
         guard let logged else { return [] }

@@ -212,7 +212,10 @@ package final class LogKeeper: Sendable {
             state.isClosed = true
             // A link that stays costs its file's space until the next run removes it: not worth failing a
             // backup.
-            _ = try? Self.removeLinks(root, files)
+            Notices.attempt(
+                .warning, Path.join(root.path, Self.linkDirectory),
+                "links of logs can't be removed, and keep their space until the next backup"
+            ) { _ = try Self.removeLinks(root, files) }
         }
     }
 

@@ -138,4 +138,13 @@ package struct LogSurvey: Sendable, Hashable {
         }
         return logged
     }
+
+    /// As `files`; nil as well where they can't be read: the application may have removed them.
+    static func filesIfReadable(_ layout: EnvironmentLayout, since end: LSN, to last: UInt32) -> LoggedFiles?
+    {
+        let directory = layout.logDirectory.path
+        return Notices.attempt(
+            .remark, directory, "older logs can't be read: what they say of databases is not known"
+        ) { try files(directory, layout.files, since: end, to: last) } ?? nil
+    }
 }

@@ -70,8 +70,7 @@ package final class OfflineSource: CaptureSource {
             try witnesses.check(
                 logged, before: sink.previousSnapshot,
                 older: { end in
-                    try? LogSurvey.files(
-                        layout.logDirectory.path, layout.files, since: end, to: recovery.firstLog)
+                    LogSurvey.filesIfReadable(layout, since: end, to: recovery.firstLog)
                 }, warnings)
         }
         var summary = CaptureSummary(

@@ -8,22 +8,22 @@ import VarveStorage
 ///
 /// Nothing is deleted: a damaged object is set aside when what takes its name is durable, and only bytes that hash to
 /// that name are published. Until then parity is trusted with nothing: a block whose checksum is right by chance, or a
-/// damaged parity object, can keep an object from being repaired, and never gives a wrong one.
-package final class ParityRepairer {
+/// damaged parity object, can keep an object from being healed, and never gives a wrong one.
+package final class ParityHealer {
     /// Of one object that was asked for.
-    package struct Outcome: Codable, Sendable, Hashable {
-        package enum Result: String, Codable, Sendable {
+    package struct Outcome: Encodable, Sendable, Hashable {
+        package enum Result: String, Encodable, Sendable {
             /// It is what its name promises; nothing was done.
             case whole
-            case repaired
+            case healed
             /// More is damaged than parity gives back; nothing was changed.
             case beyond
             /// No parity object that can be read covers it.
             case uncovered
         }
 
-        /// `packs/<name>`, `manifests/<name>`.
-        package var object: String
+        /// A pack or a manifest.
+        package var object: ObjectName
         package var result: Result
         /// What of the object was damaged or gone, in bytes.
         package var damaged: [Range<UInt64>] = []
@@ -31,7 +31,7 @@ package final class ParityRepairer {
     }
 
     /// How far damage goes beyond the budget.
-    package struct Shortfall: Codable, Sendable, Hashable {
+    package struct Shortfall: Encodable, Sendable, Hashable {
         /// Bytes of the object that parity does not give back.
         package var lost: [Range<UInt64>] = []
         /// Stripes of the object of which too many blocks are damaged, by how many are too many.
@@ -56,8 +56,8 @@ package final class ParityRepairer {
     }
 
     /// - Parameters:
-    ///   - storage: what is repaired.
-    ///   - scratchDirectory: has room for what is repaired of a group.
+    ///   - storage: what is healed.
+    ///   - scratchDirectory: has room for what is healed of a group.
     package init(
         storage: any Storage, repository: RepositoryID, scratchDirectory: String,
         isCancelled: @escaping () -> Bool = { false }
@@ -75,17 +75,17 @@ package final class ParityRepairer {
     }
 
     /// The same for packs alone.
-    package func repair(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [Outcome] {
-        try repair(Set(packs.map { ObjectName(.pack, $0) }), isTrial: isTrial)
+    package func heal(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [Outcome] {
+        try heal(Set(packs.map { ObjectName(.pack, $0) }), isTrial: isTrial)
     }
 
-    /// Repairs what is damaged or gone. Others of the same groups may be damaged, too; they are not touched, but what
+    /// Heals what is damaged or gone. Others of the same groups may be damaged, too; they are not touched, but what
     /// is damaged of them counts.
     ///
-    /// - Parameter isTrial: tells what would be repaired and publishes nothing.
+    /// - Parameter isTrial: tells what would be healed and publishes nothing.
     /// - Returns: one for each object, sorted by name.
-    /// - Throws: if what was repaired can't be written; never because of damage.
-    package func repair(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [Outcome] {
+    /// - Throws: if what was healed can't be written; never because of damage.
+    package func heal(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [Outcome] {
         var outcomes: [ObjectName: Outcome] = [:]
         for group in try ParityGroup.load(storage, of: repository).groups {
             let wanted = group.members.indices.filter {
@@ -95,25 +95,25 @@ package final class ParityRepairer {
                 return outcomes[object].map { $0.result == .beyond } ?? true
             }
             if wanted.isEmpty { continue }
-            let repair = try ParityGroupRepair(
+            let healing = try ParityGroupHealer(
                 group, storage, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
-            for (member, outcome) in try repair.run(wanted, isTrial: isTrial) {
+            for (member, outcome) in try healing.run(wanted, isTrial: isTrial) {
                 outcomes[group.members[member].object] = outcome
             }
         }
-        return objects.map { outcomes[$0] ?? Outcome(object: "\($0)", result: .uncovered) }.sorted {
+        return objects.map { outcomes[$0] ?? Outcome(object: $0, result: .uncovered) }.sorted {
             $0.object < $1.object
         }
     }
 }
 
-extension ParityRepairer {
+extension ParityHealer {
     /// Of one parity object.
-    package struct ParityOutcome: Codable, Sendable, Hashable {
-        package enum Result: String, Codable, Sendable {
+    package struct ParityOutcome: Sendable, Hashable {
+        package enum Result: Sendable {
             case whole
             /// It was damaged, and was made anew from what it covers.
-            case regenerated
+            case healed
             /// The disk can't read what it covers: it stays, as that may be the moment's fault.
             case unreadable
             /// It is damaged, and so is something that it covers: it stays, as it may still be of use.
@@ -123,45 +123,44 @@ extension ParityRepairer {
             case setAside
         }
 
-        /// `parity/<name>`.
-        package var object: String
+        package var object: ObjectName
         package var result: Result
         /// Why it stays: members that are damaged or gone.
-        package var damagedMembers: [String] = []
+        package var damagedMembers: [ObjectName] = []
     }
 
-    /// Compares every parity object with its name and makes damaged ones anew. To be called after `repair`.
-    package func repairParity() throws -> [ParityOutcome] {
+    /// Compares every parity object with its name and makes damaged ones anew. To be called after `heal`.
+    package func healParity() throws -> [ParityOutcome] {
         try storage.list(.parity).filter { ContentID(hex: $0) != nil }.compactMap { name in
             let object = ObjectName(.parity, name)
             do {
-                if try isWhole(object) { return ParityOutcome(object: "\(object)", result: .whole) }
+                if try isWhole(object) { return ParityOutcome(object: object, result: .whole) }
             } catch let error as VarveError where error.code == .missing {
                 return nil
             }
             switch try ParityGroup.open(name, in: storage, of: repository) {
             case .gone: return nil
-            case .group(let group): return try regenerate(group)
+            case .group(let group): return try heal(group)
             case .unreadable(let error) where error.isOfMedium:
-                return ParityOutcome(object: "\(object)", result: .unreadable)
+                return ParityOutcome(object: object, result: .unreadable)
             case .unreadable(let error): throw error.unreadable("\(object)")
             case .damaged:
                 try storage.setAside(object)
-                return ParityOutcome(object: "\(object)", result: .setAside)
+                return ParityOutcome(object: object, result: .setAside)
             }
         }
     }
 
-    private func regenerate(_ group: ParityGroup) throws -> ParityOutcome {
+    private func heal(_ group: ParityGroup) throws -> ParityOutcome {
         let encoder = ParityEncoder(
             storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
         let hashed = try encoder.hash(group.members)
         var checksums: [UInt32] = []
-        var outcome = ParityOutcome(object: "\(group.object)", result: .left)
+        var outcome = ParityOutcome(object: group.object, result: .left)
         for member in group.members {
             switch hashed[member] {
             case .success(let sums): checksums += sums
-            default: outcome.damagedMembers.append("\(member.object)")
+            default: outcome.damagedMembers.append(member.object)
             }
         }
         guard outcome.damagedMembers.isEmpty else { return outcome }
@@ -176,7 +175,7 @@ extension ParityRepairer {
             }
             try storage.setAside(group.object)
         }
-        outcome.result = .regenerated
+        outcome.result = .healed
         return outcome
     }
 

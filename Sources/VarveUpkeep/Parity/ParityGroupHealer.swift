@@ -3,8 +3,8 @@ import VarveFiles
 import VarveFormat
 import VarveStorage
 
-/// Repairs members of one group. Only stripes in which a wanted member is damaged are read and decoded.
-final class ParityGroupRepair {
+/// Heals members of one group. Only stripes in which a wanted member is damaged are read and decoded.
+final class ParityGroupHealer {
     private static let pieceSize = 1 << 20
 
     private let group: ParityGroup
@@ -41,12 +41,12 @@ final class ParityGroupRepair {
     private enum State { case good, unknown, bad }
 
     /// - Parameter wanted: numbers of members.
-    func run(_ wanted: [Int], isTrial: Bool) throws -> [(member: Int, outcome: ParityRepairer.Outcome)] {
-        var outcomes: [(Int, ParityRepairer.Outcome)] = []
+    func run(_ wanted: [Int], isTrial: Bool) throws -> [(member: Int, outcome: ParityHealer.Outcome)] {
+        var outcomes: [(Int, ParityHealer.Outcome)] = []
         var damaged: [Int: [Int]] = [:]
         for member in wanted {
             if try isWhole(member) {
-                outcomes.append((member, .init(object: "\(group.members[member].object)", result: .whole)))
+                outcomes.append((member, .init(object: group.members[member].object, result: .whole)))
             } else {
                 damaged[member] = try scan(member)
             }
@@ -222,11 +222,11 @@ final class ParityGroupRepair {
 
     // MARK: The result
 
-    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws -> ParityRepairer.Outcome {
+    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws -> ParityHealer.Outcome {
         let member = group.members[number]
-        var outcome = ParityRepairer.Outcome(object: "\(member.object)", result: .repaired)
+        var outcome = ParityHealer.Outcome(object: member.object, result: .healed)
         outcome.damaged = ranges(damaged, of: number)
-        var shortfall = ParityRepairer.Shortfall()
+        var shortfall = ParityHealer.Shortfall()
         shortfall.budget = shape.parityPerStripe
         let beyond = damaged.filter { lost[$0] != nil }
         if beyond.isEmpty {
