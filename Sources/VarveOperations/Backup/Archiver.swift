@@ -48,7 +48,7 @@ package final class Archiver {
 
     /// - Parameters:
     ///   - tool: name and version, for the manifest.
-    ///   - name: of the source (`SourceList.name` without one); it is remembered beside the environment.
+    ///   - given: the name of the source (`SourceList.name` without one); it is remembered beside the environment.
     package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Result
     {
         if let given { try SourceName.check(given) }
