@@ -64,7 +64,7 @@ package final class Archiver {
         let name = choice.name
         let parent =
             home == nil ? nil : try ParentSnapshot.newest(of: name, in: repository, sources.catalog)
-        let session = ArchiveSession(
+        let session = try ArchiveSession(
             writer: writer, parent: parent, cancellation: cancellation, progress: progress)
         defer { session.close() }
         let summary = try source.capture(into: session)

@@ -108,19 +108,16 @@ package final class Verifier: Sendable {
     ) throws {
         let total = objects.reduce(0) { $0 + $1.size }
         let counters = Counters()
-        let workers = (0..<Host.workers).map { _ in
-            WorkerThread { [self] in
-                while !isCancelled() {
-                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < objects.count else { return }
-                    let listed = objects[index]
-                    body(listed.object, listed.size)
-                    let bytes = counters.done.wrappingAdd(listed.size, ordering: .relaxed).newValue
-                    progress("\(listed.object)", bytes, total)
-                }
+        WorkerThread.sideBySide(Host.workers) { [self] in
+            while !isCancelled() {
+                let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < objects.count else { return }
+                let listed = objects[index]
+                body(listed.object, listed.size)
+                let bytes = counters.done.wrappingAdd(listed.size, ordering: .relaxed).newValue
+                progress("\(listed.object)", bytes, total)
             }
         }
-        for worker in workers { worker.join() }
         if isCancelled() { throw VarveError(.interrupted, "interrupted") }
     }
 

@@ -52,23 +52,20 @@ final class MediaRun: Sendable {
         let total = objects.reduce(0) { $0 + $1.size }
         let counters = Counters()
         let skipped = Mutex<[ListedObject]>([])
-        let workers = (0..<Self.workers).map { _ in
-            WorkerThread { [self] in
-                while !verifier.isCancelled() {
-                    let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard index < groups.count, let first = groups[index].first else { return }
-                    if let deadline, Clock.monotonic() >= deadline {
-                        skipped.withLock { $0 += groups[index] }
-                        continue
-                    }
-                    read(group: groups[index])
-                    let size = groups[index].reduce(0) { $0 + $1.size }
-                    let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
-                    verifier.progress("\(first.object)", bytes, total)
+        WorkerThread.sideBySide(Self.workers) { [self] in
+            while !verifier.isCancelled() {
+                let index = counters.next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < groups.count, let first = groups[index].first else { return }
+                if let deadline, Clock.monotonic() >= deadline {
+                    skipped.withLock { $0 += groups[index] }
+                    continue
                 }
+                read(group: groups[index])
+                let size = groups[index].reduce(0) { $0 + $1.size }
+                let bytes = counters.done.wrappingAdd(size, ordering: .relaxed).newValue
+                verifier.progress("\(first.object)", bytes, total)
             }
         }
-        for worker in workers { worker.join() }
         return skipped.withLock { $0 }
     }
 
@@ -98,8 +95,8 @@ final class MediaRun: Sendable {
         defer { memory.deallocate() }
         let pipe = MediaPipe(sources, sizes: group.map(\.size), throttle: throttle)
         let names = pipe.whileReading {
-            Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, _, buffer in
-                try pipe.take(index, into: buffer)
+            Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, offset, buffer in
+                try pipe.take(index, at: offset, into: buffer)
                 writer.writeIfDue()
             }
         }

@@ -31,20 +31,17 @@ package enum ObjectWorkers {
         }
         let failure = Monitor<(any Error)?>(nil)
         let counter = Counter()
-        let workers = groups.prefix(threads).map { _ in
-            WorkerThread {
-                while !isCancelled(), failure.change({ $0 == nil }) {
-                    let number = counter.next()
-                    guard number < groups.count else { return }
-                    do {
-                        try body(groups[number])
-                    } catch {
-                        failure.change { if $0 == nil { $0 = error } }
-                    }
+        WorkerThread.sideBySide(min(threads, groups.count)) {
+            while !isCancelled(), failure.change({ $0 == nil }) {
+                let number = counter.next()
+                guard number < groups.count else { return }
+                do {
+                    try body(groups[number])
+                } catch {
+                    failure.change { if $0 == nil { $0 = error } }
                 }
             }
         }
-        for worker in workers { worker.join() }
         if let error = failure.change({ $0 }) { throw error }
         if isCancelled() { throw interrupted }
     }
