@@ -19,7 +19,7 @@ FUZZERS = $(filter-out run,$(basename $(notdir $(wildcard Tests/Fuzz/*.swift))))
 
 # Two builds at once would wait for each other's lock.
 .NOTPARALLEL:
-.PHONY: help demo release static test bench soak tsan asan lint format install uninstall deb clean fresh-root
+.PHONY: help demo release static test bench soak tsan asan lint docs format install uninstall deb clean fresh-root
 
 help:
 	@echo 'make demo              hot backups of a live Berkeley DB, restored, recovered and checked'
@@ -28,6 +28,7 @@ help:
 	@echo 'make soak              the long tests: a thousand hot backups, histories, fuzzing, thread sanitizer'
 	@echo 'make tsan              unit tests with the thread sanitizer; make asan with the address sanitizer'
 	@echo 'make lint              check the format and the links of the documents; make format writes the format'
+	@echo 'make docs              the documentation of the Swift modules, in .build/docs'
 	@echo 'make install PREFIX=P  a release build, manual pages and completions under P (default $(PREFIX)); DESTDIR'
 	@echo 'make uninstall         removes what install made, and nothing else (the same PREFIX and DESTDIR)'
 	@echo 'make deb               a package for Debian 12, in .build/deb'
@@ -73,7 +74,14 @@ asan:
 lint:
 	@scripts/packages.sh lint
 	scripts/check-links.sh
+	scripts/docs.sh --code
 	$(SWIFT) format lint --strict -r $(SOURCES)
+
+# From the release build: its modules have all comments, and it is there when tests have run.
+docs:
+	@scripts/packages.sh toolchain build lint
+	@$(MAKE) --no-print-directory release
+	SWIFT='$(SWIFT)' scripts/docs.sh '$(RELEASE_BIN)'
 
 format:
 	$(SWIFT) format -i -r $(SOURCES)

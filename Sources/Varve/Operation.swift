@@ -11,13 +11,17 @@ enum Operation {
         let cancellation = Cancellation()
         let result: Result<Value, VarveError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                WorkerThread {
-                    let result = Result {
-                        try cancellation.check()
-                        return try Notices.$handler.withValue(notices.reporting) { try body(cancellation) }
-                    }
-                    continuation.resume(returning: result.mapError { VarveError(any: $0) })
-                }.detach()
+                do {
+                    try WorkerThread {
+                        let result = Result {
+                            try cancellation.check()
+                            return try Notices.$handler.withValue(notices.reporting) { try body(cancellation) }
+                        }
+                        continuation.resume(returning: result.mapError { VarveError(any: $0) })
+                    }.detach()
+                } catch {
+                    continuation.resume(returning: .failure(VarveError(any: error)))
+                }
             }
         } onCancel: {
             cancellation.request()

@@ -28,7 +28,8 @@ enum Watchdog {
     /// To be called once, in the thread that calls libdb, after it has joined.
     static func start(_ root: RootDirectory, _ region: CaptureJournal.Region) {
         let own = getpid()
-        Thread.start {
+        // Where no thread can be had, there is no watchdog: it is for what hardly ever happens.
+        let watchdog = try? WorkerThread {
             while true {
                 sleep(pause)
                 let last = activity.load(ordering: .relaxed)
@@ -46,6 +47,7 @@ enum Watchdog {
                 }
             }
         }
+        watchdog?.detach()
     }
 
     private static func end(_ why: String) -> Never {
@@ -90,25 +92,5 @@ enum Watchdog {
             let bytes = try? file.readToEnd(limit: 1 << 12)
         else { return false }
         return String(decoding: bytes, as: UTF8.self).split(separator: " ").first == "\(VARVE_SYS_FUTEX)"
-    }
-}
-
-/// A thread that nobody waits for. Where none is to be had, there is none.
-private enum Thread {
-    private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    static func start(_ run: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(run))
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, body.toOpaque())
-        if code == 0 { pthread_detach(thread) } else { body.release() }
     }
 }

@@ -15,7 +15,7 @@ public func fuzzPackFile(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 }
 
 private func readPack(_ bytes: UnsafeRawBufferPointer) {
-    let contents = PackReader.scan(bytes)
+    let contents = PackContents(scanning: bytes)
     var end = min(Pack.headerLength, bytes.count)
     for entry in contents.entries {
         precondition(Int(entry.offset) >= end)

@@ -15,25 +15,22 @@ case $target in
     DatabasePage) modules="VarveFormat VarveDatabase" seeds="*.db __dbq.* __dbp.*" ;;
     LogFile | LoggedFiles) modules="VarveFormat VarveDatabase" seeds="log.*" ;;
     Configuration) modules="VarveFormat VarveDatabase" seeds="facts" ;;
-    PackFile) modules="VarveFormat VarveStorage/Storage VarveRepository/PackReader" seeds="" ;;
-    BlobHeader | Delta | ExtentMap | Index | Documents | CaptureFrames | Ledger | Parity) modules="VarveFormat" seeds="" ;;
+    CaptureFrames) modules="VarveFormat VarveHelperProtocol" seeds="" ;;
+    PackFile | BlobHeader | Delta | ExtentMap | Index | Documents | Ledger | Parity) modules="VarveFormat" seeds="" ;;
     *) echo "run.sh: no target $target; there are DatabasePage, LogFile, LoggedFiles, Configuration, PackFile, BlobHeader," \
         "Delta, ExtentMap, Index, Documents, CaptureFrames, Ledger, Parity" >&2; exit 64 ;;
 esac
 
 mkdir "$work/sources" "$work/corpus"
 for module in $modules; do
-    case $module in
-        */*) sources="$root/Sources/$module.swift" ;;
-        *) sources="$root/Sources/$module/*.swift" ;;
-    esac
-    for source in $sources; do
+    (cd "$root/Sources/$module" && find . -name '*.swift') | while read -r source; do
         # In one module they need not, and can't, import one another.
-        sed -E '/^(@testable )?import Varve/d' "$source" > "$work/sources/${module%/*}-$(basename "$source")"
+        sed -E '/^import Varve/d' "$root/Sources/$module/$source" \
+            > "$work/sources/$module-$(printf %s "${source#./}" | tr / -)"
     done
 done
 cp "$here/$target.swift" "$work/sources/Fuzz-$target.swift"
-swiftc -O -module-name Fuzz -parse-as-library -sanitize=fuzzer,address -o "$work/fuzz" "$work"/sources/*.swift
+swiftc -O -module-name Fuzz -package-name varve -parse-as-library -sanitize=fuzzer,address -o "$work/fuzz" "$work"/sources/*.swift
 
 for environment in "$root"/Fixtures/bdb/*/; do
     for pattern in $seeds; do

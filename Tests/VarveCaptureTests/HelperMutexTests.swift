@@ -183,7 +183,7 @@ struct HelperMutexTests {
             _ = try helper.preflight()
             _ = try helper.begin()
             let process = helper.processIdentifier
-            let killer = WorkerThread {
+            let killer = try WorkerThread {
                 let deadline = ContinuousClock.now + .milliseconds(700)
                 while ContinuousClock.now < deadline {
                     if Self.waitsForWriters(process) { break }
@@ -278,7 +278,7 @@ struct HelperMutexTests {
             try helper.join()
             _ = try helper.begin()
             let process = helper.processIdentifier
-            let killer = WorkerThread {
+            let killer = try WorkerThread {
                 sleep(2)
                 kill(process, SIGKILL)
             }

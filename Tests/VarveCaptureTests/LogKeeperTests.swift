@@ -54,7 +54,7 @@ import enum ProcessSupport.Machine
         watch.wait(milliseconds: 200)
         #expect(Clock.monotonic() - start >= 190_000_000)
         for number in 1...3 {
-            let creator = WorkerThread {
+            let creator = try WorkerThread {
                 usleep(20_000)
                 _ = try? File.create(Path.join(logs, "log.000000000\(number)"))
             }

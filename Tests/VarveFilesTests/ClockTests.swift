@@ -5,11 +5,11 @@ import VarveFormat
 import VarveTestSupport
 
 @Suite struct ClockTests {
-    @Test func theMonotonicClockNeverGoesBack() {
+    @Test func theMonotonicClockNeverGoesBack() throws {
         let backwards = Monitor(0)
         let latest = Monitor<UInt64>(0)
-        let threads = (0..<4).map { _ in
-            WorkerThread {
+        let threads = try (0..<4).map { _ in
+            try WorkerThread {
                 for _ in 0..<2000 {
                     // Read within the lock: then the order of the readings is known.
                     let isBack = latest.change { latest -> Bool in
@@ -59,7 +59,7 @@ import VarveTestSupport
             return poll(&waiting, 1, milliseconds) == 1
         }
         #expect(!cancellation.isRequested && !isReadable(0))
-        let other = WorkerThread { cancellation.request() }
+        let other = try WorkerThread { cancellation.request() }
         #expect(isReadable(60_000))
         other.join()
         #expect(cancellation.isRequested && isReadable(0))

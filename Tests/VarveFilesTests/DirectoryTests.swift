@@ -158,7 +158,7 @@ import enum ProcessSupport.Machine
     @Test func whileItWaits() throws {
         let watch = try watch()
         let path = directory.join("a")
-        let other = WorkerThread { _ = try? File.create(path).close() }
+        let other = try WorkerThread { _ = try? File.create(path).close() }
         expect(watch, tells: true)
         other.join()
     }

@@ -53,7 +53,7 @@ import enum ProcessSupport.Machine
         let rights = try FileRights(ofEnvironment: root)
         let isDone = Monitor(false)
         let failures = Monitor(0)
-        let other = WorkerThread {
+        let other = try WorkerThread {
             while !isDone.change({ $0 }) {
                 if (try? Bytes.read(directory.join("secret"))) == nil { failures.change { $0 += 1 } }
             }

@@ -145,12 +145,12 @@ import VarveTestSupport
     /// - Returns: how often its handler ran.
     private func interrupting(
         _ body: @escaping @Sendable () -> Void, until isEnough: (_ interruptions: Int) -> Bool
-    ) -> (interruptions: Int, thread: WorkerThread) {
+    ) throws -> (interruptions: Int, thread: WorkerThread) {
         let identity = Monitor<(thread: pthread_t, entry: String)?>(nil)
         let isDone = Monitor(false)
         let signal = Self.signal
         let start = Self.signals.load(ordering: .relaxed)
-        let thread = WorkerThread {
+        let thread = try WorkerThread {
             // Threads of the cooperative pool block all signals, and ours inherit that.
             var set = sigset_t()
             sigemptyset(&set)
@@ -176,7 +176,7 @@ import VarveTestSupport
         let (input, output) = (pipe.reading.descriptor, pipe.writing.descriptor)
         // The control: the bare call ends with EINTR.
         let bare = Monitor<(Int, Int32)?>(nil)
-        let control = interrupting(
+        let control = try interrupting(
             {
                 var byte: UInt8 = 0
                 let result = read(input, &byte, 1)
@@ -187,7 +187,7 @@ import VarveTestSupport
 
         let bytes = Monitor<[UInt8]?>(nil)
         let copy = dup(input)
-        let reader = interrupting(
+        let reader = try interrupting(
             {
                 let file = File(descriptor: copy, path: "pipe")
                 let read = try? file.readSome()
@@ -208,7 +208,7 @@ import VarveTestSupport
         let (input, output) = (pipe.reading.descriptor, dup(pipe.writing.descriptor))
         let failure = Monitor<String?>(nil)
         var read: [UInt8] = []
-        let writer = interrupting(
+        let writer = try interrupting(
             {
                 let file = File(descriptor: output, path: "pipe")
                 do { try bytes.withUnsafeBytes { try file.write($0) } } catch {
@@ -241,7 +241,7 @@ import VarveTestSupport
         let ends = try VarveFiles.Pipe()
         let (input, output) = (dup(ends.reading.descriptor), dup(ends.writing.descriptor))
         _ = consume ends
-        let writer = WorkerThread {
+        let writer = try WorkerThread {
             let file = File(descriptor: output, path: "pipe")
             for number in 0..<200 {
                 let piece = [UInt8](repeating: UInt8(number), count: 999)

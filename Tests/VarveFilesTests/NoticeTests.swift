@@ -17,8 +17,8 @@ import VarveTestSupport
 
     /// As an operation does its work: on threads of threads.
     private func fail(_ place: String) {
-        let outer = WorkerThread {
-            let inner = WorkerThread {
+        let outer = try! WorkerThread {
+            let inner = try! WorkerThread {
                 Notices.attempt(.remark, place, "it can't be tried") {
                     throw VarveError(.corrupt, "no", hint: "do this")
                 }
@@ -33,7 +33,7 @@ import VarveTestSupport
         let (one, two) = (Heard(), Heard())
         one.listen {
             fail("one")
-            let beside = WorkerThread { two.listen { fail("two") } }
+            let beside = try! WorkerThread { two.listen { fail("two") } }
             beside.join()
         }
         fail("three")

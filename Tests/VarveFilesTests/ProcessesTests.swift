@@ -112,7 +112,7 @@ import enum ProcessSupport.Machine
         _ = try child.wait()
         // On a thread of its own: a mask is a thread's.
         let states = Monitor<String>("")
-        let thread = WorkerThread {
+        let thread = try WorkerThread {
             var set = sigset_t()
             sigemptyset(&set)
             sigaddset(&set, SIGHUP)
@@ -210,7 +210,7 @@ import enum ProcessSupport.Machine
         let isDone = Monitor(false)
         let failures = Monitor(0)
         let path = directory.join("roots")
-        let other = WorkerThread {
+        let other = try WorkerThread {
             while !isDone.change({ $0 }) {
                 if (try? Bytes.read(path)) == nil { failures.change { $0 += 1 } }
             }

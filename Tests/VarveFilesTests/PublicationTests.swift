@@ -33,7 +33,7 @@ import VarveTestSupport
         let old = try File.open(reading: path)
         let isDone = Monitor(false)
         let (seen, wrong) = (Monitor(0), Monitor(0))
-        let reader = WorkerThread {
+        let reader = try WorkerThread {
             while !isDone.change({ $0 }) {
                 let bytes = try? Bytes.read(path)
                 if !versions.contains(where: { $0 == bytes }) { wrong.change { $0 += 1 } }

@@ -16,7 +16,7 @@ let moment: UInt64 = 50_000_000
     }
 
     /// From many threads to many: once each, and those of one producer in its order.
-    @Test func eachElementComesOnceAndInOrder() {
+    @Test func eachElementComesOnceAndInOrder() throws {
         var random = SeededRandom()
         for round in 0..<12 {
             let capacity = Int.random(in: 1...20, using: &random)
@@ -28,15 +28,15 @@ let moment: UInt64 = 50_000_000
             let queue = BoundedQueue<Element>(capacity: capacity)
             let refused = Monitor(0)
             let taken = Monitor<[[Element]]>([])
-            let takers = (0..<consumers).map { _ in
-                WorkerThread {
+            let takers = try (0..<consumers).map { _ in
+                try WorkerThread {
                     var mine: [Element] = []
                     while let element = queue.pop() { mine.append(element) }
                     taken.change { $0.append(mine) }
                 }
             }
-            let makers = counts.enumerated().map { producer, count in
-                WorkerThread {
+            let makers = try counts.enumerated().map { producer, count in
+                try WorkerThread {
                     for number in 0..<count where !queue.push(Element(producer: producer, number: number)) {
                         refused.change { $0 += 1 }
                     }
@@ -69,10 +69,10 @@ let moment: UInt64 = 50_000_000
         return true
     }
 
-    @Test func aFullQueueHoldsItsProducerBack() {
+    @Test func aFullQueueHoldsItsProducerBack() throws {
         let queue = BoundedQueue<Int>(capacity: 3)
         let pushed = Monitor(0)
-        let producer = WorkerThread {
+        let producer = try WorkerThread {
             for number in 0..<5 {
                 if queue.push(number) { pushed.change { $0 += 1 } }
             }
@@ -101,12 +101,12 @@ let moment: UInt64 = 50_000_000
     }
 
     /// Nobody waits for a closed queue for ever: no producer for room, no consumer for an element.
-    @Test func closingWakesWhoeverWaits() {
+    @Test func closingWakesWhoeverWaits() throws {
         let (full, empty) = (BoundedQueue<Int>(capacity: 1), BoundedQueue<Int>(capacity: 1))
         #expect(full.push(0))
         let ended = Monitor<[Bool]>([])
-        let threads = (0..<6).map { number in
-            WorkerThread {
+        let threads = try (0..<6).map { number in
+            try WorkerThread {
                 let isRefused = number.isMultiple(of: 2) ? !full.push(1) : empty.pop() == nil
                 ended.change { $0.append(isRefused) }
             }

@@ -195,7 +195,7 @@ import VarveTestSupport
         let (directory, root) = try make(resolution)
         try link(directory.join("outside"), directory.join("root/link"))
         let isDone = Monitor(false)
-        let attacker = WorkerThread {
+        let attacker = try WorkerThread {
             while !isDone.change({ $0 }) {
                 for (from, to) in [("a", "away"), ("link", "a"), ("a", "link"), ("away", "a")] {
                     rename(directory.join("root/\(from)"), directory.join("root/\(to)"))

@@ -6,15 +6,15 @@ import VarveTestSupport
 
 @Suite(.timeLimit(.minutes(2))) struct MonitorTests {
     /// One at a time: between the two halves of a change nobody else gets in.
-    @Test func changesDoNotInterleave() {
+    @Test func changesDoNotInterleave() throws {
         struct State {
             var count = 0
             var isInside = false
             var interleaved = 0
         }
         let monitor = Monitor(State())
-        let threads = (0..<6).map { _ in
-            WorkerThread {
+        let threads = try (0..<6).map { _ in
+            try WorkerThread {
                 for round in 0..<300 {
                     monitor.change { state in
                         if state.isInside { state.interleaved += 1 }
@@ -32,10 +32,10 @@ import VarveTestSupport
     }
 
     /// A waiting one changes the state too, and wakes the next: a ball goes round.
-    @Test func whoeverHasWaitedWakesTheOthers() {
+    @Test func whoeverHasWaitedWakesTheOthers() throws {
         let (ball, threads) = (Monitor(0), 4)
-        let players = (0..<threads).map { player in
-            WorkerThread {
+        let players = try (0..<threads).map { player in
+            try WorkerThread {
                 for round in 0..<50 {
                     ball.wait { state -> Void? in
                         if state != round * threads + player { return nil }
@@ -49,7 +49,7 @@ import VarveTestSupport
         #expect(ball.change { $0 } == 50 * threads)
     }
 
-    @Test func waitingEndsAtTheDeadline() {
+    @Test func waitingEndsAtTheDeadline() throws {
         let monitor = Monitor(1)
         let start = Clock.monotonic()
         #expect(monitor.wait(until: start + moment) { $0 == 2 ? "two" : nil } == nil)
@@ -57,13 +57,13 @@ import VarveTestSupport
         // What is there is found, also when it is too late to wait.
         #expect(monitor.wait(until: start) { $0 == 1 ? "one" : nil } == "one")
         #expect(monitor.wait(until: 0) { $0 == 2 ? "two" : nil } == nil)
-        let changer = WorkerThread { monitor.change { $0 = 2 } }
+        let changer = try WorkerThread { monitor.change { $0 = 2 } }
         #expect(monitor.wait(until: Clock.monotonic() + patience) { $0 == 2 ? "two" : nil } == "two")
         changer.join()
     }
 
     /// What throws lets go of the lock, and keeps what it has changed until then.
-    @Test func anErrorLetsGo() {
+    @Test func anErrorLetsGo() throws {
         let monitor = Monitor(0)
         func fail(_ state: inout Int) throws {
             state += 1
@@ -83,16 +83,16 @@ import VarveTestSupport
         }
         // From another thread: this one might hold it.
         let count = Monitor(-1)
-        WorkerThread { count.change { $0 = monitor.change { $0 } } }.join()
+        try WorkerThread { count.change { $0 = monitor.change { $0 } } }.join()
         #expect(count.change { $0 } == 3)
     }
 }
 
 @Suite(.timeLimit(.minutes(2))) struct WorkerThreadTests {
-    @Test func itRunsBesideUsAndIsWaitedFor() {
+    @Test func itRunsBesideUsAndIsWaitedFor() throws {
         let (own, seen) = (pthread_self(), Monitor<pthread_t?>(nil))
         let gate = Monitor(false)
-        let thread = WorkerThread {
+        let thread = try WorkerThread {
             _ = gate.wait { $0 ? true : nil }
             seen.change { $0 = pthread_self() }
         }
@@ -115,7 +115,7 @@ import VarveTestSupport
         for _ in 0..<40 {
             alive.change { $0 += 1 }
             let held = Held(alive)
-            _ = WorkerThread { withExtendedLifetime(held) {} }
+            _ = try WorkerThread { withExtendedLifetime(held) {} }
         }
         #expect(alive.wait(until: Clock.monotonic() + patience) { $0 == 0 ? true : nil } == true)
     }

@@ -281,7 +281,7 @@ extension ProcessTests {
                     throw ProcessFailure("not the attacker's: \(place)")
                 }
                 let (isDone, count) = (isDone, count)
-                thread = WorkerThread {
+                thread = try WorkerThread {
                     try? rights.perform {
                         while !isDone.change({ $0 }) {
                             for (there, other) in pairs {

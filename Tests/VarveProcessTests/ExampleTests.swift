@@ -51,5 +51,42 @@ extension ProcessTests {
             #expect(failed.code == 1 && failed.output.contains("failed: "), "\(failed)")
             #expect(failed.output.contains("need a person"), "\(failed)")
         }
+
+        /// The system gives no thread for a while: the program that embeds Varve is told so, and goes on.
+        @Test(.needsNobody()) func noThreadForAWhile() throws {
+            chmod(directory.path, 0o755)
+            for name in ["home", "place"] {
+                mkdir(directory[name], 0o755)
+                chmod(directory[name], 0o777)
+            }
+            let nobody = ["--reuid=65533", "--regid=65533", "--clear-groups", "--inh-caps=-all"]
+            let program = try RunningProcess(
+                "setpriv",
+                nobody + [
+                    "stdbuf", "-oL", backup, directory["home"], directory["place"] + "/repository", "0.05",
+                    "100000",
+                ])
+            func limit(_ processes: Int) throws {
+                try run(
+                    "setpriv",
+                    nobody + ["prlimit", "--pid", "\(program.process)", "--nproc=\(processes):"]
+                ).require(0)
+            }
+            func last(is beginning: String) throws {
+                let known = program.outputSoFar.utf8.count
+                try waitUntil(beginning) {
+                    program.outputSoFar.utf8.dropFirst(known).split(separator: 10).dropFirst()
+                        .contains { String($0)?.hasPrefix(beginning) == true }
+                }
+            }
+            // There is no environment: with threads, that is what it says. This is the control as well.
+            try last(is: "failed: there is no environment")
+            try limit(1)
+            try last(is: "later: no thread can be started")
+            try limit(4096)
+            try last(is: "failed: there is no environment")
+            #expect(program.isRunning)
+            try program.killGroup()
+        }
     }
 }

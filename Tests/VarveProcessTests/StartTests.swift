@@ -110,26 +110,39 @@ extension ProcessTests {
             _ = try application.terminate()
         }
 
-        /// It was a SIGILL without a word.
+        /// It was a SIGILL without a word. What only shares work does it alone; what can't says what is missing.
         @Test(.needsNobody()) func noThreadToBeHad() throws {
             let writer = try writer(["--remove-regions"])
             try writer.stop()
             try varve.run(["backup", "--offline", "--bdb", home]).require(0)
-            try run("chown", ["-R", "65533:65533", varve.repository]).require(0)
-            func verify(_ limit: String) throws -> Finished {
+            let place = directory["place"]
+            mkdir(place, 0o755)
+            try run("chown", ["-R", "65533:65533", varve.repository, home, place]).require(0)
+            func limited(_ processes: String, _ arguments: [String]) throws -> Finished {
                 try run(
                     "setpriv",
                     [
                         "--reuid=65533", "--regid=65533", "--clear-groups", "--inh-caps=-all", "bash", "-c",
-                        "ulimit -u \(limit) && exec \"$0\" \"$@\"", Executable.varve, "verify", "-r",
-                        varve.repository,
-                    ])
+                        "ulimit -u \(processes) && exec \"$0\" \"$@\"", Executable.varve,
+                    ] + arguments + ["-r", varve.repository])
             }
-            let without = try verify("1")
-            #expect(without.code == 1, "\(without)")
-            #expect(without.errors.contains("no thread can be started"), "\(without)")
-            #expect(without.errors.contains("hint: "), "\(without)")
-            try verify("1000").require(0)
+            for part in [["--media"], ["--content"], ["--media", "--content"]] {
+                let alone = try limited("1", ["verify"] + part)
+                #expect(alone.code == 0, "\(part): \(alone)")
+            }
+            let backup = ["backup", "--offline", "--bdb", home]
+            let restore = ["restore", "latest", "--target", place + "/restored"]
+            let before = try limited("1000", ["snapshots"]).require(0).output
+            for arguments in [backup, restore] {
+                let without = try limited("1", arguments)
+                #expect(without.code == 1, "\(without)")
+                #expect(without.errors.contains("no thread can be started"), "\(without)")
+                #expect(without.errors.contains("hint: raise the limit of processes"), "\(without)")
+            }
+            #expect(try limited("1000", ["snapshots"]).require(0).output == before)
+            #expect(access(place + "/restored", F_OK) != 0)
+            // The control: with threads both are done, and what the refused ones left is in nobody's way.
+            for arguments in [backup, restore] { try limited("1000", arguments).require(0) }
         }
     }
 }

@@ -104,7 +104,7 @@ import VarveUpkeep
         }
         // On a thread with the stack that verification and restores have.
         let codes = Monitor<[VarveError.Code?]>([])
-        let worker = WorkerThread { [repository] in
+        let worker = try WorkerThread { [repository] in
             for id in [dataID(a), itself] {
                 let result = Result { try repository.reader().read(id, .data) }
                 guard case .failure(let error) = result else { continue }

@@ -207,8 +207,8 @@ import VarveTestSupport
     /// Several processes merge and add at the same time: no row is lost at any moment.
     @Test func mergedByManyAtOnce() throws {
         let expected = 60
-        let threads = (0..<4).map { thread in
-            WorkerThread { [repository] in
+        let threads = try (0..<4).map { thread in
+            try WorkerThread { [repository] in
                 for number in 0..<expected / 4 {
                     let bytes = [UInt8]("\(thread) \(number)".utf8)
                     let row = LedgerRow(

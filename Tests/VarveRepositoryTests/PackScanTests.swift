@@ -22,7 +22,9 @@ import VarveTestSupport
         entries = try PackReader.directory(of: id, in: DirectoryStorage(directory.path)).entries
     }
 
-    private func scan(_ bytes: [UInt8]) -> PackContents { bytes.withUnsafeBytes { PackReader.scan($0) } }
+    private func scan(_ bytes: [UInt8]) -> PackContents {
+        bytes.withUnsafeBytes { PackContents(scanning: $0) }
+    }
 
     @Test func aScanSaysWhatTheDirectorySays() {
         let contents = scan(bytes)

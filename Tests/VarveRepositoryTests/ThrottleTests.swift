@@ -33,9 +33,9 @@ import VarveTestSupport
     @Test func allReadersTogether() throws {
         let throttle = Throttle(rate: Self.rate) { false }
         let failures = Monitor(0)
-        let time = seconds {
-            let threads = (0..<4).map { _ in
-                WorkerThread {
+        let time = try seconds {
+            let threads = try (0..<4).map { _ in
+                try WorkerThread {
                     for _ in 0..<5 {
                         do { try throttle.take(Self.piece) } catch { failures.change { $0 += 1 } }
                     }
@@ -67,7 +67,7 @@ import VarveTestSupport
         // Paid for in 16 minutes.
         try throttle.take(1000)
         let ended = Monitor<VarveError.Code?>(nil)
-        let reader = WorkerThread {
+        let reader = try WorkerThread {
             do { try throttle.take(1) } catch { ended.change { $0 = (error as? VarveError)?.code } }
         }
         #expect(ended.wait(until: Clock.monotonic() + 100_000_000) { $0 } == nil, "the control: it waits")

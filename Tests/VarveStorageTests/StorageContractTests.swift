@@ -175,8 +175,8 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
         let names = (16..<116).map { object(.pack, String($0, radix: 16)) }
         for (number, name) in names.enumerated() { try publish(storage, name, [UInt8(number)]) }
         let wrong = Monitor(0)
-        let threads = (0..<4).map { _ in
-            WorkerThread {
+        let threads = try (0..<4).map { _ in
+            try WorkerThread {
                 for round in 0..<500 {
                     let number = round * 37 % names.count
                     let read = try? storage.readAll(names[number], limit: 1)

@@ -1,15 +1,7 @@
-import VarveCodec
 import VarveFormat
 import VarveStorage
 
-/// What can be learned from a pack without any index: its blobs, from the directory at its end or, where that is
-/// damaged, from the headers in front of the blobs.
-package struct PackContents: Sendable {
-    package var entries: [Pack.Entry]
-    /// Byte ranges that belong to no readable blob header; empty in a healthy pack.
-    package var damaged: [Range<Int>]
-}
-
+/// What a stored pack says of its blobs, without any index.
 package enum PackReader {
     /// The directory of a healthy pack, by two reads at its end.
     package static func directory(of pack: ContentID, in storage: any Storage) throws -> PackDirectory {
@@ -38,53 +30,8 @@ package enum PackReader {
             return PackContents(entries: try directory(of: pack, in: storage).entries, damaged: [])
         } catch let error as VarveError where error.code == .corrupt {
             let stored = try storage.readAll(ObjectName(.pack, pack), limit: Pack.maximumLength)
-            return stored.withUnsafeBytes { scan($0) }
+            return stored.withUnsafeBytes { PackContents(scanning: $0) }
         }
-    }
-
-    /// Walks the blob headers from the front. Where none can be read, it goes on at the next magic number whose
-    /// header has a right checksum.
-    package static func scan(_ bytes: UnsafeRawBufferPointer) -> PackContents {
-        var contents = PackContents(entries: [], damaged: [])
-        var offset = min(Pack.headerLength, bytes.count)
-        var damageStart: Int?
-        while offset < bytes.count {
-            if let header = try? Pack.BlobHeader(
-                prefixOf: UnsafeRawBufferPointer(rebasing: bytes[offset...])),
-                offset + header.totalLength <= bytes.count
-            {
-                if let start = damageStart { contents.damaged.append(start..<offset) }
-                damageStart = nil
-                contents.entries.append(Pack.Entry(offset: UInt32(offset), header: header))
-                offset += header.totalLength
-            } else {
-                if damageStart == nil {
-                    if isDirectory(at: offset, bytes) { return contents }
-                    damageStart = offset
-                }
-                offset = nextMagic(after: offset, bytes)
-            }
-        }
-        if let start = damageStart { contents.damaged.append(start..<bytes.count) }
-        return contents
-    }
-
-    private static func isDirectory(at offset: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        bytes[offset...].starts(with: PackDirectory.magic)
-    }
-
-    private static func nextMagic(after offset: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
-        let magic = Pack.BlobHeader.magic
-        var at = offset + 1
-        while at + magic.count <= bytes.count {
-            if bytes[at] == magic[0], bytes[at + 1] == magic[1], bytes[at + 2] == magic[2],
-                bytes[at + 3] == magic[3]
-            {
-                return at
-            }
-            at += 1
-        }
-        return bytes.count
     }
 
     private static func read(

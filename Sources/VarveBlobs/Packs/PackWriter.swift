@@ -54,14 +54,17 @@ package final class PackWriter {
     private var current: Buffer?
 
     /// - Parameter largestBlob: no appended blob, header included, is longer.
-    package init(storage: any Storage, repository: RepositoryID, packSize: Int, largestBlob: Int) {
+    /// - Throws: `.system` where no thread can be had.
+    package init(
+        storage: any Storage, repository: RepositoryID, packSize: Int, largestBlob: Int
+    ) throws(VarveError) {
         header = Pack.Header(repository: repository).encoded
         self.packSize = packSize
         // `append` counts 80 bytes of directory for each blob, so only the last blob goes beyond the target size.
         let capacity = packSize + largestBlob + (4 << 10)
         let state = Monitor(State(free: [Buffer(capacity: capacity), Buffer(capacity: capacity)]))
         self.state = state
-        publisher = WorkerThread { Self.publish(storage: storage, state) }
+        publisher = try WorkerThread { Self.publish(storage: storage, state) }
     }
 
     /// Appends a blob as `BlobEncoder` wrote it. Waits while both buffers are on their way to the storage.

@@ -146,22 +146,27 @@ package final class CopySet: Storage {
         let isForComplete = kind == .manifest || kind == .summary
         let asked = members.filter { $0 !== left && $0.isOnline && ($0.copy.isComplete || !isForComplete) }
         let results = Monitor([Result<Void, any Error>?](repeating: nil, count: asked.count))
-        let threads = asked.enumerated().map { number, member in
-            WorkerThread {
-                let result = Result {
-                    try member.copy.check()
-                    try body(member.copy.storage)
+        let threads = asked.enumerated().map { number, member -> WorkerThread? in
+            do {
+                return try WorkerThread {
+                    let result = Result {
+                        try member.copy.check()
+                        try body(member.copy.storage)
+                    }
+                    results.change { $0[number] = result }
                 }
-                results.change { $0[number] = result }
+            } catch {
+                results.change { $0[number] = .failure(error) }
+                return nil
             }
         }
         let deadline = Clock.monotonic() + UInt64(patience * 1e9)
         _ = results.wait(until: deadline) { $0.contains { $0 == nil } ? nil : true }
         for (number, result) in results.change({ $0 }).enumerated() {
             switch result {
-            case .success?: threads[number].join()
+            case .success?: threads[number]?.join()
             case .failure(let error)?:
-                threads[number].join()
+                threads[number]?.join()
                 asked[number].fail(error)
             case nil:
                 asked[number].fail(

@@ -71,7 +71,7 @@ extension Healer {
         guard !packs.isEmpty, let repository = all.first else { return }
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
-        let writer = PackWriter(
+        let writer = try PackWriter(
             storage: repository.storage, repository: repository.id, packSize: Int(parameters.packSize),
             largestBlob: BlobEncoder.bound(largest))
         defer { writer.close() }

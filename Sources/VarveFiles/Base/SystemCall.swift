@@ -38,6 +38,10 @@ package struct SystemCallError: Error, Sendable, CustomStringConvertible {
         VarveError(.system, "\(path): \(Errno(rawValue: errno)) (\(call))", hint: hint, errno: errno)
     }
 
+    /// For calls that start a thread or a process.
+    static let processLimitHint =
+        "raise the limit of processes (ulimit -u, TasksMax= of a unit, a container's), then run the same command again"
+
     private var hint: String? {
         switch errno {
         case ENOSPC: "the file system is full: free some space and run the same command again"
@@ -48,6 +52,7 @@ package struct SystemCallError: Error, Sendable, CustomStringConvertible {
                 + "to their directory's owner ('chown -R')"
         case EIO: "the disk reports an input/output error: see the kernel log, and suspect this disk"
         case EFBIG: "a file may not grow so large: see 'ulimit -f', and what the file system allows"
+        case EAGAIN where call == "posix_spawn": Self.processLimitHint
         case EMFILE, ENFILE: "too many open files: raise the limit (ulimit -n)"
         default: nil
         }

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import VarveFormat
 
 /// A thread of our own: blocking work must not starve the cooperative pool. Who hears of the notices of its maker hears
 /// of its own (`Notices`).
@@ -11,10 +12,8 @@ package final class WorkerThread: Sendable {
 
     private let handle: Mutex<pthread_t?>
 
-    /// Where no thread can be had (`ulimit -u`, a container's limit of processes), the process says so and ends with
-    /// status 1. Nobody could go on: others wait already for what this one would do. It is as if the process was
-    /// killed, and at every call of ours that leaves nothing that the next run does not clear up.
-    package init(_ body: @escaping @Sendable () -> Void) {
+    /// - Throws: `.system` where no thread can be had (`ulimit -u`, a container's limit of processes). Nothing was run then.
+    package init(_ body: @escaping @Sendable () -> Void) throws(VarveError) {
         var thread = pthread_t()
         let notices = Notices.handler
         let start = Unmanaged.passRetained(Start { Notices.$handler.withValue(notices, operation: body) })
@@ -29,21 +28,35 @@ package final class WorkerThread: Sendable {
                 }, start.toOpaque())
             if code != EAGAIN { break }
         }
-        guard code == 0 else { Self.giveUp(code) }
+        guard code == 0 else {
+            start.release()
+            var error = SystemCallError(call: "pthread_create", path: "no thread can be started", errno: code)
+                .error
+            error.hint = SystemCallError.processLimitHint
+            throw error
+        }
         handle = Mutex(thread)
     }
 
     /// Threads of this user may just be ending.
     private static let attempts = 10
 
-    private static func giveUp(_ code: Int32) -> Never {
-        let what = "no thread can be started"
-        let error = SystemCallError(call: "pthread_create", path: what, errno: code).error
-        let hint = "raise the limit of processes (ulimit -u) and run the same command again"
-        let text = "varve: \(error)\nhint: \(hint)\n"
-        let bytes = Array(text.utf8)
-        _ = write(STDERR_FILENO, bytes, bytes.count)
-        _exit(1)
+    /// As many threads as can be had, `count` at most. They share their work, so fewer do the same, slower.
+    ///
+    /// - Throws: as `init`, if there is none at all.
+    package static func several(
+        _ count: Int, _ body: @escaping @Sendable () -> Void
+    ) throws(VarveError) -> [WorkerThread] {
+        var threads = [try WorkerThread(body)]
+        while threads.count < count, let next = try? WorkerThread(body) { threads.append(next) }
+        return threads
+    }
+
+    /// Runs `body` on `count` threads, and waits for all of them. Where fewer are to be had, fewer run it; where none
+    /// is, the caller itself does. So `body` must do all there is to be done, however many run it.
+    package static func sideBySide(_ count: Int, _ body: @escaping @Sendable () -> Void) {
+        guard let threads = try? several(count, body) else { return body() }
+        for thread in threads { thread.join() }
     }
 
     /// Nobody will wait for it.
@@ -135,11 +148,12 @@ extension Monitor {
 /// Does work that may never return, such as asking a disk that hangs, on a thread of its own.
 ///
 /// - Returns: nil if it has not returned after so many seconds. The thread is left behind then, with all it holds.
+/// - Throws: what `body` throws; `.system` where no thread can be had.
 package func within<R: Sendable>(
     seconds: Double, _ body: @escaping @Sendable () throws -> R
 ) throws -> R? {
     let result = Monitor<Result<R, any Error>?>(nil)
-    let thread = WorkerThread {
+    let thread = try WorkerThread {
         let value = Result { try body() }
         result.change { $0 = value }
     }

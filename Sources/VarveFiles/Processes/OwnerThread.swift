@@ -7,14 +7,15 @@ package enum OwnerThread {
     /// Runs `body` on a thread of its own, which has the user's rights to files and no more, and waits for it. What it
     /// makes is the user's. Whoever is not root has no other rights than its own, and runs it so.
     ///
-    /// - Throws: what `body` throws; a system error if the rights can't be taken on, and then nothing was done.
+    /// - Throws: what `body` throws; a system error if the rights can't be taken on or no thread can be had, and then
+    ///   nothing was done.
     package static func run<R>(user: UInt32, group: UInt32, _ body: () throws -> R) throws -> R {
         guard Host.isRoot else { return try body() }
         return try withoutActuallyEscaping(body) { body in
             // The caller waits: nobody else touches them meanwhile.
             nonisolated(unsafe) let work = body
             nonisolated(unsafe) var result: Result<R, any Error>?
-            let thread = WorkerThread {
+            let thread = try WorkerThread {
                 result = Result {
                     try systemCall("setfsuid", "user \(user)") { varve_thread_becomes(user, group) }
                     return try work()

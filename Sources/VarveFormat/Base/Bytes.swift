@@ -16,7 +16,7 @@ package struct ByteReader {
     package var remaining: Int { bytes.count - offset }
 
     /// The next `count` bytes, in place.
-    package mutating func take(_ count: Int) throws -> UnsafeRawBufferPointer {
+    package mutating func take(_ count: Int) throws(VarveError) -> UnsafeRawBufferPointer {
         guard count >= 0 && count <= remaining else {
             throw VarveError(
                 .corrupt, "\(what) ends early: \(count) bytes wanted at offset \(offset), \(remaining) left")
@@ -25,12 +25,12 @@ package struct ByteReader {
         return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
     }
 
-    package mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws -> T {
+    package mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(VarveError) -> T {
         T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
     }
 
     /// LEB128, at most 32 bits, in the fewest bytes: there is one spelling of each number.
-    package mutating func varint() throws -> UInt32 {
+    package mutating func varint() throws(VarveError) -> UInt32 {
         var value: UInt64 = 0
         for shift in stride(from: 0, through: 28, by: 7) {
             let byte: UInt8 = try integer()
@@ -42,26 +42,26 @@ package struct ByteReader {
         throw VarveError(.corrupt, "\(what) has a number that is not encoded as it should be")
     }
 
-    package mutating func id() throws -> ContentID { ContentID(try take(ContentID.byteCount)) }
+    package mutating func id() throws(VarveError) -> ContentID { ContentID(try take(ContentID.byteCount)) }
 
-    package mutating func skip(_ count: Int) throws { _ = try take(count) }
+    package mutating func skip(_ count: Int) throws(VarveError) { _ = try take(count) }
 
     /// Throws unless the next bytes are exactly these.
-    package mutating func expect(_ magic: [UInt8]) throws {
+    package mutating func expect(_ magic: [UInt8]) throws(VarveError) {
         guard try take(magic.count).elementsEqual(magic) else {
             throw VarveError(.corrupt, "\(what) has a wrong magic number")
         }
     }
 
     /// Throws unless the next `count` bytes are zero: reserved room that a later writer may give a meaning.
-    package mutating func expectZero(_ count: Int) throws {
+    package mutating func expectZero(_ count: Int) throws(VarveError) {
         guard try take(count).allSatisfy({ $0 == 0 }) else {
             throw VarveError(.unsupported, "\(what) uses a reserved field: written by a newer version")
         }
     }
 
     /// Throws if anything is left: trailing bytes mean that reader and writer disagree.
-    package func expectEnd() throws {
+    package func expectEnd() throws(VarveError) {
         guard remaining == 0 else {
             throw VarveError(.corrupt, "\(what) has \(remaining) bytes too many")
         }

@@ -36,7 +36,7 @@ final class ArchiveSession: CaptureSink {
     init(
         writer: RepositoryWriter, parent: ParentSnapshot?, cancellation: Cancellation,
         progress: @escaping @Sendable (Progress) -> Void
-    ) {
+    ) throws(VarveError) {
         self.parent = parent
         related = RelatedDatabases(writer.repository)
         self.cancellation = cancellation
@@ -47,7 +47,7 @@ final class ArchiveSession: CaptureSink {
         self.collector = collector
         let storage = writer.storage
         parentReader = BlobReader(index: writer.index, storage: storage)
-        pipeline = ExtentPipeline(
+        pipeline = try ExtentPipeline(
             .init(
                 extentSize: Int(extentSize), level: parameters.compressionLevel, index: writer.index,
                 storage: storage),

@@ -48,7 +48,7 @@ package final class Archiver {
 
     /// - Parameters:
     ///   - tool: name and version, for the manifest.
-    ///   - name: of the source (`SourceList.name` without one); it is remembered beside the environment.
+    ///   - given: the name of the source (`SourceList.name` without one); it is remembered beside the environment.
     package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Report
     {
         if let given { try SourceName.check(given) }
@@ -64,7 +64,7 @@ package final class Archiver {
         let name = choice.name
         let parent =
             home == nil ? nil : try ParentSnapshot.newest(of: name, in: repository, sources.catalog)
-        let session = ArchiveSession(
+        let session = try ArchiveSession(
             writer: writer, parent: parent, cancellation: cancellation, progress: progress)
         defer { session.close() }
         let summary = try source.capture(into: session)

@@ -104,14 +104,22 @@ final class ExtentPipeline: Sendable {
     }
 
     /// - Parameter collect: called in order, on one thread.
-    init(_ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws -> Void) {
+    /// - Throws: `.system` where not even two threads can be had.
+    init(
+        _ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws -> Void
+    ) throws(VarveError) {
         // One to fill, one to collect, one in hand for whoever is first; at 4 MiB each, more would not fit the budget.
         batchCount = workers + 3
         let state = Monitor(State(free: (0..<batchCount).map { _ in Batch(extentSize: context.extentSize) }))
         self.state = state
-        let encode = { @Sendable in Self.encode(state, context) }
-        threads =
-            (0..<workers).map { _ in WorkerThread(encode) } + [WorkerThread { Self.collect(state, collect) }]
+        let collector = try WorkerThread { Self.collect(state, collect) }
+        do {
+            threads = try WorkerThread.several(workers) { Self.encode(state, context) } + [collector]
+        } catch {
+            state.change { $0.isClosed = true }
+            collector.join()
+            throw error
+        }
     }
 
     /// A batch to fill; waits until one is free.

@@ -59,7 +59,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
         }
     }
 
-    /// - Parameter configuration: the snapshot's `DB_CONFIG`.
+    /// - Parameter bytes: the snapshot's `DB_CONFIG`.
     /// - Throws: `.corrupt` if the manifest names files outside of the target or a log is missing, `.invalid` if a
     ///   directory can't go where the options say.
     package init(

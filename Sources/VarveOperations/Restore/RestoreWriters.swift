@@ -34,20 +34,19 @@ final class RestoreWriters {
         }
     }
 
+    /// - Throws: `.system` where no thread can be had.
     init(
         index: RepositoryIndex, storage: any Storage, others: OtherCopies? = nil, cancellation: Cancellation
-    ) {
+    ) throws(VarveError) {
         self.index = index
         self.cancellation = cancellation
         mapReader = BlobReader(index: index, storage: storage, others: others)
         let work = BoundedQueue<Item>(capacity: 2 * Host.workers)
         self.work = work
-        threads = (0..<Host.workers).map { _ in
-            WorkerThread {
-                let reader = BlobReader(index: index, storage: storage, others: others)
-                let buffers = (0..<Hasher.batchSize).map { _ in BlobBuffer() }
-                while let item = work.pop() { Self.carryOut(item, reader, buffers) }
-            }
+        threads = try WorkerThread.several(Host.workers) {
+            let reader = BlobReader(index: index, storage: storage, others: others)
+            let buffers = (0..<Hasher.batchSize).map { _ in BlobBuffer() }
+            while let item = work.pop() { Self.carryOut(item, reader, buffers) }
         }
     }
 

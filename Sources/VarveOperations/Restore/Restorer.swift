@@ -189,7 +189,7 @@ package final class Restorer {
             try tree.makeDirectory(directory)
         }
         for directory in plan.directories { try make(directory.path) }
-        let writers = RestoreWriters(
+        let writers = try RestoreWriters(
             index: try repository.openIndex(), storage: repository.storage, others: others,
             cancellation: cancellation)
         defer { writers.close() }

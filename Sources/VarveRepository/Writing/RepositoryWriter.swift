@@ -23,7 +23,8 @@ package final class RepositoryWriter {
     /// - Throws: `.locked` if another writer is at work.
     package convenience init(_ repository: Repository) throws { try self.init(to: SingleCopy(repository)) }
 
-    /// - Throws: `.corrupt` if the repository's index can't be opened for writing, or no number is left.
+    /// - Throws: `.corrupt` if the repository's index can't be opened for writing, or no number is left;
+    ///   `.system` where no thread can be had.
     package init(to destination: any CommitDestination) throws {
         self.destination = destination
         repository = destination.repository
@@ -34,7 +35,7 @@ package final class RepositoryWriter {
         _ = try Self.nextSequence(in: storage)
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
-        packs = PackWriter(
+        packs = try PackWriter(
             storage: storage, repository: repository.id, packSize: Int(parameters.packSize),
             largestBlob: BlobEncoder.bound(largest))
     }

@@ -180,7 +180,7 @@ final class MediaExaminer: Sendable {
     private func badBlobs(of object: ObjectName) -> [Range<UInt64>] {
         guard let pack = try? storage.readAll(object, limit: Pack.maximumLength) else { return [] }
         return pack.withUnsafeBytes { bytes in
-            let contents = PackReader.scan(bytes)
+            let contents = PackContents(scanning: bytes)
             var bad = contents.damaged.map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
             var deltas: [Range<UInt64>] = []
             let decoder = BlobDecoder()

@@ -1,3 +1,4 @@
+import Synchronization
 import VarveFiles
 import VarveFormat
 import VarveStorage
@@ -18,6 +19,8 @@ final class MediaPipe: Sendable {
     private let sources: [Result<any MediaObject, any Error>]
     private let sizes: [UInt64]
     private let throttle: Throttle
+    /// There is no thread to read ahead: each piece is read when it is taken.
+    private let isAlone = Atomic(false)
     nonisolated(unsafe) private let memory = UnsafeMutableRawBufferPointer.allocate(
         byteCount: slots * pieceSize, alignment: 4096)
     private let free = BoundedQueue<Int>(capacity: slots)
@@ -35,8 +38,9 @@ final class MediaPipe: Sendable {
 
     /// Runs `body`, which takes every piece of every object unless taking one of it has thrown.
     func whileReading<R>(_ body: () -> R) -> R {
-        let reader = WorkerThread { [self] in readAll() }
-        defer { reader.join() }
+        let reader = try? WorkerThread { [self] in readAll() }
+        if reader == nil { isAlone.store(true, ordering: .relaxed) }
+        defer { reader?.join() }
         return body()
     }
 
@@ -70,16 +74,22 @@ final class MediaPipe: Sendable {
         return wanted
     }
 
-    /// The next piece, which must be the one of this object.
-    func take(_ object: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    /// The next piece, which must be the one of this object at this offset.
+    func take(_ object: Int, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
+        if isAlone.load(ordering: .relaxed) {
+            return copy(from: 0, count: try read(object, offset, 0), to: buffer)
+        }
         guard let piece = filled.pop() else { preconditionFailure("the pipe is never closed") }
         precondition(piece.object == object)
         defer { _ = free.push(piece.slot) }
-        let count = try piece.result.get()
+        copy(from: piece.slot, count: try piece.result.get(), to: buffer)
+    }
+
+    private func copy(from slot: Int, count: Int, to buffer: UnsafeMutableRawBufferPointer) {
         precondition(count == buffer.count)
         buffer.copyMemory(
             from: UnsafeRawBufferPointer(
-                rebasing: memory[piece.slot * Self.pieceSize..<piece.slot * Self.pieceSize + count]))
+                rebasing: memory[slot * Self.pieceSize..<slot * Self.pieceSize + count]))
     }
 }
 

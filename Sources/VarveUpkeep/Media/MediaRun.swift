@@ -91,8 +91,8 @@ final class MediaRun: Sendable {
         defer { memory.deallocate() }
         let pipe = MediaPipe(sources, sizes: group.map(\.size), throttle: throttle)
         let names = pipe.whileReading {
-            Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, _, buffer in
-                try pipe.take(index, into: buffer)
+            Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, offset, buffer in
+                try pipe.take(index, at: offset, into: buffer)
                 writer.writeIfDue()
             }
         }

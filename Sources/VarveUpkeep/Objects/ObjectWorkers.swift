@@ -21,20 +21,17 @@ package enum ObjectWorkers {
     ) throws(Failure) {
         let failure = Monitor<Failure?>(nil)
         let next = Tally()
-        let workers = groups.prefix(threads).map { _ in
-            WorkerThread {
-                while !isCancelled(), failure.change({ $0 == nil }) {
-                    let number = Int(next.add(1)) - 1
-                    guard number < groups.count else { return }
-                    do throws(Failure) {
-                        try body(groups[number])
-                    } catch {
-                        failure.change { if $0 == nil { $0 = error } }
-                    }
+        WorkerThread.sideBySide(min(threads, groups.count)) {
+            while !isCancelled(), failure.change({ $0 == nil }) {
+                let number = Int(next.add(1)) - 1
+                guard number < groups.count else { return }
+                do throws(Failure) {
+                    try body(groups[number])
+                } catch {
+                    failure.change { if $0 == nil { $0 = error } }
                 }
             }
         }
-        for worker in workers { worker.join() }
         if let error = failure.change({ $0 }) { throw error }
     }
 

@@ -49,7 +49,8 @@ package final class LogKeeper: Sendable {
     /// Links every log file from `first` on, and goes on doing so until `close`.
     ///
     /// - Parameter inPlace: for an environment that nobody has open: nothing is linked, nobody removes logs.
-    /// - Throws: `.system` when a log file can be neither linked nor opened; nothing is left behind then.
+    /// - Throws: `.system` when a log file can be neither linked nor opened, or no thread can be had; nothing is left behind
+    ///   then.
     package init(
         logDirectory: String, first: UInt32, inPlace: Bool = false, _ files: EnvironmentFiles
     ) throws {
@@ -66,8 +67,12 @@ package final class LogKeeper: Sendable {
             throw error
         }
         if inPlace { return }
-        thread.withLock {
-            $0 = WorkerThread { [weak self] in Self.watch(files.watch(logDirectory)) { self } }
+        do {
+            let watcher = try WorkerThread { [weak self] in Self.watch(files.watch(logDirectory)) { self } }
+            thread.withLock { $0 = watcher }
+        } catch {
+            removeOwnLinks()
+            throw error
         }
     }
 
