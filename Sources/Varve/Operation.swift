@@ -15,7 +15,7 @@ enum Operation {
                     try WorkerThread {
                         let result = Result {
                             try cancellation.check()
-                            return try Notices.$handler.withValue(notices.reporting) { try body(cancellation) }
+                            return try Notices.heard(by: notices.reporting) { try body(cancellation) }
                         }
                         continuation.resume(returning: result.mapError { VarveError(any: $0) })
                     }.detach()

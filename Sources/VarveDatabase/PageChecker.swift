@@ -32,6 +32,8 @@ package struct PageRunResult: Sendable, Hashable {
     /// Not all zero, but without content: on the free list, or allocated and not yet written by the access
     /// method.
     package internal(set) var freePages: UInt64 = 0
+    /// With at least one item, or of a queue, whose pages do not say; meta pages are none of them.
+    package internal(set) var filledPages: UInt64 = 0
     /// The number of the page at position 0 of a queue's extent file, once a page has told it.
     var extentBase: UInt32?
 
@@ -105,6 +107,16 @@ package struct PageChecker: Sendable, Hashable {
         if offset < run.count { result.add(position, .incomplete) }
     }
 
+    /// By the number of items, which also pages of encrypted files have in the clear (`PAGE`, `db_page.h`).
+    @inline(__always)
+    private func isFilled(_ bytes: UnsafeRawBufferPointer, type: UInt8) -> Bool {
+        switch type {
+        case 0, 8, 9, 10, 14: false
+        case 11: true
+        default: bytes[20] | bytes[21] != 0
+        }
+    }
+
     @inline(__always)
     private func checkPage(
         _ bytes: UnsafeRawBufferPointer, position: UInt32, into result: inout PageRunResult
@@ -132,6 +144,7 @@ package struct PageChecker: Sendable, Hashable {
             return
         }
         if type == 0 || blank { result.freePages &+= 1 }
+        if isFilled(bytes, type: type) { result.filledPages &+= 1 }
         // File 0 stands for "not logged" (`LSN_NOT_LOGGED` is (0,1), `db_int.in:1039`), the largest number
         // for "no limit": neither is the place of a record.
         if lsn > result.largestLSN && lsn.file != 0 && lsn.file != .max { result.largestLSN = lsn }

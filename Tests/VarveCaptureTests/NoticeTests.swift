@@ -12,7 +12,7 @@ import VarveFormat
         let home = try scratch.make("home")
         try scratch.write("home/log.0000000003", "three")
         let heard = Mutex<[Notice]>([])
-        try Notices.$handler.withValue({ notice in heard.withLock { $0.append(notice) } }) {
+        try Notices.heard(by: { notice in heard.withLock { $0.append(notice) } }) {
             let keeper = try LogKeeper(logDirectory: home, first: 1)
             // A directory of a log's name can't be unlinked.
             if isBlocked { _ = try scratch.make("home/.varve/logs/log.0000000009") }

@@ -9,7 +9,7 @@ import VarveTestSupport
         private let notices = Mutex<[Notice]>([])
         var all: [Notice] { notices.withLock { $0 } }
         func listen<R>(_ body: () throws -> R) rethrows -> R {
-            try Notices.$handler.withValue({ notice in self.notices.withLock { $0.append(notice) } }) {
+            try Notices.heard(by: { notice in self.notices.withLock { $0.append(notice) } }) {
                 try body()
             }
         }

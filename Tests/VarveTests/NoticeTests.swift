@@ -14,7 +14,7 @@ import VarveTestSupport
 @Suite struct NoticeTests {
     private func notices(_ body: () throws -> Void) throws -> [Notice] {
         let heard = Mutex<[Notice]>([])
-        try Notices.$handler.withValue({ notice in heard.withLock { $0.append(notice) } }) { try body() }
+        try Notices.heard(by: { notice in heard.withLock { $0.append(notice) } }) { try body() }
         return heard.withLock { $0 }
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import VarveFormat
 
 /// An error that ended nothing: the work went on without what had failed.
@@ -28,8 +29,32 @@ package struct Notice: Sendable {
 package enum Notices {
     package typealias Handler = @Sendable (Notice) -> Void
 
-    /// Nil: nobody listens.
-    @TaskLocal package static var handler: Handler?
+    private final class Binding {
+        let handler: Handler?
+        init(_ handler: Handler?) { self.handler = handler }
+    }
+
+    /// Of each thread, its binding. Operations run on threads of their own, so a task has none; and binding a task-local
+    /// value outside of a task ends a process that was built with optimization (Swift 6.3.1).
+    private static let key: pthread_key_t? = {
+        var key = pthread_key_t()
+        return pthread_key_create(&key, nil) == 0 ? key : nil
+    }()
+
+    /// Who listens on this thread; nil: nobody.
+    package static var handler: Handler? {
+        guard let key, let binding = pthread_getspecific(key) else { return nil }
+        return Unmanaged<Binding>.fromOpaque(binding).takeUnretainedValue().handler
+    }
+
+    /// Runs `body` while `handler` hears of the notices of this thread and of those that begin beneath.
+    package static func heard<R>(by handler: Handler?, _ body: () throws -> R) rethrows -> R {
+        guard let key else { return try body() }
+        let (before, binding) = (pthread_getspecific(key), Binding(handler))
+        pthread_setspecific(key, Unmanaged.passUnretained(binding).toOpaque())
+        defer { pthread_setspecific(key, before) }
+        return try withExtendedLifetime(binding) { try body() }
+    }
 
     /// That something was interrupted is the caller's to say.
     package static func note(

@@ -16,7 +16,7 @@ package final class WorkerThread: Sendable {
     package init(_ body: @escaping @Sendable () -> Void) throws(VarveError) {
         var thread = pthread_t()
         let notices = Notices.handler
-        let start = Unmanaged.passRetained(Start { Notices.$handler.withValue(notices, operation: body) })
+        let start = Unmanaged.passRetained(Start { Notices.heard(by: notices, body) })
         var code: Int32 = 0
         for attempt in 0..<Self.attempts {
             if attempt > 0 { usleep(20_000) }

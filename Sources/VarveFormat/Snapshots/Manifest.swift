@@ -226,6 +226,8 @@ extension Manifest {
         package var checksums: Bool
         package var encrypted: Bool
         package var largestLSN: LSN?
+        /// True: no page has a LSN or an item, so nothing was written to it since it was made.
+        package var empty: Bool?
         /// Where the file lay at the source, if another database was stored at that path: it took its place.
         package var place: String?
         /// True: it is not there where the logs end. A transaction removed it while the backup ran, or made it and did

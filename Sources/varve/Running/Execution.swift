@@ -12,7 +12,7 @@ enum Execution {
             try CommandLineCheck.check(arguments)
             var command = try VarveCommand.parseAsRoot(arguments)
             if let command = command as? any ReportingCommand { Terminal.begin(command.reporting) }
-            try Notices.$handler.withValue(Terminal.notice) { try command.run() }
+            try Notices.heard(by: Terminal.notice) { try command.run() }
             return try Terminal.finish(code: 0)
         } catch let error as VarveError {
             return Terminal.finish(error)

@@ -110,8 +110,8 @@ struct PageCapture {
     private(set) var delivered: Set<String> = []
     /// What recovery has to do with: databases, extents, placeholders.
     private(set) var parts: [RecoveryByUID.File] = []
-    /// Databases, as they were listed, and whether one of their pages has a LSN.
-    private var databases: [(file: EnvironmentFile, isLogged: Bool)] = []
+    /// Databases, as they were listed, and what their pages tell.
+    private var databases: [(file: EnvironmentFile, facts: DatabaseStream.Facts)] = []
 
     init(
         _ files: EnvironmentFiles, sink: any CaptureSink, warnings: CaptureWarnings, unchanged: UnchangedFiles
@@ -122,10 +122,11 @@ struct PageCapture {
         self.unchanged = unchanged
     }
 
-    mutating func note(_ lsn: LSN, of file: EnvironmentFile) {
+    mutating func note(_ facts: DatabaseStream.Facts, of file: EnvironmentFile) {
+        let lsn = facts.largestLSN
         delivered.insert(file.restored)
         parts.append(RecoveryByUID.File(path: file.restored, place: file.place, fileID: file.uid))
-        if file.uid != nil { databases.append((file, lsn != .zero)) }
+        if file.uid != nil { databases.append((file, facts)) }
         if lsn > largestLSN { (largestLSN, largestFile) = (lsn, file.path) }
     }
 
@@ -137,7 +138,7 @@ struct PageCapture {
     mutating func readDirectly(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
         guard file.header != nil else { return try copyPlain(file, mayVanish: mayVanish) }
         guard
-            let lsn = try open(
+            let facts = try open(
                 file, mayVanish: mayVanish,
                 { source in
                     // Of what was opened: what was listed may be another file, with other rights.
@@ -147,7 +148,9 @@ struct PageCapture {
                     let previous = sink.previous(file.restored)
                     var reading = unchanged.decide(file, identity, previous: previous)
                     if reading == .unchanged {
-                        if try sink.takeOver(file.source) { return previous?.database?.largestLSN ?? .zero }
+                        if try sink.takeOver(file.source) {
+                            return DatabaseStream.Facts(previous?.database)
+                        }
                         reading = .lost
                     }
                     var stream = try DatabaseStream(file, into: sink)
@@ -157,7 +160,7 @@ struct PageCapture {
                         warnings, identity: isSettled ? identity : nil, reading: reading)
                 })
         else { return }
-        note(lsn, of: file)
+        note(facts, of: file)
     }
 
     /// A small file without pages.
@@ -200,16 +203,18 @@ struct PageCapture {
             let known = logged.files[id]
             if known?.isOpenedUnlogged == true { return true }
             // Nobody has the others open, or their changes are logged. What was made a moment ago has its LSNs in the cache.
-            guard known == nil || (!database.isLogged && known?.isOpenedLogged != true) else { return false }
+            guard known == nil || (database.facts.largestLSN == .zero && known?.isOpenedLogged != true) else {
+                return false
+            }
             return try cached.contains(database.file.name) || hasChanged(database.file)
         }
         if candidates.isEmpty { return }
         try sync()
-        for (file, isLogged) in candidates {
+        for (file, facts) in candidates {
             let hasChanged = try hasChanged(file)
             let isCertain = file.uid.flatMap { logged.files[$0] }?.isOpenedUnlogged == true || hasChanged
-            // It has LSNs and rests: whoever opened it may as well have read only.
-            if !isCertain && isLogged { continue }
+            // It rests, and has LSNs, or is as it was made: whoever opened it may as well have read only.
+            if !isCertain && (facts.largestLSN != .zero || facts.isEmpty) { continue }
             warnings.add(
                 "unlogged",
                 "changes of \(file.restored) are not in the logs (DB_TXN_NOT_DURABLE, or opened without transactions)"

@@ -27,10 +27,10 @@ final class LibraryCopy {
         (self.deliveredIDs, self.deliveredPaths) = (deliveredIDs, deliveredPaths)
     }
 
-    /// - Returns: at a file's end the largest LSN of its pages, and which file it was.
+    /// - Returns: at a file's end what its pages tell, and which file it was.
     func take(
         _ piece: BerkeleyDBHelper.Piece, _ warnings: CaptureWarnings
-    ) throws -> (LSN, EnvironmentFile)? {
+    ) throws -> (DatabaseStream.Facts, EnvironmentFile)? {
         switch piece {
         case .open(let name):
             isOpened = true

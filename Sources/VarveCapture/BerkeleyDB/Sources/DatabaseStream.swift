@@ -14,6 +14,19 @@ struct DatabaseStream {
     /// Read at a time: a multiple of every page size.
     static let runLength = 1 << 20
 
+    /// What its pages tell of the logs.
+    struct Facts {
+        /// `.zero` if no change of a page was logged.
+        let largestLSN: LSN
+        /// No page has an item either: there was no change.
+        let isEmpty: Bool
+
+        init(_ database: Manifest.Database?) {
+            largestLSN = database?.largestLSN ?? .zero
+            isEmpty = database?.empty == true
+        }
+    }
+
     /// Announces the file.
     ///
     /// - Precondition: the file has a header.
@@ -82,11 +95,11 @@ struct DatabaseStream {
     /// - Parameters:
     ///   - identity: of the file that was read, if it tells whether it has changed since.
     ///   - reading: why it was read.
-    /// - Returns: the largest LSN, `.zero` if there is none.
+    /// - Returns: what the logs must cover.
     consuming func finish(
         _ warnings: CaptureWarnings, identity: Manifest.File.Identity? = nil, reading: Reading? = nil
-    ) throws -> LSN {
-        guard let header = file.header else { return .zero }
+    ) throws -> Facts {
+        guard let header = file.header else { return Facts(nil) }
         warnings.add(result, path: file.restored)
         var uid: String?
         if case .database = file.role { uid = header.fileID }
@@ -96,8 +109,9 @@ struct DatabaseStream {
             pages: (end + pageSize - 1) / pageSize,
             uid: uid, bigEndian: header.byteOrder == .big, checksums: header.hasChecksums,
             encrypted: header.isEncrypted, largestLSN: result.largestLSN == .zero ? nil : result.largestLSN)
+        facts.empty = result.largestLSN == .zero && result.filledPages == 0 ? true : nil
         facts.place = file.place
         try sink.end(SourceFileFacts(size: end, database: facts, identity: identity, reading: reading))
-        return result.largestLSN
+        return Facts(facts)
     }
 }

@@ -270,8 +270,8 @@ final class LiveCapture {
                 file, among: listing, layout.files, witnesses.delivered, pages.delivered, sink)
             do {
                 try helper.capture(file.name) { piece in
-                    guard let (lsn, part) = try copy.take(piece, warnings) else { return }
-                    pages.note(lsn, of: part)
+                    guard let (facts, part) = try copy.take(piece, warnings) else { return }
+                    pages.note(facts, of: part)
                     if let id = part.uid { witnesses.delivered[id] = part.restored }
                 }
                 return
