@@ -281,6 +281,11 @@ def main(root):
     for file in sorted(os.listdir(known)) if os.path.isdir(known) else []:
         record = check_sealed(os.path.join(known, file))
         assert record["repository"] == repository and record["copy"] + ".json" == file and record["generation"] > 0
+    if os.path.exists(os.path.join(root, "copies.json")):
+        others = check_sealed(os.path.join(root, "copies.json"))
+        assert others["format"] == 1 and others["repository"] == repository
+        ids = [record["copy"] for record in others["copies"]]
+        assert ids == sorted(set(ids)) and copy["copy"] not in ids
     if os.path.exists(os.path.join(root, "parity.json")):
         setting = check_sealed(os.path.join(root, "parity.json"))
         assert setting["format"] == 1 and setting["repository"] == repository and 1 <= setting["percent"] <= 50

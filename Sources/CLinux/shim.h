@@ -16,6 +16,7 @@ enum {
     VARVE_MFD_CLOEXEC = 1,                // linux/memfd.h
     VARVE_UTIME_OMIT = (1 << 30) - 2,     // bits/stat.h
     VARVE_O_PATH = 010000000,             // asm/fcntl.h
+    VARVE_AT_EMPTY_PATH = 0x1000,         // linux/fcntl.h
     VARVE_SEEK_DATA = 3,                  // linux/fs.h
     VARVE_SEEK_HOLE = 4,
     VARVE_RESOLVE_NO_MAGICLINKS = 0x02,   // linux/openat2.h, from here on
@@ -144,4 +145,20 @@ static inline unsigned long long varve_capacity_bytes(const char *path) {
     struct statfs facts;
     if (statfs(path, &facts) != 0) return 0;
     return (unsigned long long)facts.f_blocks * (unsigned long long)facts.f_bsize;
+}
+
+// Whether a name in a directory, "" for the directory itself, is the root of a mount, which a bind mount of the same file
+// system is too (Linux 5.8): 1 or 0; -1 where the kernel does not say.
+static inline int varve_is_mount_root(int directory, const char *name) {
+    // struct statx of linux/stat.h, as far as it is needed; the kernel writes 256 bytes.
+    union {
+        struct { uint32_t mask, block_size; uint64_t attributes; uint32_t links, user, group; uint16_t mode, spare;
+                 uint64_t inode, size, blocks, attributes_mask; } facts;
+        unsigned char room[256];
+    } value;
+    const int no_follow_empty_path = 0x100 | 0x1000;
+    const uint64_t mount_root = 0x2000;
+    if (syscall(SYS_statx, directory, name, no_follow_empty_path, 0, &value) != 0) return -1;
+    if (!(value.facts.attributes_mask & mount_root)) return -1;
+    return (value.facts.attributes & mount_root) != 0;
 }

@@ -73,7 +73,12 @@ package struct LogChain: Sendable, Hashable {
                 hint: "recovery needs every file from the first to the last; find the missing ones")
         }
         if case .torn(let offset) = before.end {
-            throw misfit(before, "its records end at offset \(offset) with bytes that are no record")
+            throw VarveError(
+                .corrupt,
+                "log file \(before.number) is damaged at offset \(offset), and later files follow it",
+                hint:
+                    "recovery would end there: take a checkpoint, remove the unneeded logs with db_archive -d, and look"
+                    + " for the cause")
         }
         try checkHeader(of: file)
         guard file.isEncrypted == before.isEncrypted else {

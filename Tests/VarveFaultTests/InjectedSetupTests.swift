@@ -17,6 +17,8 @@ extension FaultTests {
         private struct Case: CustomStringConvertible {
             var call: String
             var inject: String
+            /// It ends the command whatever its threads do: each call's first is made.
+            var isSure = false
             var description: String { "\(call): \(inject)" }
         }
 
@@ -29,10 +31,15 @@ extension FaultTests {
                     let error = Self.errors.randomElement(using: &random) ?? "EIO"
                     cases.append(Case(call: call, inject: "error=\(error):when=\(number)"))
                     cases.append(Case(call: call, inject: "error=\(error):when=\(number)+"))
-                    cases.append(Case(call: call, inject: "signal=KILL:when=\(number)"))
+                    cases.append(
+                        Case(call: call, inject: "signal=KILL:when=\(number)", isSure: number == 1))
                 }
             }
-            return Executable.isSoak ? cases : Array(cases.shuffled(using: &random).prefix(5))
+            if Executable.isSoak { return cases }
+            // A later call may be another thread's this time, and an error of a `close` is none: of five by chance too few may
+            // be errors.
+            cases.shuffle(using: &random)
+            return Array(cases.filter(\.isSure).prefix(3) + cases.filter { !$0.isSure }.prefix(2))
         }
 
         /// - Returns: how many failed.

@@ -30,6 +30,29 @@ extension FaultTests {
             #expect(finished.code == 64 && finished.errors.contains("an argument is empty"), "\(finished)")
         }
 
+        /// Whenever the mistake is found: before the arguments are parsed, meanwhile, and in the work itself.
+        @Test(arguments: [
+            (["copy", "add", ""], "copy add"), (["-r", "/x", "heal", "-r", "/x"], "heal"),
+            (["status", "--min-copies", "0"], "status"),
+            (["copy", "add", "/x", "--role", "spare"], "copy add"),
+            (["copy", "sync", "--without", "nosuch"], "copy sync"),
+            (["heal", "--without", "nosuch"], "heal"),
+            (["restore", "1", "--target", "/x", "--map", "x"], "restore"),
+            (["snapshots", "more"], "snapshots"),
+        ])
+        func theUsageIsThatOfTheCommand(_ arguments: [String], _ name: String) throws {
+            let directory = try TemporaryDirectory()
+            let command = try VarveCommand.initialized(directory["repository"])
+            let finished = try command.run(arguments)
+            let lines = finished.errors.split(separator: "\n")
+            #expect(finished.code == 64, "\(finished)")
+            #expect(lines.contains { $0.hasPrefix("Usage: varve \(name) ") }, "\(finished)")
+            #expect(lines.last == "  See 'varve \(name) --help' for more information.", "\(finished)")
+            // The control: where no command is named, it is that of all.
+            let bare = try command.run([""]).errors
+            #expect(bare.contains("Usage: varve <subcommand>"), "\(bare)")
+        }
+
         private struct Snapshots: Decodable {
             struct Row: Decodable { var snapshot: String }
             var snapshots: [Row]

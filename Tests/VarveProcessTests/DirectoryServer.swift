@@ -11,17 +11,21 @@ final class DirectoryServer {
     private static let template = "/usr/share/dirsrv/data/template-dse.ldif"
 
     let root: String
-    /// The environment's home, and the directory of its logs.
+    /// The environment's home, the directory of its databases, and that of its logs.
     let home: String
+    let data: String
     let logs: String
     private var server: RunningProcess?
 
     /// Makes the instance's directories and its configuration; nothing runs yet, and the environment is not there.
     ///
-    /// - Parameter logs: their directory, beneath `root`.
-    init(_ root: String, logs: String = "dblogs") throws {
+    /// - Parameters:
+    ///   - logs: their directory, beneath `root`.
+    ///   - home: with the regions; nil: where the databases are.
+    init(_ root: String, logs: String = "dblogs", home: String? = nil) throws {
         self.root = root
-        home = Path.join(root, "db")
+        data = Path.join(root, "db")
+        self.home = home ?? data
         self.logs = Path.join(root, logs)
         try Directory.create(root, mode: 0o755)
         for name in ["config", "config/schema", "run", "log", "lock", "tmp", "ldif", "bak"] {
@@ -40,7 +44,7 @@ final class DirectoryServer {
 
     /// The empty directories of a new environment.
     func makeEnvironment() throws {
-        for path in [home, logs] {
+        for path in Set([home, data, logs]) {
             try Directory.create(path, mode: 0o700)
             try giveToServer(path)
         }
@@ -58,7 +62,7 @@ final class DirectoryServer {
             "ldif_dir": Path.join(root, "ldif"), "bak_dir": Path.join(root, "bak"),
             "run_dir": Path.join(root, "run"), "inst_dir": root, "log_dir": Path.join(root, "log"),
             "config_dir": Path.join(root, "config"), "db_home_dir": home, "db_lib": "bdb",
-            "db_dir": home + "\nnsslapd-db-logdirectory: " + logs, "fqdn": "localhost", "ds_port": "0",
+            "db_dir": data + "\nnsslapd-db-logdirectory: " + logs, "fqdn": "localhost", "ds_port": "0",
             "ds_user": user, "rootdn": "cn=Directory Manager", "ds_passwd": "{CLEAR}password",
             "ds_suffix": Self.suffix, "ldapi_enabled": "on", "ldapi": socket, "ldapi_autobind": "off",
         ]
@@ -75,7 +79,7 @@ final class DirectoryServer {
             objectClass: nsBackendInstance
             cn: userRoot
             nsslapd-suffix: \(Self.suffix)
-            nsslapd-directory: \(home)/userRoot
+            nsslapd-directory: \(data)/userRoot
 
             dn: cn=\(Self.suffix.replacing("=", with: "\\3D").replacing(",", with: "\\2C")),cn=mapping tree,cn=config
             objectClass: top

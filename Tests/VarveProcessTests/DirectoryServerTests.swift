@@ -34,6 +34,40 @@ extension ProcessTests {
             try requireRecoveryMatters(varve, try #require(taken.last), directory["unrecovered"])
         }
 
+        /// As `dscreate` makes an instance: the regions are in memory, and databases and logs in one directory.
+        @Test(.needs("ns-slapd", "ldapadd", "ldapsearch", "stdbuf"))
+        func theDefaultLayout() throws {
+            let directory = try TemporaryDirectory()
+            let regions = try TemporaryDirectory(in: "/dev/shm")
+            for path in [directory.path, regions.path] { chmod(path, 0o711) }
+            let server = try DirectoryServer(directory["server"], logs: "db", home: regions["slapd-test"])
+            let varve = try VarveCommand.initialized(directory["repository"])
+            try server.makeEnvironment()
+            try server.start()
+            try server.addSuffix(notes: directory.path)
+            let taken = try Self.backUp(server, varve, stop: directory["stop"]).taken
+            let backup = try #require(taken.last)
+            #expect(try !Directory.list(server.home).filter { $0.hasPrefix("__db.") }.isEmpty)
+            try server.stop()
+            try varve.run(["verify", "--drill", backup.snapshot]).require(0)
+            let lost = try Directory.list(Path.join(server.data, "userRoot"))
+            #expect(lost.contains("DBVERSION"))
+
+            // The control: what is there is not overwritten, of whatever kind.
+            try run("find", [server.data, "-type", "f", "!", "-name", "DBVERSION", "-delete"]).require(0)
+            try Directory.removeTree(server.home)
+            let inPlace = [
+                "restore", backup.snapshot, "--target", server.home, "--recover", "--in-place",
+            ]
+            let clash = try varve.run(inPlace).require(1)
+            #expect(clash.errors.contains("DBVERSION is there already"), "\(clash)")
+
+            try Directory.removeTree(server.data)
+            try varve.run(inPlace).require(0)
+            #expect(try Directory.list(Path.join(server.data, "userRoot")) == lost)
+            try requireEntries(server, atLeast: backup.acknowledged)
+        }
+
         /// Another instance starts on what was restored to another place, while the first one's files lie where they were.
         private func requireElsewhere(
             _ varve: VarveCommand, _ backup: (snapshot: String, acknowledged: Int), _ root: String
@@ -72,6 +106,7 @@ extension ProcessTests {
             // Where its logs are is nowhere but in its code.
             let refused = try varve.run(["backup", "--bdb", server.home]).require(1)
             #expect(refused.errors.contains("--log-dir"), "\(refused)")
+            let data = server.data == server.home ? [] : ["--data-dir", server.data]
             let adding = try server.startAdding(Self.entries, until: stop)
             var taken: [(snapshot: String, acknowledged: Int)] = []
             for number in 1...Self.backups {
@@ -81,7 +116,7 @@ extension ProcessTests {
                 }
                 let acknowledged = DirectoryServer.named(adding) - 1
                 let backup = try varve.run(
-                    ["backup", "--json", "--bdb", server.home, "--log-dir", server.logs]
+                    ["backup", "--json", "--bdb", server.home, "--log-dir", server.logs] + data
                 ).require(0).decode(BackupOutput.self)
                 #expect(!backup.tainted)
                 taken.append((backup.snapshot, acknowledged))

@@ -9,11 +9,14 @@ struct LoopMount {
     private let image: String
     private let kind: Kind
 
-    init(_ kind: Kind, in directory: TemporaryDirectory) throws {
+    /// - Parameter name: of the directory where it is mounted, which is made if it is missing.
+    init(
+        _ kind: Kind, in directory: TemporaryDirectory, at name: String = "mounted", megabytes: Int = 3072
+    ) throws {
         self.kind = kind
-        image = directory["image"]
-        path = directory["mounted"]
-        try run("truncate", ["-s", "3G", image]).require(0)
+        image = directory["image-" + name.replacing("/", with: "-")]
+        path = directory[name]
+        try run("truncate", ["-s", "\(megabytes)M", image]).require(0)
         try run("mkfs.\(kind)", ["-q", image]).require(0)
         try Directory.create(path)
         try mount().require(0)

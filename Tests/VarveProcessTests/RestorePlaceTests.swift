@@ -67,6 +67,39 @@ extension ProcessTests {
             #expect(try environment.workload.check(environment.home) == elsewhere)
         }
 
+        /// Names that are ciphertext in the logs lead where they would in the clear: to the restored files.
+        @Test func encryptedAbsoluteNames() throws {
+            let outside = try TemporaryDirectory()
+            let environment = try LiveEnvironment(
+                .init(
+                    "encrypted names", "btree,hash", place: "--absolute \(outside.path)", options: Self.small,
+                    directories: "--data-dir \(outside.path)", password: .file))
+            let backup = try environment.goodBackup()
+            let committed = try environment.workload.committed(at: try #require(backup.recovery).restoresTo)
+            try environment.workload.stop()
+            let live = try Fingerprint(outside.path)
+            let (elsewhere, password) = (
+                environment.directory["elsewhere"], environment.directory["password"]
+            )
+            let restore = ["restore", backup.snapshot, "--target"]
+            try environment.varve.run(restore + [elsewhere, "--recover", "--password-file", password])
+                .require(0)
+            #expect(try Fingerprint(outside.path) == live)
+            let layout = [
+                "--methods", "btree,hash", "--absolute",
+                Path.join(elsewhere, "external/0-\(Path.name(outside.path))"),
+                "--encrypt", password,
+            ]
+            #expect(try Workload.check(elsewhere, layout: layout) >= committed)
+
+            // The control: the vendor's recovery meets the live files at those names, which are newer than its logs.
+            let plain = environment.directory["plain"]
+            try environment.varve.run(restore + [plain]).require(0)
+            let secret = try Text.read(password).split(separator: "\n").first.map(String.init) ?? ""
+            let recovered = try run("db5.3_recover", ["-c", "-h", plain, "-P", secret])
+            #expect(recovered.code != 0 && recovered.errors.contains(outside.path), "\(recovered)")
+        }
+
         /// Of a dump, what follows the header, in the order of the bytes: a hash may be laid out otherwise.
         private static func records(_ dump: String) -> [Substring] {
             guard let header = dump.range(of: "HEADER=END\n") else { return [] }

@@ -160,4 +160,37 @@ import VarveUpkeep
         let kept = try Directory.list(bench.path("b/quarantine"))
         #expect(try kept.map { try Bytes.read(bench.path("b/quarantine/\($0)")) } == [bad])
     }
+
+    /// Whoever lost `copies/` has other copies still, and is told.
+    @Test func copiesWhoseRecordsAreLostAreNotForgotten() throws {
+        let copies = Path.join(bench.path("a"), "copies")
+        func says() throws -> Bool { try status().problems.contains { $0.contains("the record of 'b'") } }
+        #expect(try !says())
+        try Directory.removeTree(copies)
+        let now = try status()
+        #expect(now.copies.map(\.label) == ["a", "b"] && now.copies.map(\.recordLost) == [false, true])
+        #expect(try says() && now.copies.allSatisfy { $0.present && $0.lacking == 0 })
+        // The next backup goes to both, says it, and writes it anew.
+        let again = try bench.backup(bench.files(5))
+        #expect(again.copies.map(\.isAcknowledged) == [true, true])
+        #expect(again.copies.map(\.recordLost) == [false, true] && again.copies[1].needsAttention)
+        #expect(try !says())
+        #expect(try !bench.backup(bench.files(6)).copies.contains(where: \.needsAttention))
+
+        // One that was forgotten stays so, and one that is away is told as well.
+        try Directory.rename(bench.path("b"), to: bench.path("away"))
+        try Directory.removeTree(copies)
+        #expect(try says())
+        try CopyRegistry(try bench.copies()).remove(try bench.copies().find("b"))
+        try Directory.removeTree(copies)
+        #expect(try status().copies.map(\.label) == ["a"])
+
+        // The control: without the list nobody knows.
+        try Directory.rename(bench.path("away"), to: bench.path("b"))
+        _ = try CopyRegistry(try bench.copies()).add(at: bench.path("b"), label: nil, role: "local")
+        try Directory.removeTree(copies)
+        #expect(try says())
+        try Directory.removeFile(Path.join(bench.path("a"), CopyList.fileName))
+        #expect(try status().copies.map(\.label) == ["a"])
+    }
 }

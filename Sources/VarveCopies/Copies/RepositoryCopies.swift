@@ -20,6 +20,8 @@ package final class RepositoryCopies: Sendable {
         /// Packs, manifests and events that the first has and this one lacks; nil if that was not found out.
         package var lacking: Int?
         let identity: DiskIdentity?
+        /// The named copy's record of it was lost: that there is such a copy, `copies.json` says.
+        package var isRecordLost = false
 
         package var isThere: Bool { repository != nil }
         /// A manifest that goes there finds everything it needs.
@@ -77,6 +79,9 @@ package final class RepositoryCopies: Sendable {
             } else {
                 copies.append(survey.copy(record))
             }
+        }
+        for index in copies.indices {
+            copies[index].isRecordLost = known.lost.contains(copies[index].record.copy)
         }
         Self.findRollbacks(&copies, survey)
         let (lacking, namedLacks) = try Self.findLacking(copies, options.patience)

@@ -12,11 +12,13 @@ package struct CopyAcknowledgement: Codable, Sendable {
     package var isAcknowledged: Bool
     /// It was there when the run began, and failed in it.
     package var hasFailed: Bool
-    /// A person has to look at it: it failed, is damaged, is there and may not or can't be written to, or something else
+    /// A person has to look at it: it failed, is damaged, its record was lost, it is there and may not or can't be written to, or something else
     /// is in its place. One that is away or that somebody else is writing to is nothing to look at.
     package var needsAttention: Bool
     /// Of the files that say which copy it is, those that are damaged.
     package var damagedDocuments: [String]
+    /// The named copy's record of it was lost, and has been written anew.
+    package var recordLost: Bool
     /// Objects of before that it lacked, and that the backup brought first.
     package var caughtUp: Int
     /// Why it has not got the snapshot.
@@ -189,7 +191,8 @@ package final class WrittenCopies: CommitDestination {
                 copy: copy.record.copy, label: copy.record.label,
                 path: copy.repository?.path ?? copy.record.path, role: copy.record.role,
                 isAcknowledged: reason == nil, hasFailed: hasFailed,
-                needsAttention: hasFailed || !isQuiet || !damaged.isEmpty, damagedDocuments: damaged,
+                needsAttention: hasFailed || !isQuiet || !damaged.isEmpty || copy.isRecordLost,
+                damagedDocuments: damaged, recordLost: copy.isRecordLost,
                 caughtUp: caughtUp[number] ?? 0,
                 reason: reason.map { "\($0)" })
         }

@@ -19,6 +19,8 @@ package struct RepositoryStatus: Encodable, Sendable {
         package var trouble: String?
         /// Which of the documents are damaged that say who it is: it is away for that, or they are there twice.
         package var damagedDocuments: [String]
+        /// The named copy's record of it was lost: what is known is from when it was added or moved.
+        package var recordLost: Bool
         /// When it was heard of last; for one that is away.
         package var lastSeen: Timestamp?
         package var detached: Timestamp?
@@ -121,7 +123,7 @@ package struct RepositoryStatus: Encodable, Sendable {
                 absence: known.absence.map { "\($0)" }, trouble: known.trouble.map { "\($0)" },
                 damagedDocuments: known.repository?.damagedIdentityDocuments
                     ?? (known.absence?.code == .corrupt ? ["varve.json or copy.json"] : []),
-                lastSeen: known.isThere ? nil : record.written,
+                recordLost: known.isRecordLost, lastSeen: known.isThere ? nil : record.written,
                 detached: record.detached, synchronized: record.synchronized, lacking: known.lacking,
                 snapshots: record.snapshots, newestSnapshot: newest?.description)
             let limit = now.seconds - policy.readWithin
@@ -204,6 +206,11 @@ package struct RepositoryStatus: Encodable, Sendable {
         for copy in copies {
             if let trouble = copy.trouble, copy.damagedDocuments.isEmpty {
                 problems.append("'\(copy.label)': \(trouble)")
+            }
+            if copy.recordLost {
+                problems.append(
+                    "the record of '\(copy.label)' (copies/\(copy.copy).json of the named copy) is lost: what is known of it is "
+                        + "old; the next backup writes it anew")
             }
             if let ahead = copy.health?.readAhead {
                 problems.append(

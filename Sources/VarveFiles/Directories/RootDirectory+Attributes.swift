@@ -21,4 +21,17 @@ extension RootDirectory {
         var bytes: UInt64 = 0
         return varve_available_bytes_of(descriptor, &bytes) == 0 ? bytes : nil
     }
+
+    /// Whether the directory of this name is where a file system, or a part of one, is mounted. Where the kernel does not
+    /// say, another device than that of the directory that it is in tells.
+    package func isMountPoint(_ name: String) throws -> Bool {
+        guard let status = try status(of: name), status.kind == .directory else { return false }
+        return try withParent(of: name) { parent, leaf in
+            let answer = varve_is_mount_root(parent, leaf)
+            if answer >= 0 { return answer == 1 }
+            var value = stat()
+            try call("fstatat", name) { fstatat(parent, "", &value, Int32(VARVE_AT_EMPTY_PATH)) }
+            return FileStatus(value).device != status.device
+        }
+    }
 }

@@ -82,6 +82,13 @@ extension CopyRecord: CheckedDocument {
     }
 }
 
+extension CopyList: CheckedDocument {
+    package func check() throws {
+        try DocumentCheck.repositoryID(repository, "'repository'")
+        for record in copies { try record.check() }
+    }
+}
+
 extension Manifest: CheckedDocument {
     /// Ids, and where files come to lie: a restore joins these to its target.
     package func check() throws {

@@ -1,4 +1,5 @@
 import Glibc
+import VarveCapture
 import VarveFiles
 import VarveFormat
 
@@ -45,7 +46,7 @@ final class OutsideDirectory {
     ///
     /// - Parameter isDry: what an earlier restore left there stays.
     func examine(isDry: Bool) throws {
-        for file in files where file.kind != .database && file.kind != .log {
+        for file in files where file.kind != .database && file.kind != .log && !isCompanion(file) {
             throw VarveError(
                 .refused, "\(file.path) is neither a database nor a log: it does not go to \(place.to)",
                 hint: "leave out --in-place and --map: everything is restored beneath the target then")
@@ -98,6 +99,13 @@ final class OutsideDirectory {
                 }
             }
         }
+    }
+
+    /// What applications keep beside their databases. `DB_CONFIG` belongs to a home, and to no other directory.
+    private func isCompanion(_ file: Manifest.File) -> Bool {
+        let name = Path.name(file.path)
+        return file.kind == .configuration && name != "DB_CONFIG"
+            && EnvironmentListing.configurationNames.contains(name)
     }
 
     private func requireOwner(_ status: FileStatus) throws {
@@ -179,21 +187,8 @@ final class OutsideDirectory {
         do {
             return try source.rename(name, to: number, in: staged)
         } catch let error as VarveError where error.errno == EXDEV {}
-        let file = try source.open(reading: name)
-        let status = try file.status()
-        let copy = try staged.create(number)
-        try copy.truncate(to: status.size)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        var offset: UInt64 = 0
-        while true {
-            let count = try file.read(into: buffer, at: offset)
-            if count == 0 { break }
-            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-            // What is preallocated stays a hole.
-            if bytes.contains(where: { $0 != 0 }) { try copy.write(bytes, at: offset) }
-            offset += UInt64(count)
-        }
+        guard let status = try source.status(of: name) else { return }
+        let copy = try source.copy(name, to: number, in: staged)
         try copy.setMode(status.mode)
         try copy.setModified(status.modified)
         try copy.sync()

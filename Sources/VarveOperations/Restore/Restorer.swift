@@ -120,7 +120,7 @@ package final class Restorer {
         }
         if !isConfigured { try writeConfiguration(plan, tree) }
         try outside.publish(from: tree, cancellation)
-        if let left = try staging.publish() { result.notes.append(left) }
+        if let left = try staging.publish(cancellation) { result.notes.append(left) }
         return result
     }
 
@@ -136,8 +136,9 @@ package final class Restorer {
         isDry: Bool = false
     ) throws -> (StagingDirectory, OutsideDirectories) {
         if let recovery { try RestoredRecovery.requirePossible(plan, password: recovery.password) }
-        let staging = try StagingDirectory(target: plan.target, isDry: isDry)
-        try requireRoom(plan, staging)
+        let staging = try StagingDirectory(
+            target: plan.target, files: plan.files, directories: plan.directories.map(\.path), isDry: isDry)
+        try staging.requireRoom()
         let outside = try OutsideDirectories(plan, owner: owner)
         try outside.examine(isDry: isDry)
         return (staging, outside)
@@ -168,17 +169,6 @@ package final class Restorer {
         try file.apply(attributes)
         try file.sync()
         try tree.sync()
-    }
-
-    private func requireRoom(_ plan: RestorePlan, _ staging: StagingDirectory) throws {
-        guard let available = staging.availableBytes else { return }
-        let needed = plan.files.bytesToWrite
-        guard available >= needed else {
-            throw VarveError(
-                .refused,
-                "the restore needs \(ByteCount(needed)), and where \(plan.target) lies there are \(ByteCount(available))",
-                hint: "free some space there, or choose another target")
-        }
     }
 
     private func write(_ plan: RestorePlan, to tree: RootDirectory) throws {

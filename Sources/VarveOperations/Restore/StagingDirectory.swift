@@ -7,6 +7,9 @@ import VarveFormat
 /// It holds a marker, which is locked by the process at work, and `tree`, which becomes the target. Whenever that
 /// process is killed, the next one knows by the marker what may be cleared away: the marker comes first and goes last.
 ///
+/// A target that is a mount point, or holds some (`InnerMounts`), can't be replaced: the staging directory is in it then,
+/// and what is in `tree` moves up at the end.
+///
 /// The directory that the target is in is opened once, and everything is done beneath it by descriptors; nobody else
 /// gets into the staging directory. So whoever can write beside the target leads nothing astray.
 final class StagingDirectory {
@@ -19,19 +22,25 @@ final class StagingDirectory {
     private static let markerLimit = 64 << 20
 
     let target: String
-    /// The target is a mount point: it can't be replaced, so its content moves in at the end.
+    /// The target can't be replaced, so its content moves in at the end.
     private let isInside: Bool
-    /// What the staging directory is in: the target itself if that is a mount point, else what the target is in.
+    /// What the staging directory is in: the target itself if that can't be replaced, else what the target is in.
     private let base: RootDirectory
     private let name: String
     private let staging: String
+    private let mounts: InnerMounts
     private var lock: FileLock?
     private var opened: RootDirectory?
+    /// Where `tree` is.
+    private var room: RootDirectory?
 
     /// - Parameters:
     ///   - given: as the user wrote it, perhaps with a "/" at its end, or ".".
+    ///   - files: that will be restored, and the directories of the snapshot.
     ///   - isDry: only look: change nothing.
-    init(target given: String, isDry: Bool = false) throws {
+    init(
+        target given: String, files: [Manifest.File], directories: [String], isDry: Bool = false
+    ) throws {
         let target = try Self.named(given)
         let parent = Path.parent(target)
         guard let parentStatus = try FileStatus.of(parent), parentStatus.kind == .directory else {
@@ -41,7 +50,6 @@ final class StagingDirectory {
         }
         let name = Path.name(target)
         let beside = try RootDirectory(parent)
-        let device = try beside.status().device
         let status = name == "/" ? try beside.status() : try beside.status(of: name)
         if let status, status.kind != .directory {
             let isLink = status.kind == .symbolicLink
@@ -49,21 +57,20 @@ final class StagingDirectory {
                 .invalid, "\(target) is \(isLink ? "a symbolic link" : "there and is not a directory")",
                 hint: isLink ? "name the directory that it leads to" : "choose another target")
         }
-        let isMountPoint = name == "/" || status.map { $0.device != device } ?? false
         self.target = target
         self.name = name
-        isInside = isMountPoint
-        base = isMountPoint && name != "/" ? try beside.directory(name) : beside
-        staging = isMountPoint ? Self.suffix : name + Self.suffix
-        guard status != nil else { return }
-        let moved = isInside ? try movedNames() : []
-        let names = try (isInside ? base.names() : base.names(in: name)).filter {
-            $0 != "lost+found" && $0 != Self.suffix && $0 != Self.own && !moved.contains($0)
-        }
-        guard names.isEmpty else {
+        let there = status == nil ? nil : name == "/" ? beside : try beside.directory(name)
+        let isMountPoint = try name == "/" || beside.isMountPoint(name)
+        mounts = try InnerMounts(in: there, files: files, directories: directories)
+        isInside = isMountPoint || !mounts.paths.isEmpty
+        base = isInside ? there ?? beside : beside
+        staging = isInside ? Self.suffix : name + Self.suffix
+        guard let there else { return }
+        let moved = Set(isInside ? try movedNames() : [])
+        if let obstacle = try mounts.obstacle(in: there, ignoring: [Self.suffix, Self.own], moved) {
             if !isDry { try clearAfterPublication() }
             throw VarveError(
-                .invalid, "\(target) is not empty (it holds \(names[0]))",
+                .invalid, "\(target) is not empty (it holds \(obstacle))",
                 hint: "a restore goes into an empty or new directory: nothing is ever overwritten")
         }
     }
@@ -83,36 +90,74 @@ final class StagingDirectory {
         return target == "/" ? target : Path.join(parent, Path.name(target))
     }
 
-    /// For messages.
-    var path: String { Path.join(base.path, staging) }
+    /// Where the files are written and recovered, for messages.
+    var path: String { Path.join(base.path, workplace) }
 
-    /// Bytes that can be written there; nil where that can't be told.
-    var availableBytes: UInt64? { base.availableBytes }
+    /// Of `base`; on the file system that gets the most.
+    private var workplace: String {
+        mounts.workplace == "." ? staging : Path.join(mounts.workplace, Self.suffix)
+    }
+
+    /// - Throws: `.refused` if a file system has too little room for what goes there.
+    func requireRoom() throws {
+        for need in try mounts.needs(base) where need.available < need.bytes {
+            let place = need.path == "." ? target : Path.join(target, need.path)
+            throw VarveError(
+                .refused,
+                "the restore needs \(ByteCount(need.bytes)), and where \(place) lies there are \(ByteCount(need.available))",
+                hint: "free some space there, or choose another target")
+        }
+    }
 
     /// An empty staging directory with an empty tree; what an interrupted restore left there is removed.
     ///
-    /// - Returns: the staging directory.
+    /// - Returns: the directory that the tree is in.
     func prepare() throws -> RootDirectory {
-        if let there = try base.status(of: staging) {
-            // Empty: killed before the marker was made, or after it was removed.
-            guard try there.kind == .directory && (isMarked() || base.names(in: staging).isEmpty) else {
+        let directory = try make(staging) {
+            // The marker first.
+            try acquireLock($0)
+        }
+        opened = directory
+        for name in try movedNames() where try base.status(of: name) != nil {
+            // What was mounted since then is no leftover.
+            guard try !base.holdsMountPoint(name) else {
                 throw VarveError(
-                    .invalid, "\(path) is in the way and was not made by varve",
+                    .invalid, "\(Path.join(target, name)) is in the way: a file system was mounted in it",
+                    hint: "unmount it and try again")
+            }
+            try base.removeTree(name)
+        }
+        for name in try directory.names() where name != Self.marker { try directory.removeTree(name) }
+        for mount in mounts.paths {
+            let left = Path.join(mount, Self.suffix)
+            guard try base.status(of: left) != nil else { continue }
+            _ = try make(left) { _ in }
+            try base.removeTree(left)
+        }
+        try Self.forget(directory)
+        let room =
+            workplace == staging ? directory : try make(workplace) { try $0.create(Self.marker).sync() }
+        self.room = room
+        try room.makeDirectory(Self.tree)
+        return room
+    }
+
+    /// A directory of ours, which may be there already if a restore left it.
+    private func make(_ name: String, mark: (RootDirectory) throws -> Void) throws -> RootDirectory {
+        if let there = try base.status(of: name) {
+            // Empty: killed before the marker was made, or after it was removed.
+            guard try there.kind == .directory && (isMarked(name) || base.names(in: name).isEmpty) else {
+                throw VarveError(
+                    .invalid, "\(Path.join(base.path, name)) is in the way and was not made by varve",
                     hint: "move it away and try again")
             }
         }
-        try base.makeDirectory(staging)
-        let directory = try base.directory(staging)
-        // The marker first.
-        try acquireLock(directory)
+        try base.makeDirectory(name)
+        let directory = try base.directory(name)
+        try mark(directory)
         try requireOurs(directory)
         // Its files have their owners already: nobody gets at them before they are whole.
         try directory.setMode(0o700)
-        opened = directory
-        for name in try movedNames() where try base.status(of: name) != nil { try base.removeTree(name) }
-        for name in try directory.names() where name != Self.marker { try directory.removeTree(name) }
-        try Self.forget(directory)
-        try directory.makeDirectory(Self.tree)
         return directory
     }
 
@@ -124,13 +169,13 @@ final class StagingDirectory {
         try directory.unlink(name)
         guard try directory.status().user == user else {
             throw VarveError(
-                .invalid, "\(path) is in the way and belongs to another user",
+                .invalid, "\(directory.path) is in the way and belongs to another user",
                 hint: "move it away, or choose a target where nobody else makes files")
         }
     }
 
-    private func isMarked() throws -> Bool {
-        try base.status(of: Path.join(staging, Self.marker))?.kind == .regular
+    private func isMarked(_ name: String) throws -> Bool {
+        try base.status(of: Path.join(name, Self.marker))?.kind == .regular
     }
 
     /// Tells a restore that is at work from one that was killed; makes the marker.
@@ -144,15 +189,15 @@ final class StagingDirectory {
 
     /// The marker alone, beside a target: it was killed when all had its name. Nothing is incomplete then.
     private func clearAfterPublication() throws {
-        guard !isInside, try isMarked(), try base.names(in: staging) == [Self.marker] else { return }
+        guard !isInside, try isMarked(staging), try base.names(in: staging) == [Self.marker] else { return }
         let directory = try base.directory(staging)
         try acquireLock(directory)
         try remove(directory)
     }
 
-    // MARK: What is moved into a mount point
+    // MARK: What is moved into a target that is there
 
-    /// In the marker, each name with a NUL behind it; durable before the first one is moved.
+    /// In the marker, each name with a NUL behind it, beneath the target; durable before the first one is moved.
     private func announce(_ names: [String], _ directory: RootDirectory) throws {
         var bytes: [UInt8] = []
         for name in names { bytes += Array(name.utf8) + [0] }
@@ -164,12 +209,14 @@ final class StagingDirectory {
     }
 
     private func movedNames() throws -> [String] {
-        guard isInside, try isMarked() else { return [] }
+        guard isInside, try isMarked(staging) else { return [] }
         let bytes = try base.read(Path.join(staging, Self.marker), limit: Self.markerLimit) ?? []
         // Without its NUL a name was never announced.
         let names = bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
-        return names.map { String(decoding: $0, as: UTF8.self) }.filter {
-            !$0.isEmpty && !$0.contains("/") && $0 != "." && $0 != ".." && $0 != Self.suffix
+        return names.map { String(decoding: $0, as: UTF8.self) }.filter { name in
+            name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
+                !$0.isEmpty && $0 != "." && $0 != ".." && $0 != Self.suffix
+            }
         }
     }
 
@@ -184,17 +231,20 @@ final class StagingDirectory {
     /// Gives the whole its final name.
     ///
     /// - Returns: what could not be cleared away, for people; nil as a rule.
-    func publish() throws -> String? {
-        guard let directory = opened else { preconditionFailure("published before it was prepared") }
-        let tree = try directory.directory(Self.tree)
+    func publish(_ cancellation: Cancellation) throws -> String? {
+        guard let directory = opened, let room else {
+            preconditionFailure("published before it was prepared")
+        }
+        let tree = try room.directory(Self.tree)
         let attributes = try tree.status().attributes
         if isInside {
-            let names = try tree.names()
+            let names = try mounts.pieces(of: tree)
             try announce(names, directory)
-            for name in names { try tree.rename(name, to: name, in: base) }
             // Durable there before it is forgotten that they had to move.
+            try mounts.move(names, from: tree, to: base, cancellation)
             try base.sync()
-            try directory.removeEmpty(Self.tree)
+            try room.removeTree(Self.tree)
+            if workplace != staging { try base.removeTree(workplace) }
         } else {
             if try base.status(of: Path.join(name, Self.own))?.kind == .directory {
                 try base.rename(Path.join(name, Self.own), to: Self.own, in: tree)

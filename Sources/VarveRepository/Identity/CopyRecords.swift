@@ -2,37 +2,65 @@ import VarveFiles
 import VarveFormat
 import VarveStorage
 
-/// What one copy knows of all copies: the documents in its `copies/`.
+/// What one copy knows of all copies: the documents in its `copies/`, and the list in `copies.json` of which others there are.
 ///
 /// A repository that never had a second copy has none. A record that is damaged counts as not there: the others say
-/// the same, and the next record writes it anew.
+/// the same, and the next record writes it anew. Of another copy the list's record counts then.
 package struct CopyRecords: Sendable {
     package private(set) var records: [String: CopyRecord] = [:]
+    /// Ids of other copies that only the list names: their records were lost.
+    package private(set) var lost: Set<String> = []
     private let storage: any CopyStorage
+    private let repository: String
+    private let own: String
+    private var list: CopyList?
 
     package init(_ repository: Repository) throws {
         storage = repository.storage
+        self.repository = repository.id.description
+        own = repository.copy.copy
         for name in try storage.documentNames(in: CopyRecord.directory) where name.hasSuffix(".json") {
             let path = "\(CopyRecord.directory)/\(name)"
             let read = Notices.attempt(
                 .remark, Path.join(storage.location, path),
                 "it can't be read: others say the same of the copy"
             ) { try ChecksummedDocument.read(CopyRecord.self, from: path, in: storage) }
-            guard let record = read, record.format == RepositoryDescription.currentFormat,
-                record.copy + ".json" == name,
-                record.repository == repository.id.description
+            guard let record = read, isValid(record), record.copy + ".json" == name
             else { continue }
             records[record.copy] = record
         }
+        list =
+            Notices.attempt(
+                .remark, Path.join(storage.location, CopyList.fileName),
+                "it can't be read: the records in \(CopyRecord.directory)/ say which copies there are"
+            ) { try ChecksummedDocument.readIfThere(CopyList.self, from: CopyList.fileName, in: storage) } ?? nil
+        // A copy's own record is older there than others know it.
+        for record in list?.copies ?? []
+        where records[record.copy] == nil && record.copy != own && isValid(record) {
+            records[record.copy] = record
+            lost.insert(record.copy)
+        }
+    }
+
+    private func isValid(_ record: CopyRecord) -> Bool {
+        record.format == RepositoryDescription.currentFormat && record.repository == repository
     }
 
     /// Durable when it returns. An older record than the one that is there is not written.
     mutating func write(_ record: CopyRecord) throws {
-        if let known = records[record.copy], known.generation > record.generation || known == record {
+        if let known = records[record.copy],
+            known.generation > record.generation || known == record && !lost.contains(record.copy)
+        {
             return
         }
         try ChecksummedDocument.write(record, to: "\(CopyRecord.directory)/\(record.copy).json", in: storage)
         records[record.copy] = record
+        lost.remove(record.copy)
+        let new = CopyList(repository: repository, copies: records.values.filter { $0.copy != own })
+        if list.map({ !$0.names(new) }) ?? !new.copies.isEmpty {
+            try ChecksummedDocument.write(new, to: CopyList.fileName, in: storage)
+            list = new
+        }
     }
 }
 

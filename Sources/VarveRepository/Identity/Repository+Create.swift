@@ -56,7 +56,11 @@ extension Repository {
         at path: String, _ description: RepositoryDescription, _ id: RepositoryID, label: String,
         role: String, parity: Int? = nil, copy known: RepositoryID? = nil
     ) throws -> Repository {
-        try Directory.createAll(path)
+        // Its parent was there (`requireRoom`): where it has gone meanwhile, this is an error.
+        if try FileStatus.of(path)?.kind != .directory {
+            try Directory.create(path)
+            try Directory.sync(Path.parent(path))
+        }
         try DirectoryStorage.create(at: path)
         let root = try RootDirectory(path)
         for name in try root.names() where name.hasSuffix(".tmp") { try root.unlink(name) }
@@ -86,13 +90,15 @@ extension Repository {
         return try open(prepared.path)
     }
 
+    /// As far as the path is there, without symbolic links.
+    private static func resolved(_ path: String) -> String {
+        if let there = try? Path.resolve(path) { return there }
+        let parent = Path.parent(path)
+        return parent == path ? path : Path.join(resolved(parent), Path.name(path))
+    }
+
     /// No directory twice, and none within another.
     private static func requireApart(_ paths: [String]) throws {
-        func resolved(_ path: String) -> String {
-            if let there = try? Path.resolve(path) { return there }
-            let parent = Path.parent(path)
-            return parent == path ? path : Path.join(resolved(parent), Path.name(path))
-        }
         let all = paths.map(resolved)
         for (index, path) in all.enumerated() {
             for other in all[..<index] {
@@ -112,7 +118,18 @@ extension Repository {
 
     /// - Parameter id: a copy of this repository may be there, of an `init` that was cut off; nil: none may.
     private static func requireRoom(at path: String, for id: RepositoryID?) throws {
-        guard let status = try FileStatus.of(path) else { return }
+        try requireMounted(path)
+        guard let status = try FileStatus.of(path) else {
+            // Only the last directory is made: what else is missing may be the mount point of a disk that is away, and the
+            // repository would lie on the disk beneath.
+            let parent = Path.parent(path)
+            guard try FileStatus.of(parent)?.kind == .directory else {
+                throw VarveError(
+                    .invalid, "\(parent), where \(path) should be made, is not a directory",
+                    hint: "mount its disk, or make that directory first (mkdir -p). Nothing was written")
+            }
+            return
+        }
         guard status.kind == .directory else {
             throw VarveError(
                 .invalid, "\(path) is not a directory", hint: "choose a path that does not exist yet")
@@ -131,6 +148,15 @@ extension Repository {
         }
     }
 
+    /// That the disk is there on which `/etc/fstab` says the path lies.
+    private static func requireMounted(_ path: String) throws {
+        guard let place = try MountTable.system().unmounted(above: resolved(path)) else { return }
+        throw VarveError(
+            .invalid,
+            "\(path) lies on the file system of \(place) by /etc/fstab, and nothing is mounted there",
+            hint: "mount it first ('mount \(place)'). Nothing was written")
+    }
+
     /// What an `init` that was cut off had begun to make; nil if there is none.
     private static func unfinished(_ path: String) throws -> Repository? {
         guard try FileStatus.of(path)?.kind == .directory else { return nil }
@@ -144,7 +170,10 @@ extension Repository {
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`; and no snapshot.
     static func isUnfinished(_ path: String, _ names: [String]) throws -> Bool {
         if try IdentityDocuments.holdsSnapshots(path) { return false }
-        let documents = [CopyDescription.fileName, RepositoryIdentity.fileName, ParityDescription.fileName]
+        let documents = [
+            CopyDescription.fileName, RepositoryIdentity.fileName, ParityDescription.fileName,
+            CopyList.fileName,
+        ]
         let ours = Set(
             ObjectKind.allCases.map(\.rawValue) + ["quarantine", "tmp", CopyRecord.directory] + documents)
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }

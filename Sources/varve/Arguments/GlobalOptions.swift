@@ -33,4 +33,16 @@ enum GlobalOptions {
         // Without a whole command they are nobody's: the parser says what it misses.
         return commands + (known.isEmpty ? moved : []) + rest
     }
+
+    /// The command that the words name, as far as they name one.
+    static func command(in words: [String]) -> (type: any ParsableCommand.Type, name: String) {
+        var found: (type: any ParsableCommand.Type, name: String) = (VarveCommand.self, "varve")
+        // Where they can't be arranged, an option lacks its value, and all that is there stands before it.
+        for word in (try? arranged(words)) ?? words {
+            let next = found.type.configuration.subcommands.first { $0.configuration.commandName == word }
+            guard let next else { break }
+            found = (next, found.name + " " + word)
+        }
+        return found
+    }
 }

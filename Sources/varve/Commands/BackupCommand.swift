@@ -140,6 +140,11 @@ struct BackupCommand: RepositoryCommand {
                 "warning: \(copy.damagedDocuments.joined(separator: ", ")) of '\(copy.label)' (\(copy.path)) is "
                     + "damaged: run 'varve heal'")
         }
+        for copy in copies where copy.recordLost {
+            Terminal.warn(
+                "warning: the record of '\(copy.label)' (\(copy.path)) was lost from copies/ of the named copy, and is "
+                    + "written anew: look for what else was lost ('varve verify')")
+        }
         for copy in copies where !copy.isAcknowledged {
             Terminal.warn("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")
         }

@@ -92,7 +92,11 @@ struct CopyListCommand: RepositoryCommand {
 struct CopyAddCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
-        abstract: "Make a copy in an empty or new directory, or record the new place of a copy.")
+        abstract: "Make a copy in an empty or new directory, or record the new place of a copy.",
+        discussion: """
+            The last directory of the path is made, and no other. A mount point of /etc/fstab where nothing is mounted is \
+            refused, and what lies beneath it.
+            """)
 
     @Argument(help: "Directory of the copy, on a disk of its own.", completion: .directory)
     var path: String

@@ -5,7 +5,11 @@ import VarveRepository
 
 struct InitCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
-        commandName: "init", abstract: "Make a new repository in an empty or new directory.")
+        commandName: "init", abstract: "Make a new repository in an empty or new directory.",
+        discussion: """
+            The last directory of a path is made, and no other. A mount point of /etc/fstab where nothing is mounted is refused, \
+            and what lies beneath it.
+            """)
 
     @Option(help: ArgumentHelp("Name of this copy of the repository.", valueName: "name"))
     var label = "primary"

@@ -30,7 +30,7 @@ enum Execution {
     /// The parser's own errors, and what it throws for `--help` and `--version`.
     private static func finish(_ error: any Error, _ words: [String]) -> Int32 {
         let code = VarveCommand.exitCode(for: error).rawValue
-        let text = VarveCommand.fullMessage(for: error)
+        let text = fullMessage(error, words)
         guard code != 0 else {
             do {
                 try Terminal.output(text)
@@ -45,6 +45,18 @@ enum Execution {
             Terminal.deliverFailure(code: "usage", message: VarveCommand.message(for: error), exit: code)
         }
         return code
+    }
+
+    /// The parser gives the usage of the command that it was at. What is thrown before or after it is ours, and so is the
+    /// usage then: of the command that the words name.
+    private static func fullMessage(_ error: any Error, _ words: [String]) -> String {
+        guard error is ValidationError else { return VarveCommand.fullMessage(for: error) }
+        let command = GlobalOptions.command(in: words)
+        return """
+            Error: \(VarveCommand.message(for: error))
+            Usage: \(VarveCommand.usageString(for: command.type))
+              See '\(command.name) --help' for more information.
+            """
     }
 }
 
