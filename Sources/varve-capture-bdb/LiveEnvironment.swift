@@ -74,7 +74,7 @@ final class LiveEnvironment {
             return VarveError(
                 .wrongKey, "wrong password for \(home)",
                 hint:
-                    "the application's own is wanted: see --password-file, --password-fd, --password-command")
+                    "give the application's password (--password-file, --password-fd, --password-command)")
         }
         return Library.error(code, "the environment could not be joined", home)
     }
@@ -98,8 +98,8 @@ final class LiveEnvironment {
             throw VarveError(
                 .refused, "the environment's log can't be opened: \(error.message)", location: shown,
                 hint:
-                    "make it the environment's owner's again, with a right to read and write it; libdb panics where it"
-                    + " can't open a log, so varve goes no further")
+                    "give the log back to the environment's owner (chown, chmod u+rw); varve stops here, as libdb"
+                    + " panics if it can't open a log")
         }
         defer { Glibc.close(descriptor) }
         var status = stat()

@@ -44,7 +44,8 @@ enum Restored {
             // The check of the first log against the key fails with -1 (`__log_valid`, log.c; [BDB2527]).
             if password != nil, LibraryWords.contains("BDB2527") {
                 throw VarveError(
-                    .wrongKey, "the password does not fit the environment's logs", location: environment.home,
+                    .wrongKey, "wrong password: it does not fit the environment's logs",
+                    location: environment.home,
                     hint: "give the right one with --password-file, and run the same command again")
             }
             throw Library.error(code, "catastrophic recovery failed", environment.home)

@@ -67,8 +67,8 @@ enum Startup {
         guard UInt64(limit.rlim_cur) < needed else { return }
         throw VarveError(
             .refused,
-            "files may have at most \(ByteCount(UInt64(limit.rlim_cur))) here (ulimit -f), and those of the environment"
-                + " have up to \(ByteCount(largest))", location: home,
+            "the limit of file sizes is \(ByteCount(UInt64(limit.rlim_cur))) (ulimit -f), which is too low: the"
+                + " environment has files of up to \(ByteCount(largest))", location: home,
             hint: "raise the limit (ulimit -f unlimited, LimitFSIZE= of a service), then back up again")
     }
 }

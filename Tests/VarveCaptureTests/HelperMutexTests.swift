@@ -330,7 +330,7 @@ struct HelperMutexTests {
                 }
             }
             #expect(error.message.contains("copying btree1.db"), "\(error)")
-            #expect(error.message.contains("the helper (process \(process)) is left behind"), "\(error)")
+            #expect(error.message.contains("the helper (process \(process)) keeps running"), "\(error)")
             try helper.close()
         }
         #expect(ProcessTable.startTime(of: process) != nil)

@@ -184,6 +184,22 @@ extension FaultTests {
             try check(copied, code: 3, words: "No space left on device") { try disk.makeRoom() }
         }
 
+        /// It lacks little, and nothing new is there to be written: that it is full shows all the same.
+        @Test func fullWhileItLagsBehind() throws {
+            let environment = try ClosedEnvironment()
+            let disk = try LoopDisk(.ext4)
+            let copied = try CopiedRepository(environment, second: Path.join(disk.path, "two"))
+            try disk.fill()
+            for _ in 0..<3 {
+                let finished = try environment.backup(copied.first).require(3)
+                #expect(finished.errors.contains("No space left on device"), "\(finished)")
+            }
+            // The control: with room again, the backup itself brings it what it lacks.
+            try disk.makeRoom()
+            try environment.backup(copied.first).require(0)
+            try copied.requireEqual("caught up")
+        }
+
         @Test func outOfFiles() throws {
             let environment = try ClosedEnvironment()
             let disk = try MemoryDisk("size=64m,nr_inodes=400")

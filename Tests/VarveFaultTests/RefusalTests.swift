@@ -232,7 +232,7 @@ extension FaultTests {
             #expect(access(nowhere.repository, F_OK) != 0)
             try Directory.create(nowhere.repository)
             let empty = try nowhere.run(["snapshots"])
-            #expect(empty.code == 10 && empty.errors.contains("is its disk mounted?"), "\(empty)")
+            #expect(empty.code == 10 && empty.errors.contains("mount its disk"), "\(empty)")
             try Text.write("", to: Path.join(nowhere.repository, "notes"))
             let foreign = try nowhere.run(["snapshots"])
             #expect(foreign.code == 10 && foreign.errors.contains("no varve.json"), "\(foreign)")

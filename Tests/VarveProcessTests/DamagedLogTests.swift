@@ -106,7 +106,7 @@ extension ProcessTests {
             let tainted = try environment.backup(["--offline"]).require(3)
             let backup = try tainted.decode(BackupOutput.self)
             #expect(backup.tainted && backup.warnings.map(\.code) == ["log-torn"], "\(tainted)")
-            #expect(tainted.errors.contains("ends in something that is no record"), "\(tainted)")
+            #expect(tainted.errors.contains("has no valid record at offset"), "\(tainted)")
             #expect(try #require(backup.recovery?.endOfLog) < end)
             #expect(try environment.varve.run(["snapshots"]).output.contains("TAINTED"))
             let restored = try environment.varve.run(

@@ -12,7 +12,7 @@ extension ProcessTests {
             #expect(refused.seconds < 30)
             #expect(
                 refused.errors.contains(
-                    "process \(application.process) (bdb-workload) has a.db open for itself alone"),
+                    "process \(application.process) (bdb-workload) has a.db open exclusively"),
                 "\(refused)")
             #expect(refused.errors.contains("hint: back up while that handle is closed"), "\(refused)")
             #expect(try application.varve.snapshots().isEmpty)

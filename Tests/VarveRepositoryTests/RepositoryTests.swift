@@ -34,7 +34,7 @@ import VarveTestSupport
     @Test func emptyMountPointsAndOtherDirectoriesAreToldApart() throws {
         refuses(.noRepository) { _ = try Repository.open(directory.join("nowhere")) }
         let empty = expect(.noRepository) { _ = try Repository.open(directory.path) }
-        #expect(empty?.hint?.contains("mounted") == true)
+        #expect(empty?.hint?.contains("mount its disk") == true)
         try Bytes.write([1], to: directory.join("other"))
         refuses(.noRepository) { _ = try Repository.open(directory.path) }
         // Not one byte was written.

@@ -113,12 +113,12 @@ package final class BlobReader {
 
     /// What to throw where bytes are not what their id promises.
     package static func mismatch(_ id: ContentID) -> VarveError {
-        VarveError(.corrupt, "blob \(id.short) decodes to other bytes than its id promises")
+        VarveError(.corrupt, "blob \(id.short) is damaged: its decoded bytes do not match its id")
     }
 
     static func require(_ header: Pack.BlobHeader, _ id: ContentID, _ type: BlobType) throws {
         guard header.id == id, header.type == type else {
-            throw VarveError(.corrupt, "another blob is where \(id.short) should be")
+            throw VarveError(.corrupt, "expected blob \(id.short), found another blob")
         }
     }
 

@@ -29,6 +29,7 @@ package enum NamedBytes {
     }
 
     private static func mismatch(_ what: String, _ place: String?, _ hint: String?) -> VarveError {
-        VarveError(.corrupt, "\(what) is not what its name promises", location: place, hint: hint)
+        VarveError(
+            .corrupt, "\(what) is damaged: its bytes do not match its name", location: place, hint: hint)
     }
 }

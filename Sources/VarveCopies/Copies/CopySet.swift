@@ -189,8 +189,8 @@ package final class CopySet: Storage {
         if complete.count == 1, let only = complete[0].failure.withLock({ $0 }) { throw only }
         throw VarveError(
             .tooFewCopies,
-            "\(online) of the copies can be written, \(required) are required (\(errors.joined(separator: "; ")))",
-            hint: "mend or mount the others and run the same command again; what is stored already is used")
+            "only \(online) writable copies; \(required) required (\(errors.joined(separator: "; ")))",
+            hint: "repair or mount the other copies, then run the same command again: stored data is reused")
     }
 
     // MARK: Reading

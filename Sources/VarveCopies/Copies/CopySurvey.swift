@@ -66,8 +66,8 @@ struct CopySurvey {
             return .success(opened)
         } catch var error as VarveError where error.code == .noRepository {
             error.hint =
-                "mount its disk there; if it is elsewhere now, tell where ('varve copy add PATH'); if it will not come "
-                + "back, 'varve copy remove' forgets it"
+                "mount its disk there; if the copy has another path now, run 'varve copy add PATH'; if the disk is "
+                + "lost, run 'varve copy remove LABEL'"
             return .failure(error)
         } catch {
             // Unreadable, or its identity is damaged: it can't be told from another disk, so nothing goes there.
@@ -119,7 +119,7 @@ struct CopySurvey {
             }
             return VarveError(
                 .wrongDisk,
-                "at that path is the copy '\(there.copy.label)' (\(there.copy.copy)), which "
+                "its path holds the copy '\(there.copy.label)' (\(there.copy.copy)), which "
                     + (other == nil
                         ? "\(named.path) does not know" : "was forgotten ('varve copy remove')"),
                 location: path,

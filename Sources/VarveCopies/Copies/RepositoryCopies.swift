@@ -116,8 +116,8 @@ package final class RepositoryCopies: Sendable {
         VarveError(
             .clonedCopy, "the copy '\(label)' is there twice: at \(first) and at \(second)",
             hint:
-                "one is a clone of the other's disk: unmount it, or make it a copy of its own (empty it, then "
-                + "'varve copy add'). Nothing is written to either until then")
+                "one disk is a clone of the other: unmount the clone, or empty it and run 'varve copy add PATH'. "
+                + "Until then nothing is written to either of them")
     }
 
     /// Each copy's own record must be as new as what the others that are here know of it.
@@ -158,8 +158,8 @@ package final class RepositoryCopies: Sendable {
                                 + "\(heard.written)"
                             : "a clone of it was used as generation \(heard.generation) elsewhere"),
                     hint:
-                        "its disk was restored from an image, or is a clone; if that is as it should be, take it back "
-                        + "('varve copy add -r \(witness.path) \(repository.path)'). Nothing is written to it until then"
+                        "its disk was restored from an image, or is a clone; if that was on purpose, run "
+                        + "'varve copy add -r \(witness.path) \(repository.path)'. Until then nothing is written to it"
                 )
                 break
             }

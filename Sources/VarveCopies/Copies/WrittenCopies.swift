@@ -76,7 +76,7 @@ package final class WrittenCopies: CommitDestination {
                             {
                                 // Nobody waits for it any more, and it writes still: the lock stays with it.
                                 defer { withExtendedLifetime(lock) {} }
-                                return Self.catchUp(copy, repository, known)
+                                return try Self.catchUp(copy, repository, known)
                             })
                     else { throw VarveError(.hung, "the disk does not answer", location: repository.path) }
                     locks.append(lock)
@@ -128,21 +128,17 @@ package final class WrittenCopies: CommitDestination {
         }
     }
 
-    /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something. What is wrong with it
-    ///   shows when it is written to.
+    /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something.
+    /// - Throws: why it could not be written to. What another copy could not give is no fault of this one.
     private static func catchUp(
         _ copy: RepositoryCopies.Copy, _ repository: Repository, _ known: RepositoryCopies
-    ) -> Int {
+    ) throws -> Int {
         guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
         let synchronizer = CopySynchronizer(known)
-        let report = Notices.attempt(
-            .remark, repository.path, "the copy can't be brought up to date before the backup"
-        ) {
-            let plan = try synchronizer.plan(copy)
-            return plan.count <= catchUpLimit ? try synchronizer.run(plan, copy, repository) : nil
-        }
-        guard let report = report ?? nil, report.isComplete else { return 0 }
-        return report.objects
+        let plan = try synchronizer.plan(copy)
+        guard plan.count <= catchUpLimit else { return 0 }
+        let report = try synchronizer.run(plan, copy, repository)
+        return report.isComplete ? report.objects : 0
     }
 
     private static func prepare(_ repository: Repository) throws -> WriterLock {
@@ -201,8 +197,8 @@ package final class WrittenCopies: CommitDestination {
     private func require(_ count: Int, _ reference: SnapshotReference) throws {
         guard count < required else { return }
         throw VarveError(
-            .tooFewCopies, "snapshot \(reference) is on \(count) copies, \(required) are required",
-            hint: "it can be restored from those; run 'varve copy sync' when the others are there")
+            .tooFewCopies, "snapshot \(reference) is on only \(count) copies; \(required) required",
+            hint: "mount the other copies, then run 'varve copy sync': these copies can restore the snapshot")
     }
 
     private func lagging(_ copy: RepositoryCopies.Copy) -> VarveError {

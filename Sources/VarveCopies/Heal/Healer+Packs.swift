@@ -109,14 +109,14 @@ extension Healer {
                 report.lost.append(
                     Finding(
                         .object(object),
-                        "it is whole in no copy that is there; it was left, as parity may still give it back "
-                            + "when what is damaged with it is whole again"))
+                        "no copy that is there has it whole; it was not moved, because parity may repair it "
+                            + "when other objects of its parity group are whole again"))
             case .absent, .bad:
                 try repository.storage.setAside(object)
                 report.lost.append(
                     Finding(
                         .object(object),
-                        "it is whole in no copy that is there; what can be read of it was saved"))
+                        "no copy that is there has it whole; its readable blobs were saved"))
             }
         }
     }

@@ -41,7 +41,7 @@ extension Healer {
         }
         let lostManifests = try heal(try replace(manifests, bad, in: target, &report), by: parity, &report)
         for manifest in lostManifests {
-            report.lost.append(Finding(.object(manifest), "it is good in no copy that is there"))
+            report.lost.append(Finding(.object(manifest), "no copy that is there has it whole"))
         }
         if let newest = try repository.manifests.list().last {
             Notices.attempt(.remark, "\(ObjectName(.manifest, newest.name))", "it can't be read") {

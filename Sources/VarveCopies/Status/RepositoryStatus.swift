@@ -214,8 +214,8 @@ package struct RepositoryStatus: Encodable, Sendable {
             }
             if let ahead = copy.health?.readAhead {
                 problems.append(
-                    "'\(copy.label)': \(objects(ahead)) were read at a moment in the future, which counts for nothing: "
-                        + "a clock was wrong then, or is now; run 'varve verify --media' when it is right")
+                    "'\(copy.label)': \(objects(ahead)) were read at a moment in the future, so this is ignored: "
+                        + "a clock was or is wrong; correct the clock, then run 'varve verify --media'")
             }
             let damaged = Set(copy.health?.damage.map(\.object) ?? []).count
             if damaged > 0 {
@@ -234,7 +234,7 @@ package struct RepositoryStatus: Encodable, Sendable {
             }
             if let uncovered = copy.health?.uncovered, uncovered > 0 {
                 problems.append(
-                    "'\(copy.label)' has \(objects(uncovered)) under no parity: run 'varve heal'")
+                    "'\(copy.label)' has \(objects(uncovered)) not under parity: run 'varve heal'")
             }
             if let lost = copy.health?.lost, !lost.isEmpty {
                 problems.append(
@@ -266,20 +266,24 @@ package struct RepositoryStatus: Encodable, Sendable {
             if !source.future.isEmpty {
                 problems.append(
                     "\(source.name): \(source.future.joined(separator: ", ")) restores to a moment in the future, "
-                        + "and counts for nothing: a clock was wrong when it was taken, or is now; back up again when it "
-                        + "is right")
+                        + "and is ignored: a clock was or is wrong; correct the clock, then back up again")
             }
             guard let verified = source.newestVerified else {
                 problems.append(
-                    "\(source.name): no snapshot is verified on \(policy.minimumCopies) \(policy.minimumCopies == 1 ? "copy" : "copies"): run 'varve verify --media' "
-                        + "on each")
+                    "\(source.name): no snapshot is verified on \(policy.minimumCopies) "
+                        + "\(policy.minimumCopies == 1 ? "copy" : "copies"): run 'varve verify --media' on each"
+                )
                 continue
             }
             if let limit = policy.maximumAge, verified.age > limit {
                 problems.append(
-                    "\(source.name): the newest snapshot on \(policy.minimumCopies) verified copies, \(verified.snapshot), "
-                        + "restores to \(verified.restoresTo), more than \(limit) s ago ('varve source archive' ends "
-                        + "this for one that is not backed up any more)")
+                    "\(source.name): the newest snapshot that is verified on \(policy.minimumCopies) "
+                        + "\(policy.minimumCopies == 1 ? "copy" : "copies"), \(verified.snapshot), restores to "
+                        + "\(verified.restoresTo), more than \(limit) s ago: "
+                        + (source.newest.snapshot == verified.snapshot
+                            ? "back up, or run 'varve source archive' if this source is not backed up any more"
+                            : "\(source.newest.snapshot) is newer and not verified: run 'varve verify --media'")
+                )
             }
         }
         return problems

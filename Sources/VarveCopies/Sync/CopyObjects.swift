@@ -144,7 +144,7 @@ private struct Transfer {
         self.source = opened
         written =
             Notices.attempt(
-                .remark, "\(source.path)/\(object)", "when it was written can't be told: it counts as new"
+                .remark, "\(source.path)/\(object)", "its time can't be read, so it counts as new"
             ) {
                 try source.storage.status(of: object)?.modified
             } ?? nil
@@ -161,8 +161,8 @@ private struct Transfer {
         guard name == object.contentHash else {
             throw SourceDamage(
                 cause: VarveError(
-                    .corrupt, "\(object) is not what its name promises", location: source.path,
-                    hint: "'varve heal' replaces it from a copy that is good"))
+                    .corrupt, "\(object) is damaged: its bytes do not match its name", location: source.path,
+                    hint: "run 'varve heal' to replace it from a good copy"))
         }
         try file.finish(modified: written)
     }

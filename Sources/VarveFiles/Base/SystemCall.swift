@@ -48,8 +48,7 @@ package struct SystemCallError: Error, Sendable, CustomStringConvertible {
         case EDQUOT: "the disk quota is used up: raise it or free some space, then run the same command again"
         case EROFS: "the file system is mounted read-only: see the kernel log for errors before remounting it"
         case EACCES, EPERM:
-            "run as the owner of these files; if some belong to another user, who ran a command here before, give them "
-                + "to their directory's owner ('chown -R')"
+            "run the command as the owner of these files, or as root"
         case EIO: "the disk reports an input/output error: see the kernel log, and suspect this disk"
         case EFBIG: "a file may not grow so large: see 'ulimit -f', and what the file system allows"
         case EAGAIN where call == "posix_spawn": Self.processLimitHint

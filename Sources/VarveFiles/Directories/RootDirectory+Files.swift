@@ -91,7 +91,7 @@ extension FileStatus {
     package func requireRegular(_ path: String) throws {
         guard kind != .regular else { return }
         throw VarveError(
-            .refused, "\(kindName) where a file should be", location: path,
+            .refused, "expected a file, found \(kindName)", location: path,
             hint: "find out who made it and what for, and remove it")
     }
 

@@ -194,9 +194,9 @@ package final class RootDirectory: Sendable {
             || code == ENOTDIR && hasLink(name)
         {
             return VarveError(
-                .refused, "there is a symbolic link where a file or directory of its own should be",
+                .refused, "expected a file or directory, found a symbolic link",
                 location: full,
-                hint: "find out who made it and what for; remove it, or put there what it leads to",
+                hint: "find out who made the link; remove the link, or replace it with its target",
                 errno: ELOOP)
         }
         return SystemCallError(call: call, path: full, errno: code).error

@@ -4,17 +4,29 @@ import VarveFormat
 package enum Device {
     /// `/dev/sdb1 ext4 uuid=…`; where no link tells the file system's UUID, `dev=8:17`. Nil where `/proc` does not say.
     package static func describe(_ path: String) -> String? {
+        guard let (mount, device) = mount(of: path) else { return nil }
+        let identity = uuid(of: mount.source).map { "uuid=\($0)" } ?? "dev=\(device)"
+        return "\(mount.source) \(mount.type) \(identity)"
+    }
+
+    /// Where the file system is mounted that the path lies on. Nil where `/proc` does not say.
+    package static func mountPoint(of path: String) -> String? { mount(of: path)?.0.point }
+
+    private static func mount(of path: String) -> (Mount, device: String)? {
         guard let resolved = try? Path.resolve(path), let status = try? FileStatus.of(resolved),
             let file = try? File.open(reading: "/proc/self/mountinfo"),
             let bytes = try? file.readToEnd(limit: 16 << 20)
         else { return nil }
         let number = Mounting.numbers(status.device)
+        let device = "\(number.major):\(number.minor)"
         let text = String(decoding: bytes, as: UTF8.self)
-        guard
-            let mount = find(resolved, device: "\(number.major):\(number.minor)", mountinfo: text)
-        else { return nil }
-        let identity = uuid(of: mount.source).map { "uuid=\($0)" } ?? "dev=\(number.major):\(number.minor)"
-        return "\(mount.source) \(mount.type) \(identity)"
+        return find(resolved, device: device, mountinfo: text).map { ($0, device) }
+    }
+
+    struct Mount {
+        var point: String
+        var source: String
+        var type: String
     }
 
     /// Whether two descriptions are surely of different file systems: each has a UUID, and they differ. A device's number
@@ -31,8 +43,8 @@ package enum Device {
     /// subvolumes), the one with the longest mount point. Fields as in proc(5), `/proc/pid/mountinfo`.
     static func find(
         _ path: String, device: String, mountinfo: String
-    ) -> (source: String, type: String)? {
-        var found: (isSame: Bool, length: Int, source: String, type: String)?
+    ) -> Mount? {
+        var found: (isSame: Bool, mount: Mount)?
         for line in mountinfo.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 6, let dash = fields[6...].firstIndex(of: "-"), fields.count > dash + 2
@@ -42,13 +54,15 @@ package enum Device {
             let isSame = fields[2] == device
             // Of two on one point the later one covers the other.
             if let found,
-                (found.isSame && !isSame) || found.isSame == isSame && found.length > point.utf8.count
+                (found.isSame && !isSame)
+                    || found.isSame == isSame && found.mount.point.utf8.count > point.utf8.count
             {
                 continue
             }
-            found = (isSame, point.utf8.count, String(fields[dash + 2]), String(fields[dash + 1]))
+            let mount = Mount(point: point, source: String(fields[dash + 2]), type: String(fields[dash + 1]))
+            found = (isSame, mount)
         }
-        return found.map { ($0.source, $0.type) }
+        return found?.mount
     }
 
     /// Space, tab, newline and backslash stand there as three octal digits.

@@ -111,11 +111,11 @@ package struct FileRights: Sendable, Hashable {
         }
         guard user != 0 || !isOpen else {
             throw VarveError(
-                .notOwner, "the environment is root's, and others can write its directory",
+                .notOwner, "the environment belongs to root, and other users can write its directory",
                 location: home,
                 hint:
-                    "who can exchange its regions is not to be trusted by root: take that right away (chmod go-w), or"
-                    + " give the directory to the user that the application runs as (chown)")
+                    "other users could replace its regions: run 'chmod go-w \(home)', or give the directory to the"
+                    + " user that the application runs as (chown)")
         }
     }
 
@@ -153,7 +153,7 @@ package struct FileRights: Sendable, Hashable {
             return try body()
         } catch var error as VarveError where error.errno == EACCES || error.errno == EPERM {
             error.hint =
-                "varve reads an environment with the rights of its owner, user \(user): he has none to this"
+                "varve reads an environment with the rights of its owner: give user \(user) access (chown, chmod)"
             throw error
         }
     }
@@ -170,7 +170,7 @@ package struct FileRights: Sendable, Hashable {
         guard isDone else {
             Self.giveBack()
             throw VarveError(
-                .refused, "the rights of user \(user), who owns the environment, can't be taken on",
+                .refused, "can't take on the rights of user \(user), the owner of the environment",
                 hint: "run as that user, or where root may become another user (CAP_SETUID, CAP_SETGID)")
         }
     }

@@ -43,12 +43,12 @@ package enum JSON {
         do {
             value = try JSONDecoder().decode(type, from: Data(bytes))
         } catch {
-            throw VarveError(.corrupt, "\(what) is not what it should be: \(describe(error))")
+            throw VarveError(.corrupt, "\(what) is not valid: \(describe(error))")
         }
         do {
             try (value as? any CheckedDocument)?.check()
         } catch var error as VarveError {
-            error.message = "\(what) is not what it should be: \(error.message)"
+            error.message = "\(what) is not valid: \(error.message)"
             throw error
         }
         return value

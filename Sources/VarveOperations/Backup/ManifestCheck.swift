@@ -12,9 +12,9 @@ enum ManifestCheck {
                 target: "/", configuration: nil, options: .init())
         } catch let error as VarveError {
             throw VarveError(
-                .refused, "nothing was committed, because this snapshot could never be restored",
+                .refused, "nothing was stored, because this snapshot could never be restored",
                 location: manifest.environment?.home,
-                hint: "the environment itself is untouched; what the sentence names has to be mended there",
+                hint: "correct in the environment what this message names, then back up again",
                 cause: error)
         }
     }

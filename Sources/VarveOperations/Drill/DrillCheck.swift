@@ -23,12 +23,12 @@ struct DrillCheck {
             evidence.databases.append(result)
             if result.pages != result.promisedPages {
                 evidence.failures.append(
-                    "\(file.path) has \(result.pages) pages, and \(result.promisedPages) were promised")
+                    "\(file.path) has \(result.pages) pages; the snapshot promises \(result.promisedPages)")
             }
             if result.largestLSN != result.promisedLSN {
                 evidence.failures.append(
-                    "\(file.path): the largest LSN of its pages is \(RecoveryCheck.text(result.largestLSN)), and "
-                        + "\(RecoveryCheck.text(result.promisedLSN)) was promised")
+                    "\(file.path): the largest LSN of its pages is \(RecoveryCheck.text(result.largestLSN)); "
+                        + "the snapshot promises \(RecoveryCheck.text(result.promisedLSN))")
             }
         }
         guard plan.recovery != nil, let environment = plan.environment else { return }

@@ -19,7 +19,7 @@ final class DrillScratch {
         guard available >= bytes else {
             throw VarveError(
                 .refused,
-                "a drill needs \(ByteCount(bytes)) in \(parent), and there are \(ByteCount(available))",
+                "only \(ByteCount(available)) free in \(parent); the drill needs \(ByteCount(bytes))",
                 hint: "name another directory with --scratch")
         }
         let made = Path.join(parent, Self.prefix + Hex.encode(Host.randomBytes(8)))

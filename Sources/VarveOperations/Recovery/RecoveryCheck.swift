@@ -103,12 +103,12 @@ struct RecoveryCheck {
         guard let promised = plan.recovery?.endOfLog else { return [] }
         var result: [String] = []
         if before != promised {
-            result.append("the restored logs end at \(Self.text(before)), and \(promised) was promised")
+            result.append("the restored logs end at \(Self.text(before)); the snapshot promises \(promised)")
         }
         // Recovery ends with a checkpoint of its own.
         if let before, let end, end > before { return result }
         result.append(
-            "the log ends at \(Self.text(end)) after recovery, as before it (\(Self.text(before))): "
+            "the log did not grow (end before recovery: \(Self.text(before)), after it: \(Self.text(end))): "
                 + "recovery did not work on the restored logs")
         return result
     }

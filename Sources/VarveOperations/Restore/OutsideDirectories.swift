@@ -34,7 +34,7 @@ final class OutsideDirectories {
         guard let attributes = home?.attributes, attributes.user != 0 else {
             throw VarveError(
                 .refused,
-                "the snapshot says that root owns \(place.to): writing there with root's rights needs your word",
+                "the snapshot says that root owns \(place.to): --owner must allow to write there as root",
                 hint: "give --owner root if that is right, or --owner USER")
         }
         return .init(user: attributes.user, group: attributes.group)

@@ -56,13 +56,14 @@ final class OutsideDirectory {
                 let parent = Path.parent(place.to)
                 guard try FileStatus.of(parent)?.kind == .directory else {
                     throw VarveError(
-                        .invalid, "\(parent), where \(place.to) should be made, is not a directory",
-                        hint: "make it first, for user \(owner.user)")
+                        .invalid, "\(place.to) can't be created: \(parent) is not a directory",
+                        hint: "create \(parent) first (mkdir), and give it to user \(owner.user) (chown)")
                 }
                 guard faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0 else {
                     throw VarveError(
-                        .refused, "user \(owner.user), whose the environment is, can't make \(place.to)",
-                        hint: "make it for that user (mkdir, chown), or say whose right counts with --owner")
+                        .refused, "user \(owner.user), the environment's owner, can't create \(place.to)",
+                        hint:
+                            "run 'install -d -o \(owner.user) \(place.to)', or name another user (--owner)")
                 }
                 return
             }
@@ -75,8 +76,8 @@ final class OutsideDirectory {
                 else {
                     throw VarveError(
                         .invalid,
-                        "\(Path.join(place.to, Self.staging)) is in the way and was not made by varve",
-                        hint: "move it away and try again")
+                        "\(Path.join(place.to, Self.staging)) exists already and was not made by varve",
+                        hint: "move it away, then run the same command again")
                 }
                 // What it holds is taken back first, and what was taken back is in nobody's way.
                 if isDry { return }
@@ -86,7 +87,7 @@ final class OutsideDirectory {
                 let name = relative(file)
                 guard try there.status(of: name) != nil else { continue }
                 throw VarveError(
-                    .refused, "\(Path.join(place.to, name)) is there already: nothing is ever overwritten",
+                    .refused, "\(Path.join(place.to, name)) exists already: a restore overwrites nothing",
                     hint: "move it away, or leave out --in-place and --map")
             }
             if let available = there.availableBytes {
@@ -94,7 +95,7 @@ final class OutsideDirectory {
                 guard available >= needed else {
                     throw VarveError(
                         .refused,
-                        "\(place.to) needs \(ByteCount(needed)), and there are \(ByteCount(available))",
+                        "only \(ByteCount(available)) free at \(place.to); the restore needs \(ByteCount(needed))",
                         hint: "free some space there")
                 }
             }
@@ -114,7 +115,7 @@ final class OutsideDirectory {
                 .refused,
                 "\(place.to) belongs to user \(status.user), and the environment to user \(owner.user)",
                 hint:
-                    "if it is right to write there, give it to that user (chown), or say whose right counts with --owner"
+                    "if this directory is right, run 'chown \(owner.user) \(place.to)', or name its user (--owner)"
             )
         }
     }
@@ -203,8 +204,9 @@ final class OutsideDirectory {
                 if parent != "." { try directory.makeDirectories(parent, mode: 0o700) }
                 guard try staged.renameWithoutReplacing("\(number)", to: name, in: directory) else {
                     throw VarveError(
-                        .refused, "\(Path.join(place.to, name)) is there by now: nothing is ever overwritten",
-                        hint: "find out who made it, move it away, and run the same command again")
+                        .refused,
+                        "\(Path.join(place.to, name)) was created meanwhile: a restore overwrites nothing",
+                        hint: "find out who made the file, move it away, and run the same command again")
                 }
             }
             for parent in Set(brought.map(Path.parent)) { try directory.directory(parent).sync() }

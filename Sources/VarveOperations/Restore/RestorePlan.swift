@@ -37,9 +37,9 @@ package struct RestorePlan: Sendable, Codable, Hashable {
         let more = others.count > 5 ? " and \(others.count - 5) more" : ""
         let names = others.isEmpty ? "" : ": " + others.prefix(5).joined(separator: ", ") + more
         return
-            "the snapshot is PARTIAL: the backup was asked for \(only.joined(separator: ", ")) alone, and did not"
-            + " store the environment's other databases" + names
-            + "; what recovery makes of one comes from the logs alone"
+            "the snapshot is PARTIAL: the backup stored only \(only.joined(separator: ", ")), and not the"
+            + " environment's other databases" + names
+            + "; if recovery creates one of them, its content comes from the logs alone"
     }
 
     package var totalBytes: UInt64 { files.reduce(0) { $0 + $1.size } }
@@ -104,7 +104,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
             configuration = String(validating: changed, as: UTF8.self)
             if configuration == nil {
                 settings.append(
-                    "DB_CONFIG is no text in UTF-8, so it stays: its directories must be changed by hand")
+                    "DB_CONFIG is not UTF-8 text and was not changed: change its directories by hand")
             }
         }
         plainRecoveryFails =
@@ -162,7 +162,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
             let list = missing.map(String.init).joined(separator: ", ")
             throw VarveError(
                 .corrupt, "the snapshot lacks log \(list), which its recovery needs",
-                hint: "recovery without it could end well and give stale data: restore another snapshot")
+                hint: "restore another snapshot: recovery without this log could succeed and give old data")
         }
         if let largest = recovery.largestPageLSN, largest >= recovery.endOfLog {
             throw VarveError(

@@ -45,8 +45,8 @@ final class StagingDirectory {
         let parent = Path.parent(target)
         guard let parentStatus = try FileStatus.of(parent), parentStatus.kind == .directory else {
             throw VarveError(
-                .invalid, "\(parent), where \(target) should be made, is not a directory",
-                hint: "make it first")
+                .invalid, "\(target) can't be created: \(parent) is not a directory",
+                hint: "run 'mkdir -p \(parent)', then the same command again")
         }
         let name = Path.name(target)
         let beside = try RootDirectory(parent)

@@ -18,7 +18,7 @@ package enum ChecksummedDocument {
         func check() throws { try (document as? any CheckedDocument)?.check() }
     }
 
-    private static let hint = "'varve heal', with -r for a copy that is good, writes it anew"
+    private static let hint = "run 'varve heal -r PATH' with the path of a good copy"
 
     package static func write(
         _ value: some Codable, to name: String, in storage: any CopyStorage

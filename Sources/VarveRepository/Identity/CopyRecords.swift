@@ -33,7 +33,8 @@ package struct CopyRecords: Sendable {
             Notices.attempt(
                 .remark, Path.join(storage.location, CopyList.fileName),
                 "it can't be read: the records in \(CopyRecord.directory)/ say which copies there are"
-            ) { try ChecksummedDocument.readIfThere(CopyList.self, from: CopyList.fileName, in: storage) } ?? nil
+            ) { try ChecksummedDocument.readIfThere(CopyList.self, from: CopyList.fileName, in: storage) }
+            ?? nil
         // A copy's own record is older there than others know it.
         for record in list?.copies ?? []
         where records[record.copy] == nil && record.copy != own && isValid(record) {

@@ -18,7 +18,7 @@ package struct ParityDescription: Codable, Hashable, Sendable {
 
     package static func check(_ percent: Int) throws {
         guard ParityShape.percents.contains(percent) else {
-            throw VarveError(.invalid, "parity of \(percent) % can't be: 1 to 50 can")
+            throw VarveError(.invalid, "parity must be 1 to 50 percent, not \(percent)")
         }
     }
 }

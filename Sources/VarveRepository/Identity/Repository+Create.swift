@@ -190,7 +190,8 @@ extension Repository {
             throw VarveError(.invalid, "a pack of \(pack) bytes can't be: 1 MiB to 256 MiB can")
         }
         guard (1...19).contains(parameters.compressionLevel) else {
-            throw VarveError(.invalid, "zstd has no level \(parameters.compressionLevel): 1 to 19 can be")
+            throw VarveError(
+                .invalid, "compression level must be 1 to 19, not \(parameters.compressionLevel)")
         }
     }
 }

@@ -69,8 +69,8 @@ package final class Repository: Sendable {
             parameters.packSize <= 256 << 20, (1...19).contains(parameters.compressionLevel)
         else {
             throw VarveError(
-                .corrupt, "varve.json holds parameters that can't be", location: file,
-                hint: "restore it from another copy of the repository")
+                .corrupt, "varve.json holds invalid parameters", location: file,
+                hint: "run 'varve heal -r PATH' with the path of a good copy")
         }
     }
 
@@ -78,7 +78,8 @@ package final class Repository: Sendable {
         guard let status = try FileStatus.of(path) else {
             return VarveError(
                 .noRepository, "there is no repository at \(path): no such directory",
-                hint: "check the path, or make a repository with 'varve init -r \(path)'")
+                hint: "mount its disk, or name another copy with -r; only if there never was a repository, "
+                    + "run 'varve init -r \(path)'")
         }
         guard status.kind == .directory else {
             return VarveError(.noRepository, "there is no repository at \(path): it is not a directory")
@@ -88,11 +89,11 @@ package final class Repository: Sendable {
         return names.isEmpty
             ? VarveError(
                 .noRepository, "there is no repository at \(path): the directory is empty",
-                hint: "is its disk mounted? An empty mount point looks just like this. Nothing was written")
+                hint: "mount its disk: an empty mount point looks like this. Nothing was written")
             : VarveError(
                 .noRepository,
                 isBegun
-                    ? "there is no repository at \(path): an 'init' was cut off before it was one"
+                    ? "there is no repository at \(path): a 'varve init' was interrupted"
                     : "there is no repository at \(path): no varve.json in it",
                 hint: isBegun
                     ? "run the same 'varve init' (or 'varve copy add') again"

@@ -24,7 +24,7 @@ package struct EventStore: Sendable {
         let place = "\(storage.location)/\(object)"
         let stored = try NamedBytes.read(
             object, in: storage, limit: Event.maximumLength, what: "the event",
-            hint: "'varve heal' replaces it from a copy that is good")
+            hint: "run 'varve heal' to replace it from a good copy")
         let json = try stored.withUnsafeBytes {
             try Decompressor().decompress($0, limit: Event.maximumLength)
         }

@@ -39,9 +39,7 @@ package struct ManifestStore: Sendable {
         let place = "\(storage.location)/\(object)"
         let stored = try NamedBytes.read(
             object, in: storage, limit: Self.maximumLength, what: "the manifest",
-            hint:
-                "the snapshot is lost unless another copy of the repository has this file: use another snapshot"
-        )
+            hint: "run 'varve heal'; if no other copy has this file, use another snapshot")
         let manifest = try decode(stored, "manifest \(reference)")
         guard manifest.format == Manifest.currentFormat else {
             throw VarveError(

@@ -198,8 +198,8 @@ extension Repository {
         guard candidates.count <= 1 else {
             let living = candidates.map { "'\($0.name)'" }.joined(separator: ", ")
             throw VarveError(
-                .invalid, "\(path) holds \(candidates.count) sources, and 'latest' is of one",
-                hint: "name it with --source; the sources are: \(living)")
+                .invalid, "\(path) holds \(candidates.count) sources: 'latest' needs --source",
+                hint: "add --source NAME; the sources are: \(living)")
         }
         return try newest(of: candidates.first?.snapshots ?? [], list, isOnlyOne: groups.count <= 1)
     }

@@ -104,7 +104,7 @@ package final class RepositoryWriter {
             reference = try manifests.publish(manifest)
         } catch var error as VarveError where error.code == .tooFewCopies {
             error.message =
-                "snapshot \(manifest.sequence) does not count, and may be there, whole, on some copies: "
+                "the backup failed, although some copies may hold snapshot \(manifest.sequence) whole: "
                 + error.message
             throw error
         }

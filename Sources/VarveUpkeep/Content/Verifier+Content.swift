@@ -134,7 +134,7 @@ extension Verifier {
         if contents.entries.contains(where: { blobs.index.isStoredTwice($0.header.id) }),
             Hasher.name(of: bytes) != pack
         {
-            note(object, "its bytes are not what its name promises")
+            note(object, "its bytes do not match its name")
         }
         let decoder = BlobDecoder()
         let checker = IdentityChecker()
@@ -233,7 +233,7 @@ extension Verifier {
             if count < buffer.count { break }
         }
         guard hasher.finish() == object.contentHash else {
-            throw VarveError(.corrupt, "its bytes are not what its name promises (\(ByteCount(offset)) read)")
+            throw VarveError(.corrupt, "its bytes do not match its name (\(ByteCount(offset)) read)")
         }
         return offset
     }

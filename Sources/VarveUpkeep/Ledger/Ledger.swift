@@ -168,7 +168,7 @@ extension Ledger {
             let isNamed = Hasher.name(of: bytes) == object.contentHash
             return Segment(
                 object: object, rows: read.rows,
-                damage: read.damage ?? (isNamed ? nil : "it is not what its name promises"))
+                damage: read.damage ?? (isNamed ? nil : "its bytes do not match its name"))
         }
     }
 }

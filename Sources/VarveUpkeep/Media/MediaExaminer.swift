@@ -95,7 +95,7 @@ final class MediaExaminer: Sendable {
             if hasher.finish() == object.contentHash { return .good }
             return .bad(
                 Examination(
-                    problem: "its bytes are not what its name promises",
+                    problem: "its bytes do not match its name",
                     ranges: object.kind == .pack ? badBlobs(of: object) : []))
         }
         return .bad(Examination(problem: problem, ranges: ranges))
@@ -104,7 +104,7 @@ final class MediaExaminer: Sendable {
     /// After a wrong hash: compares with what the page cache holds, if that is good; else asks a pack's own blobs.
     func mismatch(_ object: ObjectName, _ size: UInt64) -> Examination? {
         turn.withLock { _ in
-            let problem = "its bytes are not what its name promises"
+            let problem = "its bytes do not match its name"
             guard let source = try? storage.openMedia(object) else {
                 return Examination(problem: problem, ranges: [])
             }
@@ -124,13 +124,13 @@ final class MediaExaminer: Sendable {
             guard isDone else { return nil }
             if inCache.finish() == object.contentHash, !ranges.isEmpty {
                 return Examination(
-                    problem: problem + ", though the page cache still holds the right ones: copy it now",
+                    problem: problem + "; the page cache still holds the right bytes: copy this file now",
                     ranges: ranges)
             }
             if onMedium.finish() == object.contentHash {
                 return Examination(
                     problem: problem
-                        + ", but a second reading gave the right ones: suspect memory, cable or controller",
+                        + ", but a second reading gave the right bytes: check memory, cable and controller",
                     ranges: [])
             }
             return Examination(problem: problem, ranges: object.kind == .pack ? badBlobs(of: object) : [])

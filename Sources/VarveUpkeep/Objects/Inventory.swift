@@ -75,8 +75,8 @@ struct Inventory: Sendable {
                 documents.append(
                     Finding(
                         .document(ParityDescription.fileName),
-                        "it is missing, and there is parity: what backups add comes under none;"
-                            + " 'varve parity add PERCENT' writes it anew", kind: .missing))
+                        "it is missing, although there is parity: new objects are not covered; run"
+                            + " 'varve parity add PERCENT'", kind: .missing))
             }
             return percent
         } catch {

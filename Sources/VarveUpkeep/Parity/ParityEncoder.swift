@@ -70,7 +70,7 @@ final class ParityEncoder {
         for (index, member) in members.enumerated() {
             results[member] = Result {
                 guard try names[index].get() == member.hash else {
-                    throw VarveError(.corrupt, "its bytes are not what its name promises")
+                    throw VarveError(.corrupt, "its bytes do not match its name")
                 }
                 return sums[index]
             }

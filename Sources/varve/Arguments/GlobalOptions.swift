@@ -34,6 +34,32 @@ enum GlobalOptions {
         return commands + (known.isEmpty ? moved : []) + rest
     }
 
+    /// - Throws: `ValidationError` where the first word that is no option is no command: the parser would complain of
+    ///   what follows.
+    static func requireCommand(_ arranged: [String]) throws {
+        guard let word = arranged.first, !word.hasPrefix("-"), word != "help" else { return }
+        let names = VarveCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        if names.contains(word) { return }
+        let near = names.filter { distance($0, word) <= 2 }.min { distance($0, word) < distance($1, word) }
+        throw ValidationError(
+            "there is no command '\(word)'" + (near.map { "; did you mean '\($0)'?" } ?? ""))
+    }
+
+    /// Characters to insert, delete or replace (Levenshtein).
+    private static func distance(_ a: String, _ b: String) -> Int {
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                (diagonal, row[j + 1]) = (
+                    row[j + 1], min(row[j + 1] + 1, row[j] + 1, diagonal + (x == y ? 0 : 1))
+                )
+            }
+        }
+        return row[b.count]
+    }
+
     /// The command that the words name, as far as they name one.
     static func command(in words: [String]) -> (type: any ParsableCommand.Type, name: String) {
         var found: (type: any ParsableCommand.Type, name: String) = (VarveCommand.self, "varve")

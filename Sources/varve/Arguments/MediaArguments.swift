@@ -12,7 +12,7 @@ struct MediaArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Read only objects whose last reading is longer ago: 12h, 30d.", valueName: "duration"))
+            "Read only objects that were not read for this time: 12h, 30d.", valueName: "duration"))
     var olderThan: DurationArgument?
 
     @Option(help: ArgumentHelp("Read at most this many bytes a second: 50MiB.", valueName: "size"))

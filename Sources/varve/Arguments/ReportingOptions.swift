@@ -2,14 +2,14 @@ import ArgumentParser
 
 /// How results are printed: the same in every command.
 struct ReportingOptions: ParsableArguments {
-    @Flag(help: "Print the result as one JSON document on standard output, also of a failure.")
+    @Flag(help: "Print the result, or the error, as one JSON document on standard output.")
     var json = false
 
     @Flag(
         name: [.customShort("q"), .long],
         help: """
-            Print only what needs a person: errors, and the warnings of a run that does not end with 0. Lists and JSON \
-            documents are printed all the same.
+            Print only what a person must see: errors, and the warnings of a run that does not end with 0. Lists and \
+            JSON documents are printed in any case.
             """)
     var quiet = false
 

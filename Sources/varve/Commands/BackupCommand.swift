@@ -159,7 +159,7 @@ struct BackupCommand: RepositoryCommand {
             return (report, nil)
         case .failure(let error):
             Terminal.warn("warning: what was added is not under parity: \(error)")
-            Terminal.warn("hint: \(error.hint ?? "the next backup, or 'varve parity add', covers it")")
+            Terminal.warn("hint: \(error.hint ?? "run 'varve parity add PERCENT', or back up again")")
             return (nil, error)
         }
     }

@@ -101,7 +101,7 @@ struct CopyAddCommand: RepositoryCommand {
     @Argument(help: "Directory of the copy, on a disk of its own.", completion: .directory)
     var path: String
 
-    @Option(help: ArgumentHelp("Name of the copy (default: 'copy' and a number).", valueName: "name"))
+    @Option(help: ArgumentHelp("Label of the copy (default: 'copy' and a number).", valueName: "name"))
     var label: String?
 
     @Option(
@@ -148,11 +148,11 @@ struct CopyAddCommand: RepositoryCommand {
 
 struct CopySyncCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sync", abstract: "Copy to each copy what it lacks of what the others hold.",
+        commandName: "sync", abstract: "Bring copies up to date: copy the objects that each of them lacks.",
         discussion: """
-            Every object is hashed while it is copied, and comes from another copy where one is damaged. An interrupted run \
-            keeps what it has copied, and the next run continues. Backups that two copies took separately are in both \
-            afterwards.
+            Every object is hashed while it is copied. If an object is damaged in one copy, it is taken from another. \
+            An interrupted run keeps what it has copied, and the next run continues. If two copies took backups \
+            separately, both copies hold all these backups afterwards.
             """)
 
     @Argument(
@@ -242,9 +242,9 @@ private final class Synchronization {
     func requireComplete() throws {
         guard let lacking = reports.first(where: { !$0.isComplete }) else { return }
         throw VarveError(
-            .corrupt, "the copy '\(lacking.label)' could not get everything", location: lacking.path,
+            .corrupt, "the copy '\(lacking.label)' still lacks objects", location: lacking.path,
             hint:
-                "no copy that is there has the objects above whole: mount the other copies, and run this again"
+                "no copy that is there has the objects above whole: mount the other copies, then run 'varve copy sync'"
         )
     }
 }
@@ -277,15 +277,16 @@ struct CopyDetachCommand: RepositoryCommand {
         try synchronization.requireComplete()
         guard copy.isThere, copy.isComplete else {
             throw VarveError(
-                .missing, "the copy '\(copy.record.label)' still lacks something",
+                .missing, "the copy '\(copy.record.label)' still lacks objects",
                 hint: "run 'varve copy sync' again")
         }
         try check(try copy.there())
         try CopyRegistry(now).detach(copy)
         try Terminal.document(CopyRow(try copies.open(repository).find(name), sync: report))
+        let mountPoint = Device.mountPoint(of: copy.repository?.path ?? copy.record.path)
         Terminal.result(
-            "copy '\(copy.record.label)' is complete and flushed: its disk may be removed "
-                + "(umount \(copy.repository?.path ?? copy.record.path))")
+            "copy '\(copy.record.label)' is complete and flushed: its disk may be removed"
+                + (mountPoint.map { $0 == "/" ? "" : " (umount \($0))" } ?? ""))
     }
 
     /// What came to the disk since it was read last, and what was bad, is read from the medium.

@@ -9,7 +9,7 @@ import VarveUpkeep
 struct HealCommand: RepositoryCommand {
     static let configuration = CommandConfiguration(
         commandName: "heal",
-        abstract: "Replace what is damaged or missing in a copy by what another copy holds.",
+        abstract: "Replace damaged or missing objects of a copy, from another copy or from parity.",
         discussion: """
             Every stored byte of the copy is read first. A replacement is checked while it is copied. A damaged object is \
             moved to the copy's quarantine/, and nothing is deleted. A pack that no copy has whole is put together from \
@@ -97,7 +97,7 @@ struct HealCommand: RepositoryCommand {
         if let damaged = plans.first(where: { !$0.isEmpty }) {
             throw VarveError(
                 .corrupt, "the copy '\(damaged.label)' is damaged", location: damaged.path,
-                hint: "'varve heal' without --dry-run heals what can be healed")
+                hint: "run 'varve heal' without --dry-run")
         }
     }
 
@@ -112,10 +112,11 @@ struct HealCommand: RepositoryCommand {
                     """)
         }
         throw VarveError(
-            .corrupt, "the copy '\(sick.label)' is damaged, and no copy that is there has what it lacks",
+            .corrupt, "the copy '\(sick.label)' is damaged, and no copy that is there has its lost objects",
             location: sick.path,
             hint: """
-                mount the other copies and heal again; otherwise what is named above is lost, and the rest can be restored
+                mount the other copies and run 'varve heal' again; without them, what is named above is lost, and \
+                the rest can be restored
                 """)
     }
 

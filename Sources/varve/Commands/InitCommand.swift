@@ -11,7 +11,7 @@ struct InitCommand: RepositoryCommand {
             and what lies beneath it.
             """)
 
-    @Option(help: ArgumentHelp("Name of this copy of the repository.", valueName: "name"))
+    @Option(help: ArgumentHelp("Label of this copy of the repository.", valueName: "name"))
     var label = "primary"
 
     @Option(

@@ -13,9 +13,9 @@ struct RestoreCommand: RepositoryCommand {
         discussion: """
             The target gets its name when all files are there. Until then the files lie beside it, in \
             TARGET.varve-incomplete. With --recover, catastrophic recovery brings the databases to the end of the logs, \
-            every database is verified, and the result is measured; only the restored files can be reached meanwhile. \
-            Without --recover, recover the environment before you use it, as the last line says. Never run normal recovery: \
-            it can lose committed data of a hot backup.
+            every database is verified, and the result is compared with the snapshot. Recovery can reach only the \
+            restored files. Without --recover, recover the environment before you use it, as the last line says. \
+            Never run normal recovery: it can lose committed data of a hot backup.
 
             Data and log directories outside of the home are restored beneath the target, and DB_CONFIG is changed to \
             name them there (the original stays beside it). --in-place restores such directories to where they were, --map \
@@ -51,7 +51,7 @@ struct RestoreCommand: RepositoryCommand {
 
     @Option(
         help: ArgumentHelp(
-            "User whose rights those directories are written with (default: the environment's owner, never root).",
+            "User who writes directories outside of the target (default: the environment's owner, not root).",
             valueName: "user"))
     var owner: String?
 
@@ -101,7 +101,7 @@ struct RestoreCommand: RepositoryCommand {
                     "--map must be OLD=NEW, OLD an absolute path of the source, not '\(entry)'")
             }
             guard entry.index(after: sign) < entry.endIndex else {
-                throw ValidationError("--map \(entry) names no new place")
+                throw ValidationError("--map must be OLD=NEW; '\(entry)' has no NEW")
             }
         }
     }
@@ -201,7 +201,7 @@ struct RestoreCommand: RepositoryCommand {
             return Terminal.remark("next: recover it, with 'db5.3_recover -c -h \(target)'")
         }
         Terminal.remark(
-            "next: restore it again with --recover; db5.3_recover alone would not do it right (\(reason))")
+            "next: restore the snapshot again with --recover; db5.3_recover alone is not enough (\(reason))")
     }
 
     private func list(_ plan: RestorePlan) throws {

@@ -22,7 +22,7 @@ struct StatusCommand: RepositoryCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Minimum number of copies that must hold that snapshot verified.", valueName: "count"))
+            "Minimum number of copies on which that snapshot must be verified.", valueName: "count"))
     var minCopies = 1
 
     @Option(

@@ -12,8 +12,8 @@ struct VerifyCommand: RepositoryCommand {
         discussion: """
             --media reads every stored byte from the medium, not from the page cache, and compares each object with its \
             name. It needs no key and no index. The copy's ledger records what was read. An interrupted run is continued by \
-            the same command. With a budget (--max-duration, --max-bytes) or an age (--older-than) the objects are read \
-            first whose last reading is the oldest.
+            the same command. With a budget (--max-duration, --max-bytes) or an age (--older-than), the objects that \
+            were not read for the longest time are read first.
 
             --content decodes every blob, checks its id, and follows every snapshot to each extent that it needs. What is \
             lost is named by snapshot, file and byte range.
@@ -103,7 +103,7 @@ struct VerifyCommand: RepositoryCommand {
         let reports = [mediaReport, contentReport].compactMap(\.self)
         guard isWhole else { throw damage(reports, named, repository) }
         if reports.contains(where: { !$0.uncovered.isEmpty }) {
-            Terminal.warn("hint: 'varve heal' or the next backup brings it under parity")
+            Terminal.warn("hint: run 'varve heal', or wait for the next backup")
             throw ExitCode(ExitStatus.attention)
         }
     }
@@ -115,16 +115,16 @@ struct VerifyCommand: RepositoryCommand {
             return VarveError(
                 .unreadable, "parts of \(repository.path) could not be read", location: repository.path,
                 hint: """
-                    this proves nothing against the objects above: find out why they can't be read (rights, limits, \
-                    memory), then run the same command again
+                    the objects above may be good: find out why they can't be read (rights, limits, memory), then run \
+                    the same command again
                     """)
         }
         tellHolders(of: reports.flatMap(\.findings), named, repository)
         return VarveError(
             .corrupt, "\(repository.path) is damaged",
             hint: """
-                'varve heal' replaces what another copy, or parity, has whole; without either, back up into another \
-                repository now: what is named above can't be trusted, the rest can be restored
+                run 'varve heal' if there is another copy or parity; otherwise back up into another repository now. \
+                What is named above can't be trusted; the rest can be restored
                 """)
     }
 

@@ -24,8 +24,16 @@ struct StatusPage {
         lines.append("")
         lines +=
             status.problems.isEmpty
-            ? [paint("all is well", .good)] : status.problems.map { paint("problem: \($0)", .bad) }
+            ? [paint("all is well", .good) + away] : status.problems.map { paint("problem: \($0)", .bad) }
         return lines.joined(separator: "\n")
+    }
+
+    /// No problem by the policy, and still worth a word in an emergency.
+    private var away: String {
+        let labels = status.copies.filter { !$0.present }.map(\.label)
+        if labels.isEmpty { return "" }
+        return
+            " (\(labels.count) \(labels.count == 1 ? "copy" : "copies") away: \(labels.joined(separator: ", ")))"
     }
 
     private func source(_ source: RepositoryStatus.Source) -> [String] {
@@ -35,7 +43,7 @@ struct StatusPage {
             if verified.snapshot != source.newest.snapshot { lines.append("  verified  " + facts(verified)) }
         } else if !source.newest.partial && !source.archived {
             lines.append(
-                "  verified  " + paint("none on \(status.policy.minimumCopies) verified copies", .bad))
+                "  verified  " + paint("no snapshot on \(status.policy.minimumCopies) copies", .bad))
         }
         return lines
     }
@@ -91,8 +99,8 @@ struct StatusPage {
         var text = paint(
             "\(share) % of \(ByteCount(health.bytes)) in the last \(age(status.policy.readWithin))",
             share == 100 ? .good : .warning)
-        if health.neverReadBytes > 0 { text += ", \(ByteCount(health.neverReadBytes)) never" }
-        if let oldest = health.oldestReading { text += ", the oldest \(oldest.toSeconds)" }
+        if health.neverReadBytes > 0 { text += ", \(ByteCount(health.neverReadBytes)) never read" }
+        if let oldest = health.oldestReading { text += ", oldest reading \(oldest.toSeconds)" }
         return text
     }
 }

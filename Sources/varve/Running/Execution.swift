@@ -9,6 +9,7 @@ enum Execution {
     static func run(_ words: [String]) -> Int32 {
         do {
             let arguments = try GlobalOptions.arranged(words)
+            try GlobalOptions.requireCommand(arguments)
             try CommandLineCheck.check(arguments)
             var command = try VarveCommand.parseAsRoot(arguments)
             if let command = command as? any ReportingCommand { Terminal.begin(command.reporting) }
@@ -64,12 +65,12 @@ enum Execution {
 enum ExitStatus {
     /// For people: the manual pages and `--help` have them.
     static let meanings: [(code: Int32, meaning: String)] = [
-        (0, "done, and nobody need look"),
+        (0, "done, and no action is needed"),
         (1, "failed, refused, or damage found"),
         (3, "done, but a person should look (the warnings say why)"),
         (10, "the repository is not there, or the disk is not the right one"),
         (11, "locked by another process"),
-        (12, "the password of the environment is wrong or missing, or nothing needs it"),
+        (12, "the password is wrong or missing, or was given and the environment is not encrypted"),
         (64, "the command line is wrong, and nothing was done"),
         (130, "interrupted"),
     ]

@@ -48,9 +48,9 @@ struct DatabaseLocks {
             switch (holder.isHandle, holder.isTransaction) {
             case (true, false):
                 (
-                    "\(process ?? "a process") has \(file.name) open for itself alone (DB->set_lk_exclusive), and did not"
-                        + " let go of it in \(seconds) s",
-                    "back up while that handle is closed, or stop the application and use --offline"
+                    "\(process ?? "a process") has \(file.name) open exclusively (DB->set_lk_exclusive) and did not"
+                        + " close \(file.name) in \(seconds) s",
+                    "back up when \(file.name) is closed, or stop the application and use --offline"
                 )
             case (true, true):
                 (

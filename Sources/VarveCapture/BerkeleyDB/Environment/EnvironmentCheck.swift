@@ -81,7 +81,7 @@ extension EnvironmentListing {
         for path in unreadable {
             warnings.add(
                 "unreadable",
-                "\(path) can't be read by the environment's owner: what is a database there is not in this backup",
+                "the environment's owner can't read \(path): this backup lacks any database there",
                 path: path, taints: true)
         }
     }
@@ -91,9 +91,9 @@ extension CaptureWarnings {
     func addEncryptedLogs() {
         add(
             "encrypted-logs",
-            "the logs are encrypted: their chain was checked, the checksums of their records can't be without the key. Nor"
-                + " can it be seen which databases were renamed: recovery may lose one that was renamed since the last"
-                + " checkpoint, and 'varve verify --drill' shows whether it does"
+            "the logs are encrypted: their chain was checked, but the checksums of their records need the key. Renamed"
+                + " databases can't be recognised either: recovery may lose a database that was renamed since the last"
+                + " checkpoint. Run 'varve verify --drill' to see whether it does"
         )
     }
 }

@@ -41,8 +41,8 @@ package final class EnvironmentFiles: Sendable {
         let named = try FileStatus.of(home)
         guard let named, (named.device, named.inode) == (status.device, status.inode) else {
             throw VarveError(
-                .refused, "the home is being exchanged for another directory", location: path,
-                hint: "find out who does that, then run the same command again")
+                .refused, "the home was replaced by another directory meanwhile", location: path,
+                hint: "find out which program replaces the home, then run the same command again")
         }
         rights = try FileRights(ofEnvironment: root)
         isGuarded = geteuid() == 0 && rights.user == 0
@@ -149,7 +149,7 @@ package final class EnvironmentFiles: Sendable {
             guard link.user != 0 else { return }
             throw VarveError(
                 .refused, "root does not follow a symbolic link of user \(link.user)", location: path,
-                hint: "the environment is root's: remove the link, or put there what it leads to",
+                hint: "the environment belongs to root: remove the link, or replace the link with its target",
                 errno: ELOOP)
         }
     }
@@ -193,8 +193,8 @@ extension EnvironmentFiles {
         guard rights.own(status) || status.user == geteuid(), status.links <= 1 else {
             throw VarveError(
                 .refused,
-                "the file belongs to user \(status.user) or has further names: it is not one of varve's own",
-                location: file.path, hint: "find out who made it, and remove it while no backup runs")
+                "the file belongs to user \(status.user) or has several hard links: it is not a file of varve",
+                location: file.path, hint: "find out who made the file, and remove it while no backup runs")
         }
     }
 }

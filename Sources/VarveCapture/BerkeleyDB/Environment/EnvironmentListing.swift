@@ -121,7 +121,7 @@ private struct FileSearch {
                     throw VarveError(
                         .refused, "more than \(EnvironmentListing.entryLimit) files in the environment",
                         location: directory.path,
-                        hint: "is a symbolic link to a foreign directory in the home?")
+                        hint: "look for a symbolic link in the home that leads to a foreign directory")
                 }
                 let entry = Entry(
                     path: Path.join(directory.path, name),

@@ -56,9 +56,9 @@ package struct EnvironmentUse: Sendable, Hashable {
         if nodes.isEmpty { return use }
         guard try FileStatus.of("/proc/self/fd") != nil else {
             throw VarveError(
-                .refused, "who has the environment open can't be told: there is no /proc",
+                .refused, "can't find out which processes have the environment open: there is no /proc",
                 location: files.home,
-                hint: "mount it (mount -t proc proc /proc), then run the same command again")
+                hint: "run 'mount -t proc proc /proc', then run the same command again")
         }
         try forEachProcess { process in
             do {

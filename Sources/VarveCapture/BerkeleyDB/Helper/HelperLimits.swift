@@ -53,14 +53,14 @@ package struct HelperLimits: Sendable, Hashable {
         let fate =
             Self.kills(command)
             ? "the helper was stopped"
-            : "the helper (process \(process)) is left behind, and undoes what it did as soon as libdb lets it"
+            : "the helper (process \(process)) keeps running, and undoes its changes as soon as libdb returns"
         return VarveError(
             .helperStuck,
             "\(what): libdb has not come back for \(seconds) s, as if a process that died held a mutex; \(fate)",
             location: home,
             hint:
-                "if the application hangs as well, stop it and run recovery: db5.3_recover -h \(home), or the"
-                + " application's own start with DB_RECOVER; if it only kept libdb waiting, run varve unwedge"
+                "if the application hangs as well, stop it and run 'db5.3_recover -h \(home)', or start it with"
+                + " DB_RECOVER; otherwise run 'varve unwedge --bdb \(home)'"
         )
     }
 }

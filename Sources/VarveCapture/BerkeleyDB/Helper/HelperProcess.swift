@@ -32,7 +32,7 @@ final class HelperProcess {
         if let given = getenv("VARVE_CAPTURE_BDB") { return String(cString: given) }
         guard let program = ProcessArguments.executable else {
             throw VarveError(
-                .missing, "where this program lies can't be told, and so not where its helper is",
+                .missing, "can't find the helper: the path of this program is not known",
                 hint: "name the helper varve-capture-bdb in VARVE_CAPTURE_BDB, or mount /proc")
         }
         let directory = Path.parent(program)

@@ -29,9 +29,9 @@ package struct UnwedgeReport: Sendable, Hashable {
         switch repair.remainingHotBackups {
         case 0?: break
         case let count?:
-            lines.append("the environment still counts \(count) hot backup(s) that are not ours")
+            lines.append("the environment still counts \(count) hot backup(s) of other programs")
         case nil:
-            lines.append("the environment still counts hot backups that are not ours; how many can't be read")
+            lines.append("the environment still counts hot backups of other programs; how many can't be read")
         }
         return lines
     }

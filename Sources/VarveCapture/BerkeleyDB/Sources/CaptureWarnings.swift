@@ -29,15 +29,15 @@ final class CaptureWarnings {
     func addTornLog(_ number: UInt32, _ offset: UInt64) {
         add(
             "log-torn",
-            "log file \(number) ends in something that is no record, at offset \(offset): a write that never"
-                + " finished, or damage that hides what follows", taints: true)
+            "log file \(number) has no valid record at offset \(offset): a write did not finish, or damage hides"
+                + " later records", taints: true)
     }
 
     func addUnfinishedLog(_ number: UInt32, _ offset: UInt64) {
         add(
             "log-unflushed",
-            "the application has not flushed its log since log file \(number), offset \(offset): what it has committed"
-                + " since, without waiting for the disk, is not durable yet and not in this backup")
+            "the application has not flushed its log since log file \(number), offset \(offset): later commits that"
+                + " did not wait for the disk are not durable yet, and are not in this backup")
     }
 
     /// A damaged page each, stored as it is.
@@ -46,8 +46,8 @@ final class CaptureWarnings {
             let (code, what) =
                 switch page.reason {
                 case .checksum: ("page-checksum", "its checksum is wrong")
-                case .wrongNumber(let found): ("page-number", "it calls itself page \(found)")
-                case .incomplete: ("page-incomplete", "the file ends inside it")
+                case .wrongNumber(let found): ("page-number", "its header says page \(found)")
+                case .incomplete: ("page-incomplete", "the file ends inside the page")
                 }
             add(
                 code, "page \(page.position) of \(path) is damaged at the source: \(what)", path: path,

@@ -110,7 +110,7 @@ struct DatabaseWitnesses {
         if let file = listed[id] {
             warnings.add(
                 "database-missing",
-                "database \(name) was never still enough to be copied: it is not in this snapshot; back up again",
+                "database \(name) is not in this snapshot: it changed too often to be copied; back up again",
                 path: file.restored, taints: true)
             return
         }
@@ -121,8 +121,8 @@ struct DatabaseWitnesses {
             guard storesAllLogs, logged.created != nil else { throw refusal }
             warnings.add(
                 "database-in-logs",
-                "database \(name) lies in none of the environment's directories: this snapshot has it in its logs alone,"
-                    + " from which recovery makes it. To store it as well: \(refusal.hint ?? "")", path: name)
+                "database \(name) lies in none of the environment's directories: the snapshot has only its logs, from"
+                    + " which recovery creates it. To store it as well: \(refusal.hint ?? "")", path: name)
             return
         }
         let other = delivered.contains { $0.value == name || $0.value.hasSuffix("/" + name) }

@@ -101,7 +101,7 @@ final class LiveCapture {
     private static func closeAfterError(_ helper: BerkeleyDBHelper?) {
         Notices.attempt(
             .warning, helper?.environment.home ?? "",
-            "the helper did not undo everything: 'varve unwedge' does"
+            "the helper did not undo everything: run 'varve unwedge --bdb HOME'"
         ) { try helper?.close() }
     }
 

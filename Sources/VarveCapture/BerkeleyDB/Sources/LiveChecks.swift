@@ -23,9 +23,9 @@ extension EnvironmentCheck {
             throw VarveError(
                 .noEnvironment, "nobody has the environment open: it has no regions", location: layout.home,
                 hint:
-                    "use --offline; if an application does have it open, the home is another directory (the one with "
-                    + "__db.001; of 389 Directory Server /dev/shm/slapd-NAME), or its regions are private (DB_PRIVATE) "
-                    + "and it has to be stopped first")
+                    "if no application runs, use --offline; otherwise name the directory that holds __db.001 (for 389 "
+                    + "Directory Server /dev/shm/slapd-NAME); if there is none, the regions are private (DB_PRIVATE): "
+                    + "stop the application and use --offline")
         }
         try requireNative(region, layout.home)
         try QuietEnvironment.requireNoPanic(layout.files)
@@ -40,7 +40,7 @@ extension EnvironmentCheck {
             throw VarveError(
                 .notTransactional, "the environment has no transactions or no logging", location: layout.home,
                 hint:
-                    "a backup while it is in use can't be consistent: stop the application and back up its files"
+                    "a live backup would not be consistent: stop the application and use --offline"
             )
         }
         let status = try layout.files.status(Path.join(layout.home, RegionState.name), followLinks: false)

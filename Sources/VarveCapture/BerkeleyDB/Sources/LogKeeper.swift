@@ -136,8 +136,8 @@ package final class LogKeeper: Sendable {
                 .refused, "more than \(Self.openLimit) log files would have to be kept open",
                 location: logDirectory,
                 hint:
-                    "let the environment's owner create \(Path.join(logDirectory, Self.linkDirectory)), so that log files can be"
-                    + " linked; symbolic links can't")
+                    "create the directory \(Path.join(logDirectory, Self.linkDirectory)) as the environment's owner:"
+                    + " log files are linked there then, unless they are symbolic links")
         }
         do {
             state.open[number] = HeldFile(try files.open(reading: path))

@@ -116,8 +116,8 @@ extension OfflineSource {
         try quiet.requireUnchanged(layout)
         warnings.add(
             "no-logs",
-            "there are no log files, and no page names a record in one: the databases are stored as they were closed, and"
-                + " a restore has nothing to recover")
+            "there are no log files, and no page refers to one: the databases are stored as they were closed, and a"
+                + " restore needs no recovery")
         return CaptureSummary(
             environment: layout.manifest(
                 mode: .offline, envid: nil,

@@ -67,9 +67,9 @@ struct QuietEnvironment {
             Manifest.Warning(
                 code: "as-it-lies",
                 message:
-                    "the file system is read-only, and the environment had \(who) when it was made so: its files are"
-                    + " stored as they lie, without regard to its regions; recovery makes them one, as after a crash, if"
-                    + " all of them are of one moment, as in a snapshot, and not copied one after another",
+                    "the environment had \(who) when its file system was made read-only: its files are stored as they"
+                    + " lie, and its regions are ignored. Recovery works, as after a crash, if all files are of one"
+                    + " moment, as in a snapshot. It does not work if they were copied one after another",
                 taints: false)
         ]
     }
