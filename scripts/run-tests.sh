@@ -52,7 +52,7 @@ program=$(echo "$(${SWIFT:-swift} build --show-bin-path)"/*PackageTests.xctest)
 jobs=()
 for lane in "${!lanes[@]}"; do
     (
-        "$program" --testing-library swift-testing "$@" --filter "${lanes[lane]}" 2>&1 |
+        NO_COLOR=1 "$program" --testing-library swift-testing "$@" --filter "${lanes[lane]}" 2>&1 |
             tee ".build/test-$((lane + 1)).log"
         exit "${PIPESTATUS[0]}"
     ) &

@@ -200,6 +200,19 @@ extension FaultTests {
             try copied.requireEqual("caught up")
         }
 
+        /// What `detach` says to do next is the whole path of a mount point, not of the copy in it.
+        @Test func theUnmountThatIsNamedWorks() throws {
+            let environment = try ClosedEnvironment()
+            let disk = try LoopDisk(.ext4)
+            let copied = try CopiedRepository(environment, second: Path.join(disk.path, "two"))
+            try environment.backup(copied.first).require(0)
+            let finished = try copied.first.run(["copy", "detach", "two"]).require(0)
+            let words = finished.output.split(separator: "(umount ").last?.prefix { $0 != ")" }
+            let place = try #require(words.map(String.init))
+            #expect(place == disk.path, "\(finished)")
+            try run("umount", [place]).require(0)
+        }
+
         @Test func outOfFiles() throws {
             let environment = try ClosedEnvironment()
             let disk = try MemoryDisk("size=64m,nr_inodes=400")

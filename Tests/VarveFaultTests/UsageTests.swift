@@ -30,6 +30,19 @@ extension FaultTests {
             #expect(finished.code == 64 && finished.errors.contains("an argument is empty"), "\(finished)")
         }
 
+        @Test(arguments: [
+            ("bakup", "backup"), ("backups", "backup"), ("verfy", "verify"), ("frobnicate", nil),
+        ])
+        func aMistypedCommandIsNamed(_ word: String, _ near: String?) throws {
+            let finished = try run(Executable.varve, [word, "--bdb", "/x"])
+            #expect(finished.code == 64, "\(finished)")
+            #expect(
+                finished.errors.hasPrefix(
+                    "Error: there is no command '\(word)'" + (near.map { "; did you mean '\($0)'?" } ?? "")
+                        + "\n"),
+                "\(finished)")
+        }
+
         /// Whenever the mistake is found: before the arguments are parsed, meanwhile, and in the work itself.
         @Test(arguments: [
             (["copy", "add", ""], "copy add"), (["-r", "/x", "heal", "-r", "/x"], "heal"),
