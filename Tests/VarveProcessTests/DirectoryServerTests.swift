@@ -60,7 +60,7 @@ extension ProcessTests {
                 "restore", backup.snapshot, "--target", server.home, "--recover", "--in-place",
             ]
             let clash = try varve.run(inPlace).require(1)
-            #expect(clash.errors.contains("DBVERSION is there already"), "\(clash)")
+            #expect(clash.errors.contains("DBVERSION exists already"), "\(clash)")
 
             try Directory.removeTree(server.data)
             try varve.run(inPlace).require(0)

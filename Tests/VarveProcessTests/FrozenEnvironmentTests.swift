@@ -27,7 +27,7 @@ extension ProcessTests {
             let committed = try environment.workload.committed()
             let copy = directory["copy"]
             try run("fsfreeze", ["-f", mounted.path]).require(0)
-            let copied = try run("cp", ["--sparse=always", directory["image"], copy])
+            let copied = try run("cp", ["--sparse=always", mounted.image, copy])
             try run("fsfreeze", ["-u", mounted.path]).require(0)
             try copied.require(0)
             let snapshot = try Snapshot(kind, of: copy, at: directory["snapshot"])

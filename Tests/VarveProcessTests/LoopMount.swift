@@ -6,7 +6,7 @@ struct LoopMount {
     enum Kind: String { case xfs, ext4 }
 
     let path: String
-    private let image: String
+    let image: String
     private let kind: Kind
 
     /// - Parameter name: of the directory where it is mounted, which is made if it is missing.
