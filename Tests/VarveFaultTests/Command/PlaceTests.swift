@@ -43,10 +43,17 @@ extension FaultTests {
             try Text.write("none \(disk) tmpfs noauto 0 0\n", to: directory["fstab"])
             func varve(_ arguments: [String], mounting: Bool) throws -> Finished {
                 let mount = mounting ? "mount -t tmpfs -o size=16m none \"$1\" &&" : ""
-                let script = "mount --bind \"$0\" /etc/fstab && \(mount) shift && exec \"$@\""
+                // In a chroot "/" is no mount, and can't be made private: then nothing may be shared from the start.
+                let alone =
+                    "{ mount --make-rprivate / 2>/dev/null || ! grep -q ' shared:' /proc/self/mountinfo; }"
+                let script = "\(alone) && mount --bind \"$0\" /etc/fstab && \(mount) shift && exec \"$@\""
                 return try run(
                     "unshare",
-                    ["-m", "sh", "-c", script, directory["fstab"], disk, Executable.varve] + arguments)
+                    [
+                        "-m", "--propagation", "unchanged", "sh", "-c", script, directory["fstab"], disk,
+                        Executable.varve,
+                    ]
+                        + arguments)
             }
             for path in [disk, Path.join(disk, "copy")] {
                 for command in Self.commands(directory, path) {
