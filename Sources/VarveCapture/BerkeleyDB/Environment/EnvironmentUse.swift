@@ -83,7 +83,7 @@ package struct EnvironmentUse: Sendable, Hashable {
             for name in (try? Directory.list(directory)) ?? [] {
                 let link = Path.join(directory, name)
                 guard let target = try? File.linkTarget(link), target.hasSuffix(suffix),
-                    let status = try FileStatus.of(link), status.kind == .regular,
+                    let status = try descriptorStatus(link), status.kind == .regular,
                     status.links == 0
                 else { continue }
                 let path = String(target.dropLast(suffix.count))
@@ -109,11 +109,22 @@ package struct EnvironmentUse: Sendable, Hashable {
     private static func heldDescriptor(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
         let directory = "/proc/\(process)/fd"
         for name in try Directory.list(directory) {
-            // The link is followed to the open file itself, also when that was removed meanwhile.
-            guard let status = try FileStatus.of(Path.join(directory, name)) else { continue }
+            guard let status = try descriptorStatus(Path.join(directory, name)) else { continue }
             if let path = nodes[Node(device: status.device, inode: status.inode)] { return path }
         }
         return nil
+    }
+
+    /// The link is followed to the open file itself, also when that was removed meanwhile. Nil for one whose file system
+    /// does not answer any more (a stale NFS handle, a FUSE server that died): that of the environment has just answered.
+    private static func descriptorStatus(_ link: String) throws -> FileStatus? {
+        do {
+            return try FileStatus.of(link)
+        } catch let error as VarveError
+            where [ESTALE, ENOTCONN, EIO, EHOSTDOWN, ETIMEDOUT].contains(error.errno)
+        {
+            return nil
+        }
     }
 
     private static func visibleMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
