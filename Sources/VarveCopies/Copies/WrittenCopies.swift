@@ -17,7 +17,7 @@ package struct CopyAcknowledgement: Codable, Sendable {
     package var needsAttention: Bool
     /// Of the files that say which copy it is, those that are damaged.
     package var damagedDocuments: [String]
-    /// The named copy's record of it was lost, and has been written anew.
+    /// The named copy had lost its record of this copy; the backup wrote the record again.
     package var recordLost: Bool
     /// Objects of before that it lacked, and that the backup brought first.
     package var caughtUp: Int
@@ -129,7 +129,7 @@ package final class WrittenCopies: CommitDestination {
     }
 
     /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something.
-    /// - Throws: why it could not be written to. What another copy could not give is no fault of this one.
+    /// - Throws: why it could not be brought up to date; it is left out of the backup then.
     private static func catchUp(
         _ copy: RepositoryCopies.Copy, _ repository: Repository, _ known: RepositoryCopies
     ) throws -> Int {

@@ -210,7 +210,7 @@ package struct RepositoryStatus: Encodable, Sendable {
             if copy.recordLost {
                 problems.append(
                     "the record of '\(copy.label)' (copies/\(copy.copy).json of the named copy) is lost: what is known of it is "
-                        + "old; the next backup writes it anew")
+                        + "old; the next backup writes the record again")
             }
             if let ahead = copy.health?.readAhead {
                 problems.append(

@@ -25,8 +25,8 @@ package struct EnvironmentUse: Sendable, Hashable {
 
     /// Who has one of the files open that `paths` lists.
     ///
-    /// An application that goes on to its next log while the processes are looked through closes the one that was
-    /// listed: where nobody is found and the list has changed meanwhile, both are done again, ten times at most.
+    /// While the processes are looked through, the application may start its next log and close the listed one. Where
+    /// nobody is found and the list has changed meanwhile, both are done again, ten times at most.
     package static func find(
         _ files: EnvironmentFiles, listedBy paths: () throws -> [String]
     ) throws -> EnvironmentUse {
@@ -121,7 +121,7 @@ package struct EnvironmentUse: Sendable, Hashable {
         do {
             return try FileStatus.of(link)
         } catch let error as VarveError
-            where [ESTALE, ENOTCONN, EIO, EHOSTDOWN, ETIMEDOUT].contains(error.errno)
+            where error.errno == ESTALE || error.errno == ENOTCONN
         {
             return nil
         }
