@@ -89,7 +89,7 @@ extension DatabaseHeader {
     /// has a uid and a LSN but no pages, and recovery looks for it by these.
     package static func isRenamed(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= 16 else { return false }
-        let magic = bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
+        let magic = bytes.integer(at: 12, as: UInt32.self)
         return magic == renamedMagic || magic.byteSwapped == renamedMagic
     }
 
@@ -123,7 +123,7 @@ extension DatabaseHeader {
 
         init?(_ bytes: UnsafeRawBufferPointer) {
             guard bytes.count >= 16 else { return nil }
-            let magic = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
+            let magic = bytes.littleEndian(at: 12, as: UInt32.self)
             if let kind = Self.known(magic, .little) ?? Self.known(magic.byteSwapped, .big) {
                 self = kind
             } else {
@@ -155,7 +155,7 @@ struct PageFields {
     let swapped: Bool
 
     @inline(__always) func word(_ offset: Int) -> UInt32 {
-        let raw = bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+        let raw = bytes.integer(at: offset, as: UInt32.self)
         return swapped ? raw.byteSwapped : raw
     }
 }

@@ -84,9 +84,9 @@ private struct Walk: ~Copyable {
         let headerSize = header.recordHeaderSize
         let head = try window.view(offset, headerSize, read)
         guard head.count == headerSize else { return nil }
-        let previous = UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
-        let length = UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-        let sum = UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        let previous = head.littleEndian(at: 0, as: UInt32.self)
+        let length = head.littleEndian(at: 4, as: UInt32.self)
+        let sum = head.littleEndian(at: 8, as: UInt32.self)
         guard
             length > headerSize && UInt64(length) <= summary.size - offset
                 && previous == summary.lastLSN?.offset
@@ -148,11 +148,11 @@ extension Walk {
         if try hasOnlyZeros(from: inHeader, read) { return inHeader }
         let head = try window.view(offset, headerSize, read)
         guard summary.header != nil, head.count == headerSize,
-            UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
+            head.littleEndian(at: 0, as: UInt32.self)
                 == summary.lastLSN?.offset
         else { return nil }
         let end =
-            offset + UInt64(UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+            offset + UInt64(head.littleEndian(at: 4, as: UInt32.self))
         return try end > inHeader && hasOnlyZeros(from: end, read) ? end : nil
     }
 
@@ -175,11 +175,11 @@ extension LogRecord {
     /// Nil for a body without room for a type: an application may log what it likes.
     fileprivate static func parse(_ body: UnsafeRawBufferPointer, lsn: LSN) throws -> Content? {
         guard body.count >= commonSize else { return nil }
-        let type = UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
-        let transaction = UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        let type = body.littleEndian(at: 0, as: UInt32.self)
+        let transaction = body.littleEndian(at: 4, as: UInt32.self)
         let previous = LSN(
-            file: UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 8, as: UInt32.self)),
-            offset: UInt32(littleEndian: body.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+            file: body.littleEndian(at: 8, as: UInt32.self),
+            offset: body.littleEndian(at: 12, as: UInt32.self))
         return (type, transaction, previous, try LogEvent(type: type, lsn: lsn, body: body))
     }
 }

@@ -107,11 +107,11 @@ package struct RegionHead: Sendable, Hashable {
     }
 
     private static func word(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
-        bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+        bytes.withUnsafeBytes { $0.integer(at: offset, as: UInt32.self) }
     }
 
     private static func long(_ bytes: [UInt8], _ offset: Int) -> UInt64 {
-        bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+        bytes.withUnsafeBytes { $0.integer(at: offset, as: UInt64.self) }
     }
 }
 
@@ -125,9 +125,9 @@ package struct RegionReference: Sendable, Hashable {
     /// Nil if it is no reference.
     package init?(_ bytes: [UInt8]) {
         switch bytes.count {
-        case 24: segment = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 16, as: Int64.self) }
+        case 24: segment = bytes.withUnsafeBytes { $0.integer(at: 16, as: Int64.self) }
         case 12:
-            segment = bytes.withUnsafeBytes { Int64($0.loadUnaligned(fromByteOffset: 8, as: Int32.self)) }
+            segment = bytes.withUnsafeBytes { Int64($0.integer(at: 8, as: Int32.self)) }
         default: return nil
         }
     }

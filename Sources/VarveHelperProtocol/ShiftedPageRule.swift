@@ -46,8 +46,8 @@ private struct HeapHeader {
 
     init?(firstPage: UnsafeRawBufferPointer) {
         guard firstPage.count >= 512 else { return nil }
-        let magic = firstPage.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
-        let size = firstPage.loadUnaligned(fromByteOffset: 20, as: UInt32.self)
+        let magic = firstPage.integer(at: 12, as: UInt32.self)
+        let size = firstPage.integer(at: 20, as: UInt32.self)
         guard magic == Self.magic || magic.byteSwapped == Self.magic else { return nil }
         isSwapped = magic != Self.magic
         pageSize = UInt64(isSwapped ? size.byteSwapped : size)
@@ -56,7 +56,7 @@ private struct HeapHeader {
     /// Whether the first page of `bytes` carries the number of its place (`PAGE.pgno` at 8).
     func isPage(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Bool {
         guard bytes.count >= 26, pageSize >= 512, offset % pageSize == 0 else { return false }
-        let number = bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+        let number = bytes.integer(at: 8, as: UInt32.self)
         return UInt64(isSwapped ? number.byteSwapped : number) == offset / pageSize
     }
 }

@@ -258,7 +258,7 @@ final class LiveEnvironment {
         try Library.check(code, "read the checkpoint record \(lsn)", home)
         return try body.withUnsafeBytes { bytes in
             func word(_ offset: Int) -> UInt32 {
-                bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+                bytes.integer(at: offset, as: UInt32.self)
             }
             guard length >= 40, word(0) == 11 else {
                 throw VarveError(.corrupt, "the record at \(lsn) in \(path) is not a checkpoint")

@@ -57,7 +57,7 @@ enum Regions {
         else { return nil }
         return region.withUnsafeBytes { bytes in
             func word(_ offset: Int) -> UInt32 {
-                bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+                bytes.integer(at: offset, as: UInt32.self)
             }
             guard LSN(file: word(40), offset: word(44)) == lastCheckpoint else { return nil }
             // More than this is no counter of backups.

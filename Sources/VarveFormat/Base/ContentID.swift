@@ -14,7 +14,7 @@ package struct ContentID: Hashable, Comparable, Sendable {
     package init(_ bytes: UnsafeRawBufferPointer) {
         precondition(bytes.count == Self.byteCount)
         func word(_ index: Int) -> UInt64 {
-            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))
+            bytes.bigEndian(at: index * 8, as: UInt64.self)
         }
         words = (word(0), word(1), word(2), word(3))
     }

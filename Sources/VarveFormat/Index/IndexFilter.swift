@@ -53,8 +53,7 @@ package struct IndexFilter: Sendable {
         let offset = Self.headerLength + Self.block(of: key, blockCount) * Self.blockLength
         return try source.withBytes(at: offset, count: Self.blockLength) { block in
             let bits = UnsafeRawBufferPointer(rebasing: block[..<(Self.blockLength - 4)])
-            let sum = UInt32(
-                littleEndian: block.loadUnaligned(fromByteOffset: bits.count, as: UInt32.self))
+            let sum = block.littleEndian(at: bits.count, as: UInt32.self)
             guard CRC32C.of(bits) == sum else {
                 throw VarveError(.corrupt, "a block of the index filter fails its checksum")
             }

@@ -42,11 +42,11 @@ package struct IndexTable: Sendable {
 
         init(_ bytes: UnsafeRawBufferPointer, at: Int) {
             key = (
-                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)),
-                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
+                bytes.bigEndian(at: at, as: UInt64.self),
+                bytes.bigEndian(at: at + 8, as: UInt64.self)
             )
-            packed = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 16, as: UInt32.self))
-            offset = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 20, as: UInt32.self))
+            packed = bytes.littleEndian(at: at + 16, as: UInt32.self)
+            offset = bytes.littleEndian(at: at + 20, as: UInt32.self)
         }
     }
 
@@ -125,8 +125,8 @@ package struct IndexTable: Sendable {
         let bucket = fanOutBits == 0 ? 0 : Int(key.0 >> UInt64(64 - fanOutBits))
         var (low, high) = try source.withBytes(at: fanOutStart + bucket * 4, count: 8) { bytes in
             (
-                min(Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))), count),
-                min(Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))), count)
+                min(Int(bytes.littleEndian(at: 0, as: UInt32.self)), count),
+                min(Int(bytes.littleEndian(at: 4, as: UInt32.self)), count)
             )
         }
         // A bucket holds 32 on average; only tables beyond 2^29 entries, and damaged ones, have larger ones.

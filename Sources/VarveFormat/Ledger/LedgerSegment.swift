@@ -175,8 +175,7 @@ package struct LedgerSegment: Sendable {
     ) throws -> LedgerRow {
         var reader = ByteReader(bytes, what: "a row of the ledger")
         let damaged = VarveError(.corrupt, "a row of the ledger is damaged")
-        let checksum = UInt32(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: rowLength - 4, as: UInt32.self))
+        let checksum = bytes.littleEndian(at: rowLength - 4, as: UInt32.self)
         guard CRC32C.of(Array(copy.bytes) + bytes.dropLast(4)) == checksum,
             let kind = LedgerRow.Kind(rawValue: try reader.integer()),
             let method = LedgerRow.Method(rawValue: try reader.integer()),

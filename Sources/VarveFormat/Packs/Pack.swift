@@ -120,7 +120,7 @@ package enum Pack {
         /// Whether the last four of so many bytes are the checksum of those before.
         private static func hasChecksum(_ bytes: UnsafeRawBufferPointer, length: Int) -> Bool {
             let end = length - MemoryLayout<UInt32>.size
-            let crc = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: end, as: UInt32.self))
+            let crc = bytes.littleEndian(at: end, as: UInt32.self)
             return CRC32C.of(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == crc
         }
 

@@ -114,8 +114,8 @@ extension ParityFile {
         let isGood = block.withUnsafeMutableBytes { bytes -> Bool in
             do { try source.read(at: offset, into: bytes) } catch { return false }
             let payload = UnsafeRawBufferPointer(rebasing: bytes[..<payloadLength])
-            let sum = bytes.loadUnaligned(fromByteOffset: payloadLength, as: UInt32.self)
-            return CRC32C.of(payload) == UInt32(littleEndian: sum)
+            let sum = UnsafeRawBufferPointer(bytes).littleEndian(at: payloadLength, as: UInt32.self)
+            return CRC32C.of(payload) == sum
         }
         return isGood ? block : nil
     }
@@ -242,7 +242,7 @@ package struct ParityChecksums: Sendable {
             while index < values.count {
                 let at = offset + 4 * index - start
                 if at >= ParityFile.payloadLength { break }
-                values[index] = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+                values[index] = bytes.littleEndian(at: at, as: UInt32.self)
                 index += 1
             }
         }
