@@ -3,9 +3,9 @@ import VarveFormat
 
 /// A file as a source announces it, before its bytes.
 package struct SourceFile: Sendable, Hashable {
-    /// Where it goes beneath a restored home (`Manifest.File.path`).
+    /// Where it goes beneath a restored home (`Manifest.StoredFile.path`).
     package var path: String
-    package var kind: Manifest.File.Kind
+    package var kind: Manifest.StoredFile.Kind
     package var attributes: Manifest.Attributes
     /// Cut the content at multiples of this: the page size, 1 where there are no pages.
     package var unit: UInt32
@@ -15,7 +15,7 @@ package struct SourceFile: Sendable, Hashable {
     package var uid: String?
 
     package init(
-        path: String, kind: Manifest.File.Kind, attributes: Manifest.Attributes, unit: UInt32,
+        path: String, kind: Manifest.StoredFile.Kind, attributes: Manifest.Attributes, unit: UInt32,
         expectedSize: UInt64, uid: String? = nil
     ) {
         self.path = path
@@ -34,13 +34,13 @@ package struct SourceFileFacts: Sendable, Hashable {
     package var database: Manifest.Database?
     package var log: Manifest.Log?
     /// By which a later backup tells that the file is the same; nil where it can't.
-    package var identity: Manifest.File.Identity?
+    package var identity: Manifest.StoredFile.FileIdentity?
     /// Why it was read, where it might not have been.
     package var reading: Reading?
 
     package init(
         size: UInt64, database: Manifest.Database? = nil, log: Manifest.Log? = nil,
-        identity: Manifest.File.Identity? = nil, reading: Reading? = nil
+        identity: Manifest.StoredFile.FileIdentity? = nil, reading: Reading? = nil
     ) {
         self.size = size
         self.database = database
@@ -56,7 +56,7 @@ package struct CaptureSummary: Sendable {
     package var recovery: Manifest.Recovery?
     package var warnings: [Manifest.Warning]
     /// The restored home (".") and the directories beneath it that a restore makes, parents first.
-    package var directories: [Manifest.Directory]
+    package var directories: [Manifest.StoredDirectory]
     /// `Manifest.requires`.
     package var requires: [String] = []
     /// Of databases that were delivered and are not there where the logs end, by uid (`Manifest.Database.removed`).
@@ -64,7 +64,7 @@ package struct CaptureSummary: Sendable {
 
     package init(
         environment: Manifest.Environment?, recovery: Manifest.Recovery?, warnings: [Manifest.Warning],
-        directories: [Manifest.Directory] = []
+        directories: [Manifest.StoredDirectory] = []
     ) {
         self.environment = environment
         self.recovery = recovery
@@ -76,10 +76,10 @@ package struct CaptureSummary: Sendable {
 /// What a snapshot before says of the databases that there were.
 package struct PreviousSnapshot: Sendable {
     /// Files with a uid.
-    package var databases: [Manifest.File]
+    package var databases: [Manifest.StoredFile]
     package var endOfLog: LSN?
 
-    package init(databases: [Manifest.File], endOfLog: LSN?) {
+    package init(databases: [Manifest.StoredFile], endOfLog: LSN?) {
         self.databases = databases
         self.endOfLog = endOfLog
     }
@@ -97,7 +97,7 @@ package protocol CaptureSink: AnyObject {
     func end(_ facts: SourceFileFacts) throws
 
     /// What the snapshot before, of the same source, says of a file; nil if there is none.
-    func previous(_ path: String) -> Manifest.File?
+    func previous(_ path: String) -> Manifest.StoredFile?
 
     /// The snapshot before, of the same source; nil if there is none.
     var previousSnapshot: PreviousSnapshot? { get }
@@ -137,7 +137,7 @@ extension CaptureSource {
 
 extension CaptureSink {
     package func expect(totalBytes: UInt64) {}
-    package func previous(_ path: String) -> Manifest.File? { nil }
+    package func previous(_ path: String) -> Manifest.StoredFile? { nil }
     package var previousSnapshot: PreviousSnapshot? { nil }
     package func takeOver(_ file: SourceFile) throws -> Bool { false }
 }

@@ -11,7 +11,7 @@ import VarveFormat
 /// Memory is in proportion to the number of records about files, and bounded by `limit`.
 package struct LoggedFiles: Sendable, Hashable {
     /// One database file.
-    package struct File: Sendable, Hashable {
+    package struct DatabaseFile: Sendable, Hashable {
         /// 40 hexadecimal digits.
         package var fileID: String
         /// As it was called first in the range, and what it was renamed to since; never empty.
@@ -74,7 +74,7 @@ package struct LoggedFiles: Sendable, Hashable {
     }
 
     /// By uid.
-    package private(set) var files: [String: File] = [:]
+    package private(set) var files: [String: DatabaseFile] = [:]
     /// In the order of the log.
     package private(set) var changes: [Change] = []
     /// There was more in the logs than `limit`; the rest was left out.
@@ -97,7 +97,7 @@ package struct LoggedFiles: Sendable, Hashable {
     package init() {}
 
     /// The databases that there are where the range ends, as far as the logs say, by uid in the order of names.
-    package var databases: [File] {
+    package var databases: [DatabaseFile] {
         files.values.filter { $0.removed == nil }.sorted { ($0.name, $0.fileID) < ($1.name, $1.fileID) }
     }
 
@@ -191,7 +191,7 @@ package struct LoggedFiles: Sendable, Hashable {
     private mutating func see(_ id: String, name: String, at lsn: LSN) {
         guard var file = files[id] else {
             guard hasRoom(files.count) else { return }
-            files[id] = File(fileID: id, names: [Name(since: lsn, name: name)], lastSeen: lsn)
+            files[id] = DatabaseFile(fileID: id, names: [Name(since: lsn, name: name)], lastSeen: lsn)
             return
         }
         if file.removed != nil { return }
@@ -208,7 +208,7 @@ package struct LoggedFiles: Sendable, Hashable {
         let id = change.fileID
         switch change.kind {
         case .created(let name, _):
-            files[id] = File(
+            files[id] = DatabaseFile(
                 fileID: id, names: [Name(since: change.begin, name: name)], created: change.begin,
                 lastSeen: change.lsn)
             files[id]?.directory = change.directory
@@ -216,7 +216,8 @@ package struct LoggedFiles: Sendable, Hashable {
         case .renamed(let old, let new, _):
             var file =
                 files[id]
-                ?? File(fileID: id, names: [Name(since: change.begin, name: old)], lastSeen: change.lsn)
+                ?? DatabaseFile(
+                    fileID: id, names: [Name(since: change.begin, name: old)], lastSeen: change.lsn)
             file.names.append(Name(since: change.lsn, name: new))
             file.isRenamed = true
             file.directory = change.directory
@@ -226,7 +227,8 @@ package struct LoggedFiles: Sendable, Hashable {
         case .removed(let name):
             var file =
                 files[id]
-                ?? File(fileID: id, names: [Name(since: change.begin, name: name)], lastSeen: change.lsn)
+                ?? DatabaseFile(
+                    fileID: id, names: [Name(since: change.begin, name: name)], lastSeen: change.lsn)
             file.removed = change.lsn
             file.isOpen = false
             files[id] = file

@@ -12,7 +12,7 @@ import VarveFormat
 /// Such recovery reaches nothing outside of its directory: every name in the logs is replaced.
 package struct RecoveryByUID: Sendable, Hashable {
     /// A restored file that takes part.
-    package struct File: Sendable, Hashable {
+    package struct RestoredFile: Sendable, Hashable {
         /// Beneath the restored home.
         package var path: String
         /// Where it was found at the source, if another file is stored at that path.
@@ -54,7 +54,7 @@ package struct RecoveryByUID: Sendable, Hashable {
     ///   - homeOf: the directory beneath the restored home for a data directory that the logs name, "" for the home;
     ///     nil for one that is not known.
     package static func plan(
-        _ logged: LoggedFiles, restored: [File], homeOf: (String) -> String? = Self.relative
+        _ logged: LoggedFiles, restored: [RestoredFile], homeOf: (String) -> String? = Self.relative
     ) throws -> RecoveryByUID? {
         var plan = RecoveryByUID()
         var isNeeded = logged.databases.contains(where: \.isRenamed)
@@ -99,7 +99,7 @@ package struct RecoveryByUID: Sendable, Hashable {
     }
 
     /// The shortest names to the databases with the shortest names: a name in the log can't grow.
-    private mutating func nameAll(_ logged: LoggedFiles, _ restored: [File]) {
+    private mutating func nameAll(_ logged: LoggedFiles, _ restored: [RestoredFile]) {
         let files = logged.files.values.map { ($0.names.map(\.name.utf8.count).min() ?? 0, $0.fileID) }
         for (number, file) in files.sorted(by: <).enumerated() {
             works[file.1] = String(number, radix: 36)
@@ -121,7 +121,7 @@ package struct RecoveryByUID: Sendable, Hashable {
         }
     }
 
-    private mutating func add(_ file: File, _ logged: LoggedFiles, _ finals: [String: String]) {
+    private mutating func add(_ file: RestoredFile, _ logged: LoggedFiles, _ finals: [String: String]) {
         if let id = file.fileID {
             guard let known = logged.files[id], let work = works[id] else {
                 if logged.isUnmade(id) { dropped.append(file.path) }
@@ -173,7 +173,7 @@ package struct RecoveryByUID: Sendable, Hashable {
     package var databasePaths: [String] { destinations.values.sorted() }
 
     /// Where a database found at `found` is where the logs end.
-    static func finalPath(_ file: LoggedFiles.File, found: String) -> String {
+    static func finalPath(_ file: LoggedFiles.DatabaseFile, found: String) -> String {
         let names = file.names.map { normalized($0.name) }
         let final = normalized(file.name)
         let sorted = names.sorted { $0.utf8.count > $1.utf8.count }

@@ -10,17 +10,19 @@ import VarveFormat
         Timestamp(seconds: 1_700_000_000 + seconds, nanoseconds: nanoseconds)
     }
 
-    private static let before = Manifest.File.Identity(
+    private static let before = Manifest.StoredFile.FileIdentity(
         device: 1, inode: 2, size: 4096, modified: time(0), changed: time(1), read: time(10), margin: 2,
         mounting: "boot/xfs/7")
 
-    private static let now: Manifest.File.Identity = {
+    private static let now: Manifest.StoredFile.FileIdentity = {
         var now = before
         now.read = time(1000)
         return now
     }()
 
-    private func decide(_ change: (inout Manifest.File.Identity, inout Manifest.File.Identity) -> Void)
+    private func decide(
+        _ change: (inout Manifest.StoredFile.FileIdentity, inout Manifest.StoredFile.FileIdentity) -> Void
+    )
         -> Reading
     {
         var (before, now) = (Self.before, Self.now)

@@ -6,7 +6,7 @@ import VarveTestSupport
 
 @Suite struct RecoveryByUIDTests {
     private typealias Log = LoggedFilesTests.Log
-    private typealias File = RecoveryByUID.File
+    private typealias File = RecoveryByUID.RestoredFile
 
     @Test func whereNoNameChangedLibdbRecoversByItself() throws {
         var log = Log()

@@ -24,7 +24,7 @@ import VarveTestSupport
             checkpointLSN: LSN(file: 3, offset: 100),
             largestPageLSN: nil, endOfLog: LSN(file: 5, offset: 999), recoverableTo: Timestamp(seconds: 5)),
         files: [
-            Manifest.File(
+            Manifest.StoredFile(
                 path: "a.db", kind: .database, size: 4096,
                 attributes: Manifest.Attributes(
                     mode: 0o600, user: 1, group: 2, modified: Timestamp(seconds: -1)),

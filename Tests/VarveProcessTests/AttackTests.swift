@@ -93,8 +93,8 @@ extension ProcessTests {
             }
 
             /// What the snapshots say of their files.
-            func stored() throws -> [Manifest.File] {
-                struct List: Decodable { var files: [Manifest.File] }
+            func stored() throws -> [Manifest.StoredFile] {
+                struct List: Decodable { var files: [Manifest.StoredFile] }
                 return try varve.snapshots().flatMap {
                     try varve.run(["ls", $0, "--json"]).require(0).decode(List.self).files
                 }

@@ -158,7 +158,7 @@ import VarveUpkeep
             try map.append(dataID(bytes), length: UInt64(bytes.count)) { _ in .zero }
             let blobs = GoldenBlobs(writer)
             let root = try map.finish { try blobs.store($0.encoded, .map) }
-            return Manifest.File(
+            return Manifest.StoredFile(
                 path: "f\(number)", kind: .other, size: UInt64(bytes.count),
                 attributes: Manifest.Attributes(
                     mode: 0o600, user: 0, group: 0, modified: Timestamp(seconds: 1)),

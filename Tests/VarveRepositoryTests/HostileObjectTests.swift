@@ -59,7 +59,7 @@ import VarveTestSupport
         var random = SeededRandom()
         let attributes = Manifest.Attributes(mode: 0o600, user: 0, group: 0, modified: Timestamp(seconds: 1))
         let files = (0..<5000).map { number in
-            Manifest.File(
+            Manifest.StoredFile(
                 path: "data/__dbq.queue.\(number)", kind: .database, size: 4096, attributes: attributes,
                 map: Hex.encode(random.bytes(32)), database: nil, log: nil)
         }
@@ -90,7 +90,7 @@ import VarveTestSupport
         }
         let attributes = Manifest.Attributes(mode: 0o600, user: 0, group: 0, modified: Timestamp(seconds: 1))
         let files = (0..<20).map { number in
-            Manifest.File(
+            Manifest.StoredFile(
                 path: "f\(number)", kind: .other, size: length, attributes: attributes, map: child.hex,
                 database: nil, log: nil)
         }
@@ -145,7 +145,7 @@ import VarveTestSupport
                 repository: repository.id.description, sequence: 1, previous: nil, tool: "test", host: "test",
                 started: time, finished: time, environment: nil, recovery: nil,
                 files: [
-                    Manifest.File(
+                    Manifest.StoredFile(
                         path: path, kind: .other, size: 0, attributes: attributes, map: nil, database: nil,
                         log: nil)
                 ], directories: [], warnings: [], statistics: Manifest.Statistics())

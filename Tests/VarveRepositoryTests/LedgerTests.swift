@@ -34,7 +34,7 @@ import VarveTestSupport
     }
 
     private func row(
-        _ object: ObjectName, _ second: Int64, round: Int64? = nil, _ result: LedgerRow.Result = .good
+        _ object: ObjectName, _ second: Int64, round: Int64? = nil, _ result: LedgerRow.Verdict = .good
     ) throws -> LedgerRow {
         let subject = try #require(object.subject)
         return LedgerRow(
@@ -61,7 +61,7 @@ import VarveTestSupport
 
     /// A copy that was moved to another disk was not read there.
     @Test func readingsOfAnotherDiskDoNotCount() throws {
-        func row(_ pack: Int, _ device: String?, _ result: LedgerRow.Result = .good) throws -> LedgerRow {
+        func row(_ pack: Int, _ device: String?, _ result: LedgerRow.Verdict = .good) throws -> LedgerRow {
             var row = try self.row(packs[pack], 10 + Int64(pack), result)
             row.device = device
             return row

@@ -134,7 +134,7 @@ import VarveTestSupport
         let outcomes = try fixture.healer().heal(fixture.objects)
         let results = Dictionary(uniqueKeysWithValues: outcomes.map { ($0.object, $0.result) })
         for (number, member) in group.members.enumerated() {
-            let expected: ParityHealer.Outcome.Result =
+            let expected: ParityHealer.ObjectReport.Verdict =
                 number == large ? .beyond : number == small ? .healed : .whole
             #expect(results[member.object] == expected, "seed \(random.seed)")
         }
@@ -170,7 +170,7 @@ import VarveTestSupport
             let outcomes = try fixture.healer(storage).heal(fixture.objects)
             for outcome in outcomes {
                 let object = try #require(fixture.objects.first { $0 == outcome.object })
-                let expected: ParityHealer.Outcome.Result = spoiled[object] == nil ? .whole : .healed
+                let expected: ParityHealer.ObjectReport.Verdict = spoiled[object] == nil ? .whole : .healed
                 #expect(outcome.result == expected, "round \(round), seed \(random.seed)")
             }
             let parity = try fixture.healer(storage).healParity()

@@ -20,7 +20,7 @@ import VarveUpkeep
 
     @discardableResult
     private func publish(_ sequence: UInt64, home: String = "/srv/db") throws -> SnapshotReference {
-        let here = Manifest.Environment.Directory(original: ".", restored: ".", configured: true)
+        let here = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: true)
         return try repository.manifests.publish(
             Manifest(
                 repository: repository.id.description, sequence: sequence, previous: nil, tool: "test",

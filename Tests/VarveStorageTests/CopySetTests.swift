@@ -70,7 +70,7 @@ private final class Faulty: Storage {
     private func set(required: Int = 1, incomplete: Int? = nil, patience: Double = 10) -> CopySet {
         CopySet(
             copies.enumerated().map { number, storage in
-                CopySet.Copy(
+                CopySet.Member(
                     label: storage.location, storage: storage, isComplete: number != incomplete, check: {})
             }, required: required, patience: patience)
     }
@@ -162,7 +162,7 @@ private final class Faulty: Storage {
     @Test func aSwappedDiskGetsNothing() throws {
         let swapped = CopySet(
             copies.enumerated().map { number, storage in
-                CopySet.Copy(label: storage.location, storage: storage, isComplete: true) {
+                CopySet.Member(label: storage.location, storage: storage, isComplete: true) {
                     if number == 1 { throw VarveError(.wrongDisk, "swapped") }
                 }
             })

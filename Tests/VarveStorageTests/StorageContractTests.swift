@@ -24,7 +24,7 @@ struct StorageMaker: CustomTestStringConvertible, Sendable {
             let copies = try ["a", "b"].map { name in
                 try Directory.create(directory.join(name))
                 try DirectoryStorage.create(at: directory.join(name))
-                return CopySet.Copy(
+                return CopySet.Member(
                     label: name, storage: DirectoryStorage(directory.join(name)), isComplete: true, check: {})
             }
             return CopySet(copies)

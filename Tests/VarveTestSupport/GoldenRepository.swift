@@ -72,7 +72,7 @@ package enum GoldenRepository {
 
     private static func manifestFile(
         _ path: String, _ bytes: [UInt8], _ blobs: GoldenBlobs
-    ) throws -> Manifest.File {
+    ) throws -> Manifest.StoredFile {
         var map = ExtentMapBuilder(extentSize: UInt32(extentSize))
         for start in stride(from: 0, to: bytes.count, by: extentSize) {
             let extent = Array(bytes[start..<min(start + extentSize, bytes.count)])
@@ -80,14 +80,14 @@ package enum GoldenRepository {
             try map.append(id, length: UInt64(extent.count)) { try blobs.store($0.encoded, .map) }
         }
         let root = try map.finish { try blobs.store($0.encoded, .map) }
-        let kind: Manifest.File.Kind =
+        let kind: Manifest.StoredFile.Kind =
             path.hasSuffix(".db")
             ? .database : path.hasPrefix("log.") ? .log : path == "DB_CONFIG" ? .configuration : .other
         let log = Manifest.Log(
             number: 7, validLength: 1024, firstLSN: LSN(file: 7, offset: 28),
             lastLSN: LSN(file: 7, offset: 900),
             absoluteNames: [])
-        return Manifest.File(
+        return Manifest.StoredFile(
             path: path, kind: kind, size: UInt64(bytes.count), attributes: attributes(mode: 0o640),
             map: root?.hex,
             database: nil, log: kind == .log ? log : nil)
@@ -98,8 +98,8 @@ package enum GoldenRepository {
         return Manifest.Attributes(mode: mode, user: 0, group: 0, modified: modified)
     }
 
-    private static func manifest(_ repository: Repository, _ files: [Manifest.File]) -> Manifest {
-        let home = Manifest.Environment.Directory(original: ".", restored: ".", configured: false)
+    private static func manifest(_ repository: Repository, _ files: [Manifest.StoredFile]) -> Manifest {
+        let home = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: false)
         return Manifest(
             repository: repository.id.description, sequence: 1, previous: nil, tool: "varve golden",
             host: "golden",
@@ -113,8 +113,8 @@ package enum GoldenRepository {
                 endOfLog: LSN(file: 7, offset: 1024), recoverableTo: Timestamp(seconds: 1_700_000_100)),
             files: files.sorted { $0.path < $1.path },
             directories: [
-                Manifest.Directory(path: ".", attributes: attributes(mode: 0o750)),
-                Manifest.Directory(path: "data", attributes: attributes(mode: 0o710)),
+                Manifest.StoredDirectory(path: ".", attributes: attributes(mode: 0o750)),
+                Manifest.StoredDirectory(path: "data", attributes: attributes(mode: 0o710)),
             ],
             warnings: [
                 Manifest.Warning(

@@ -5,7 +5,7 @@ import VarveFormat
 /// A file of a `ListedFiles` source: writes at offsets, then the size.
 package struct ListedFile: Sendable {
     package var path: String
-    package var kind: Manifest.File.Kind
+    package var kind: Manifest.StoredFile.Kind
     package var writes: [(offset: UInt64, bytes: [UInt8])]
     package var size: UInt64
     package var attributes: Manifest.Attributes
@@ -14,7 +14,7 @@ package struct ListedFile: Sendable {
 
     package init(
         _ path: String, writes: [(offset: UInt64, bytes: [UInt8])], size: UInt64,
-        kind: Manifest.File.Kind = .other, mode: UInt32 = 0o640, log: Manifest.Log? = nil
+        kind: Manifest.StoredFile.Kind = .other, mode: UInt32 = 0o640, log: Manifest.Log? = nil
     ) {
         self.path = path
         self.kind = kind
@@ -26,7 +26,9 @@ package struct ListedFile: Sendable {
             modified: Timestamp(seconds: 1_600_000_000, nanoseconds: 123_456_789))
     }
 
-    package init(_ path: String, _ bytes: [UInt8], kind: Manifest.File.Kind = .other, mode: UInt32 = 0o640) {
+    package init(
+        _ path: String, _ bytes: [UInt8], kind: Manifest.StoredFile.Kind = .other, mode: UInt32 = 0o640
+    ) {
         self.init(path, writes: [(0, bytes)], size: UInt64(bytes.count), kind: kind, mode: mode)
     }
 
@@ -54,7 +56,7 @@ package struct ListedFiles: CaptureSource {
         self.files = files
         let times = Timestamp(seconds: 1_500_000_000)
         summary.directories = [
-            Manifest.Directory(
+            Manifest.StoredDirectory(
                 path: ".", attributes: Manifest.Attributes(mode: 0o750, user: 0, group: 0, modified: times))
         ]
     }

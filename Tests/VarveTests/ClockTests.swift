@@ -54,7 +54,7 @@ import VarveTestSupport
         #expect(try status(Clock.now()).copies[1].verifiedSnapshot != nil)
     }
 
-    private func forge(_ result: LedgerRow.Result, _ objects: [ObjectName], ahead: Int64) throws {
+    private func forge(_ result: LedgerRow.Verdict, _ objects: [ObjectName], ahead: Int64) throws {
         let repository = try bench.repository("a")
         var time = Clock.now()
         time.seconds += ahead

@@ -84,7 +84,7 @@ final class RecordedHistory {
     private static func source(_ files: [ListedFile]) -> ListedFiles {
         var source = ListedFiles(files)
         source.home = home
-        let directory = Manifest.Environment.Directory(original: ".", restored: ".", configured: false)
+        let directory = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: false)
         source.summary.environment = Manifest.Environment(
             home: home, mode: .offline, envid: nil, dataDirectories: [directory], logDirectory: directory,
             encrypted: false, registered: false, only: nil)

@@ -8,7 +8,7 @@ import VarveTestSupport
 
 /// Where the directories of an environment go, decided without input or output.
 @Suite struct RestorePlacesTests {
-    private typealias Directory = Manifest.Environment.Directory
+    private typealias Directory = Manifest.Environment.PlacedDirectory
 
     private static func environment(
         _ home: String, data: [(String, String, Bool)] = [], log: (String, String, Bool) = (".", ".", false)
@@ -34,7 +34,7 @@ import VarveTestSupport
             started: Timestamp(seconds: 0), finished: Timestamp(seconds: 0), environment: environment,
             recovery: nil,
             files: [
-                Manifest.File(
+                Manifest.StoredFile(
                     path: "log.0000000001", kind: .log, size: 100, attributes: attributes,
                     map: ContentID.zero.hex, database: nil, log: log)
             ], directories: [.init(path: ".", attributes: attributes)], warnings: [],

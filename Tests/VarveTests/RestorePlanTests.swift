@@ -11,16 +11,16 @@ import VarveTestSupport
         mode: 0o600, user: 0, group: 0, modified: Timestamp(seconds: 0))
 
     private func file(
-        _ path: String, _ kind: Manifest.File.Kind = .other, size: UInt64 = 0, log: UInt32? = nil,
+        _ path: String, _ kind: Manifest.StoredFile.Kind = .other, size: UInt64 = 0, log: UInt32? = nil,
         names: [String] = []
-    ) -> Manifest.File {
+    ) -> Manifest.StoredFile {
         let log = log.map {
             Manifest.Log(
                 number: $0, validLength: 100, firstLSN: LSN(file: $0, offset: 28),
                 lastLSN: LSN(file: $0, offset: 90),
                 absoluteNames: names)
         }
-        return Manifest.File(
+        return Manifest.StoredFile(
             path: path, kind: kind, size: size, attributes: Self.attributes,
             map: size == 0 ? nil : ContentID.zero.hex,
             database: nil, log: log)
@@ -35,7 +35,7 @@ import VarveTestSupport
     }
 
     private func plan(
-        _ files: [Manifest.File], _ recovery: Manifest.Recovery? = nil, directories: [String] = ["."],
+        _ files: [Manifest.StoredFile], _ recovery: Manifest.Recovery? = nil, directories: [String] = ["."],
         configuration: String? = nil, environment: Manifest.Environment? = nil,
         options: RestorePlan.Options = .init()
     ) throws -> RestorePlan {
@@ -44,7 +44,7 @@ import VarveTestSupport
             started: Timestamp(seconds: 0), finished: Timestamp(seconds: 0), environment: environment,
             recovery: recovery,
             files: files,
-            directories: directories.map { Manifest.Directory(path: $0, attributes: Self.attributes) },
+            directories: directories.map { Manifest.StoredDirectory(path: $0, attributes: Self.attributes) },
             warnings: [],
             statistics: Manifest.Statistics())
         return try RestorePlan(

@@ -27,7 +27,7 @@ import VarveTestSupport
 
     /// A snapshot as another host would have taken it; without the key, as 0.1.0 wrote it.
     private func publish(_ sequence: UInt64, host: String, home: String, source: String? = nil) throws {
-        let here = Manifest.Environment.Directory(original: ".", restored: ".", configured: true)
+        let here = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: true)
         let repository = try bench.repository("a")
         _ = try repository.manifests.publish(
             Manifest(

@@ -21,7 +21,7 @@ import VarveTestSupport
     private func backup(_ files: [ListedFile]) throws -> SnapshotStatistics {
         var source = ListedFiles(files)
         source.home = "/srv/known"
-        let home = Manifest.Environment.Directory(original: ".", restored: ".", configured: false)
+        let home = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: false)
         source.summary.environment = Manifest.Environment(
             home: "/srv/known", mode: .offline, envid: nil, dataDirectories: [home], logDirectory: home,
             encrypted: false, registered: false, only: nil)

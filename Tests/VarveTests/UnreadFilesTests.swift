@@ -77,7 +77,7 @@ struct UnreadFilesTests {
         try file.close()
     }
 
-    private func recorded(_ manifest: Manifest, _ path: String) throws -> Manifest.File {
+    private func recorded(_ manifest: Manifest, _ path: String) throws -> Manifest.StoredFile {
         try #require(manifest.files.first { $0.path == path })
     }
 

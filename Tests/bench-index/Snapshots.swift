@@ -21,10 +21,10 @@ enum Snapshots {
     ) -> Manifest {
         let time = Timestamp(seconds: 1_700_000_000 + Int64(sequence) * 3600, nanoseconds: 123_456_789)
         let attributes = Manifest.Attributes(mode: 0o640, user: 109, group: 113, modified: time)
-        let files = (0..<20).map { number -> Manifest.File in
+        let files = (0..<20).map { number -> Manifest.StoredFile in
             let isLog = number >= 17
             let lsn = LSN(file: UInt32(sequence), offset: UInt32.random(in: 28..<10_000_000, using: &random))
-            return Manifest.File(
+            return Manifest.StoredFile(
                 path: isLog ? "log.\(format(sequence + UInt64(number), 10))" : "data/table\(number).db",
                 kind: isLog ? .log : .database, size: UInt64.random(in: 1 << 20..<1 << 30, using: &random),
                 attributes: attributes, map: Hex.encode(random.bytes(32)),
@@ -38,7 +38,7 @@ enum Snapshots {
                         number: UInt32(sequence), validLength: 10_000_000, firstLSN: lsn, lastLSN: lsn,
                         absoluteNames: []) : nil)
         }
-        let home = Manifest.Environment.Directory(original: ".", restored: ".", configured: true)
+        let home = Manifest.Environment.PlacedDirectory(original: ".", restored: ".", configured: true)
         var statistics = Manifest.Statistics()
         statistics.storedBytes = UInt64.random(in: 0..<1 << 28, using: &random)
         return Manifest(

@@ -44,7 +44,7 @@ public struct BackupReport: Sendable {
     }
 
     /// What became of the snapshot on one copy.
-    public struct Copy: Sendable {
+    public struct CopyReport: Sendable {
         /// The name of the copy.
         public let label: String
         /// Where it is, or was last.
@@ -72,7 +72,7 @@ public struct BackupReport: Sendable {
     /// What a person should know.
     public let warnings: [Warning]
     /// Each copy of the repository; empty if there is only one.
-    public let copies: [Copy]
+    public let copies: [CopyReport]
     /// Why what was added is under no parity although the copy keeps some; nil if all is well.
     public let parityProblem: String?
     /// Files that tell which copy a disk is, and that are damaged: `heal` writes them again.
@@ -94,7 +94,7 @@ public struct BackupReport: Sendable {
         isTainted = manifest.tainted
         warnings = manifest.warnings.map { Warning(code: $0.code, message: $0.message, taints: $0.taints) }
         copies = result.copies.map {
-            Copy(
+            CopyReport(
                 label: $0.label, path: $0.path, hasSnapshot: $0.isAcknowledged,
                 needsAttention: $0.needsAttention, reason: $0.reason)
         }

@@ -15,7 +15,7 @@ public struct Copy: Sendable, Identifiable {
     /// Objects that the named copy has and this one lacks; nil if that is not known.
     public let lacking: Int?
 
-    init(_ copy: RepositoryCopies.Copy) {
+    init(_ copy: RepositoryCopy) {
         id = copy.record.copy
         label = copy.record.label
         path = copy.repository?.path ?? copy.record.path

@@ -16,7 +16,7 @@ package struct ExtentMapReader {
     private let size: UInt64
 
     /// - Throws: `.corrupt` if the root does not cover exactly `size` bytes.
-    package init(_ file: Manifest.File, reader: BlobReader) throws {
+    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws {
         self.reader = reader
         size = file.size
         guard let map = file.map else {

@@ -16,7 +16,7 @@ package struct CopyRegistry: Sendable {
     /// - Throws: `.wrongDisk` if another repository is there, `.clonedCopy` if that copy is at another place as well,
     ///   `.invalid` if the directory is not empty, the label is taken, or a copy that is there has another label.
     ///   Nothing was written then.
-    package func add(at path: String, label: String?, role: String) throws -> RepositoryCopies.Copy {
+    package func add(at path: String, label: String?, role: String) throws -> RepositoryCopy {
         if try FileStatus.of(Path.join(path, RepositoryDescription.fileName)) != nil {
             return try welcome(try Repository.open(path), label)
         }
@@ -32,7 +32,7 @@ package struct CopyRegistry: Sendable {
         return try enter(try copies.named.createCopy(at: path, label: label, role: role), nil)
     }
 
-    private func welcome(_ repository: Repository, _ label: String?) throws -> RepositoryCopies.Copy {
+    private func welcome(_ repository: Repository, _ label: String?) throws -> RepositoryCopy {
         guard repository.id == copies.named.id else {
             throw VarveError(
                 .wrongDisk,
@@ -65,7 +65,7 @@ package struct CopyRegistry: Sendable {
         return try enter(repository, identity)
     }
 
-    private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws -> RepositoryCopies.Copy {
+    private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws -> RepositoryCopy {
         let heard = copies.online.compactMap(\.repository).compactMap { other -> CopyRecord? in
             Notices.attempt(.remark, other.path, "its records of copies can't be read") {
                 try CopyRecords(other).records[repository.copy.copy]
@@ -93,7 +93,7 @@ package struct CopyRegistry: Sendable {
                 Notices.note(.remark, other.path, Repository.unheard, error)
             }
         }
-        return RepositoryCopies.Copy(
+        return RepositoryCopy(
             record: record, repository: repository, lacking: nil,
             identity: try identity ?? DiskIdentity(repository.path))
     }
@@ -101,7 +101,7 @@ package struct CopyRegistry: Sendable {
     /// Takes down that the disk may be removed, on the copy and on the others, and flushes its file system.
     ///
     /// - Precondition: it is there, and has just been synchronized.
-    package func detach(_ copy: RepositoryCopies.Copy) throws {
+    package func detach(_ copy: RepositoryCopy) throws {
         let repository = try copy.writable()
         let verified = try repository.newestVerified(since: 0, try repository.manifests.list())
         let record = try repository.updateRecord(copy.record) {
@@ -113,7 +113,7 @@ package struct CopyRegistry: Sendable {
     }
 
     /// The repository goes on without it. Nothing on its disk is deleted.
-    package func remove(_ copy: RepositoryCopies.Copy) throws {
+    package func remove(_ copy: RepositoryCopy) throws {
         guard copy.record.copy != copies.named.copy.copy else {
             throw VarveError(
                 .invalid, "the copy '\(copy.record.label)' is the one that was named by -r",

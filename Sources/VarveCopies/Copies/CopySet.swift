@@ -10,7 +10,7 @@ import VarveStorage
 /// to side by side with the others. Only the one that is read can hold everybody up: there is no thread to leave behind
 /// for each read, and `publish(_:write:)` makes its object there.
 package final class CopySet: Storage {
-    package struct Copy: Sendable {
+    package struct Member: Sendable {
         package var label: String
         package var storage: any Storage
         /// It holds all packs and manifests of the first, so a manifest may go there; others get only packs.
@@ -29,11 +29,11 @@ package final class CopySet: Storage {
         }
     }
 
-    private final class Member: Sendable {
-        let copy: Copy
+    private final class MemberState: Sendable {
+        let copy: Member
         let failure = Mutex<VarveError?>(nil)
 
-        init(_ copy: Copy) { self.copy = copy }
+        init(_ copy: Member) { self.copy = copy }
 
         var isOnline: Bool { failure.withLock { $0 == nil } }
 
@@ -66,7 +66,7 @@ package final class CopySet: Storage {
     /// A disk that takes longer for one object (16 MiB as a rule) has failed.
     package static let defaultPatience: Double = 120
 
-    private let members: [Member]
+    private let members: [MemberState]
     private let required: Int
     private let patience: Double
 
@@ -74,9 +74,9 @@ package final class CopySet: Storage {
     ///   - copies: the first is read.
     ///   - required: so many complete copies must have what counts; else publishing throws `.tooFewCopies`.
     ///   - patience: seconds.
-    package init(_ copies: [Copy], required: Int = 1, patience: Double = CopySet.defaultPatience) {
+    package init(_ copies: [Member], required: Int = 1, patience: Double = CopySet.defaultPatience) {
         precondition(!copies.isEmpty && required > 0)
-        members = copies.map { Member($0) }
+        members = copies.map { MemberState($0) }
         self.required = required
         self.patience = patience
     }
@@ -89,7 +89,7 @@ package final class CopySet: Storage {
     /// That each disk is still the one that was opened. Throws if too few are.
     package func check() throws { try onEach { _ in } }
 
-    private var reader: Member { members.first { $0.isOnline && $0.copy.isComplete } ?? members[0] }
+    private var reader: MemberState { members.first { $0.isOnline && $0.copy.isComplete } ?? members[0] }
 
     // MARK: Writing
 
@@ -140,7 +140,7 @@ package final class CopySet: Storage {
 
     /// - Parameter kind: manifests and their summaries go only to copies that have what they need.
     private func onEach(
-        of kind: ObjectKind = .pack, but left: Member? = nil,
+        of kind: ObjectKind = .pack, but left: MemberState? = nil,
         _ body: @escaping @Sendable (any Storage) throws -> Void
     ) throws {
         let isForComplete = kind == .manifest || kind == .summary

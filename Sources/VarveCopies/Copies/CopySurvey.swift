@@ -83,15 +83,15 @@ struct CopySurvey {
     }
 
     /// The copy, wherever it is; or why it is away, which is what is at its own place.
-    func copy(_ record: CopyRecord) -> RepositoryCopies.Copy {
+    func copy(_ record: CopyRecord) -> RepositoryCopy {
         let disks = found.filter {
             $0.repository.id == named.repository.id && $0.repository.copy.copy == record.copy
         }
         guard let disk = disks.first(where: { $0.path == record.path }) ?? disks.first else {
-            return RepositoryCopies.Copy(record: record, absence: absence(record), identity: nil)
+            return RepositoryCopy(record: record, absence: absence(record), identity: nil)
         }
         let other = disks.first { $0.identity != disk.identity }
-        return RepositoryCopies.Copy(
+        return RepositoryCopy(
             record: record, repository: disk.repository,
             refusal: other.map { RepositoryCopies.cloned(record.label, disk.path, $0.path) },
             identity: disk.identity)

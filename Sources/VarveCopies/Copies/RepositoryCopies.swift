@@ -9,30 +9,6 @@ import VarveStorage
 /// Every copy is a repository of its own and can be named by `-r`; the one that is named comes first and is read. What
 /// `copy.json` says decides which copy a directory is, wherever that is: two disks may take turns at one mount point.
 package final class RepositoryCopies: Sendable {
-    package struct Copy: Sendable {
-        package var record: CopyRecord
-        /// Nil if it is away.
-        package var repository: Repository?
-        /// Why it is away.
-        package var absence: VarveError?
-        /// Why nothing may be written to it although it is there: `.clonedCopy` or `.rolledBack`.
-        package var refusal: VarveError?
-        /// Packs, manifests and events that the first has and this one lacks; nil if that was not found out.
-        package var lacking: Int?
-        let identity: DiskIdentity?
-        /// The named copy's record of it was lost: that there is such a copy, `copies.json` says.
-        package var isRecordLost = false
-
-        package var isThere: Bool { repository != nil }
-        /// A manifest that goes there finds everything it needs.
-        package var isComplete: Bool { lacking == 0 }
-        /// What a person has to look at: it is there twice, or older than it was, or something is in its place that is
-        /// not it. A disk that is away is nothing to look at, and neither is another copy's disk in its place.
-        package var trouble: VarveError? {
-            refusal ?? absence.flatMap { $0.code == .noRepository ? nil : $0 }
-        }
-    }
-
     package struct Options: Sendable {
         /// Labels or ids of copies that are left alone, as if they were away.
         package var without: Set<String> = []
@@ -43,7 +19,7 @@ package final class RepositoryCopies: Sendable {
 
     package let named: Repository
     /// The first is the one that was named.
-    package let copies: [Copy]
+    package let copies: [RepositoryCopy]
     /// Events and manifests that others have and the first lacks. A backup to it is whole nevertheless.
     package let namedLacks: Int
 
@@ -65,14 +41,14 @@ package final class RepositoryCopies: Sendable {
         }
         let survey = try CopySurvey(named, places: [own.path] + others.map(\.path), known, options.patience)
         var copies = [
-            Copy(
+            RepositoryCopy(
                 record: own, repository: named, refusal: survey.clone(of: own), lacking: 0,
                 identity: survey.identity)
         ]
         for record in others {
             if options.without.contains(record.label) || options.without.contains(record.copy) {
                 copies.append(
-                    Copy(
+                    RepositoryCopy(
                         record: record,
                         absence: VarveError(
                             .noRepository, "left out by --without", location: record.path), identity: nil))
@@ -90,15 +66,15 @@ package final class RepositoryCopies: Sendable {
         self.namedLacks = namedLacks
     }
 
-    package var online: [Copy] { copies.filter(\.isThere) }
+    package var online: [RepositoryCopy] { copies.filter(\.isThere) }
 
     /// Those that may be written to.
-    var writable: [Copy] { copies.filter { $0.isThere && $0.refusal == nil } }
+    var writable: [RepositoryCopy] { copies.filter { $0.isThere && $0.refusal == nil } }
 
     /// By label, id, the beginning of an id, or path: at a path, the copy that is there comes before those that were.
-    package func find(_ text: String) throws -> Copy {
+    package func find(_ text: String) throws -> RepositoryCopy {
         let resolved = (try? Path.resolve(text)) ?? text
-        let ways: [(Copy) -> Bool] = [
+        let ways: [(RepositoryCopy) -> Bool] = [
             { $0.record.label == text || $0.record.copy == text },
             { copy in copy.repository.map { $0.path == text || $0.path == resolved } ?? false },
             { $0.record.path == resolved || $0.record.path == text },
@@ -121,7 +97,7 @@ package final class RepositoryCopies: Sendable {
     }
 
     /// Each copy's own record must be as new as what the others that are here know of it.
-    private static func findRollbacks(_ copies: inout [Copy], _ survey: CopySurvey) {
+    private static func findRollbacks(_ copies: inout [RepositoryCopy], _ survey: CopySurvey) {
         for index in copies.indices where copies[index].refusal == nil {
             guard let repository = copies[index].repository else { continue }
             guard let own = survey.records(of: repository).records[repository.copy.copy] else {
@@ -167,7 +143,7 @@ package final class RepositoryCopies: Sendable {
     }
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
-    private static func findLacking(_ copies: [Copy], _ patience: Double) throws -> (
+    private static func findLacking(_ copies: [RepositoryCopy], _ patience: Double) throws -> (
         ofEach: [Int?], ofNamed: Int
     ) {
         guard copies.count(where: \.isThere) > 1, let named = copies[0].repository else {

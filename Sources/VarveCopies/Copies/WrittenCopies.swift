@@ -37,7 +37,7 @@ package final class WrittenCopies: CommitDestination {
     package private(set) var acknowledgements: [CopyAcknowledgement] = []
     private let disks: CopySet
     private let locks: [WriterLock]
-    private let copies: [RepositoryCopies.Copy]
+    private let copies: [RepositoryCopy]
     /// By their places in `copies`, objects.
     private var caughtUp: [Int: Int] = [:]
     /// Of those in `set`, in its order: where they are in `copies`.
@@ -102,7 +102,7 @@ package final class WrittenCopies: CommitDestination {
                 guard let repository = copy.repository, let identity = copy.identity,
                     let storage = storages[number]
                 else { return nil }
-                return CopySet.Copy(
+                return CopySet.Member(
                     label: copy.record.label, storage: storage, isComplete: copy.isComplete,
                     check: { try identity.check(repository.copy) })
             }, required: required)
@@ -131,7 +131,7 @@ package final class WrittenCopies: CommitDestination {
     /// - Returns: how many objects it got; 0 if it lacks nothing, too much, or still something.
     /// - Throws: why it could not be brought up to date; it is left out of the backup then.
     private static func catchUp(
-        _ copy: RepositoryCopies.Copy, _ repository: Repository, _ known: RepositoryCopies
+        _ copy: RepositoryCopy, _ repository: Repository, _ known: RepositoryCopies
     ) throws -> Int {
         guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
         let synchronizer = CopySynchronizer(known)
@@ -201,7 +201,7 @@ package final class WrittenCopies: CommitDestination {
             hint: "mount the other copies, then run 'varve copy sync': these copies can restore the snapshot")
     }
 
-    private func lagging(_ copy: RepositoryCopies.Copy) -> VarveError {
+    private func lagging(_ copy: RepositoryCopy) -> VarveError {
         VarveError(
             .missing,
             copy.lacking.map { "it lacks \($0) earlier objects; only new packs were written to it" }

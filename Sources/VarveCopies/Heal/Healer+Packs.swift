@@ -36,7 +36,7 @@ extension Healer {
     /// Puts each together from what is good in several copies; else saves its readable blobs in new packs, and sets it
     /// aside if it is proved that nothing more can be had of it.
     func heal(
-        packs: [ObjectName], in target: RepositoryCopies.Copy, _ report: inout HealReport
+        packs: [ObjectName], in target: RepositoryCopy, _ report: inout HealReport
     ) throws {
         guard !packs.isEmpty else { return }
         let repository = try target.there()

@@ -162,7 +162,7 @@ extension Healer {
     ///
     /// - Returns: those that no copy has whole. Of what could not be read elsewhere nothing is known.
     private func replace(
-        _ objects: [ObjectName], _ bad: Set<ObjectName>, in target: RepositoryCopies.Copy,
+        _ objects: [ObjectName], _ bad: Set<ObjectName>, in target: RepositoryCopy,
         _ report: inout HealReport
     ) throws -> [ObjectName] {
         let repository = try target.there()

@@ -66,7 +66,7 @@ package struct HealReport: Encodable, Sendable {
     /// Objects that another copy may have whole: it could not be read there.
     var unreadElsewhere: Set<ObjectName> = []
     /// What parity covers, and too much of it is damaged: by how much.
-    package var beyondParity: [ParityHealer.Outcome] = []
+    package var beyondParity: [ParityHealer.ObjectReport] = []
 
     package var isHealthy: Bool { lost.isEmpty && losses.isEmpty && unreadable.isEmpty }
 }
@@ -89,7 +89,7 @@ package final class Healer: Sendable {
     }
 
     /// Reads every byte of the copy, and follows every snapshot.
-    package func plan(_ target: RepositoryCopies.Copy) throws -> HealPlan {
+    package func plan(_ target: RepositoryCopy) throws -> HealPlan {
         let repository = try target.writable()
         var options = MediaOptions()
         // All of it, whatever an interrupted run has read already.

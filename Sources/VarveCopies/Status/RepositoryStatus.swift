@@ -7,7 +7,7 @@ import VarveUpkeep
 /// What one wants to know at three in the morning: which copies there are and how good they are, and to which moment
 /// each source can be restored from how many of them. Reads names, records and ledgers, and no pack.
 package struct RepositoryStatus: Encodable, Sendable {
-    package struct Copy: Encodable, Sendable {
+    package struct CopyStatus: Encodable, Sendable {
         package var copy: String
         package var label: String
         package var role: String
@@ -82,7 +82,7 @@ package struct RepositoryStatus: Encodable, Sendable {
     package var repository: String
     package var time: Timestamp
     package var policy: Policy
-    package var copies: [Copy]
+    package var copies: [CopyStatus]
     package var sources: [Source]
     /// What is against the policy, or damaged, one sentence each; empty if all is well.
     package var problems: [String]
@@ -104,7 +104,7 @@ package struct RepositoryStatus: Encodable, Sendable {
 
     /// What is known of the snapshots on one copy.
     private struct Holding {
-        var copy: Copy
+        var copy: CopyStatus
         /// Names; nil if it is away.
         var names: Set<SnapshotReference>?
         var newest: SnapshotReference?
@@ -114,10 +114,10 @@ package struct RepositoryStatus: Encodable, Sendable {
         /// It was decoded there, and found whole.
         func proves(_ snapshot: SnapshotReference) -> Bool { ledger?.isProven(snapshot) ?? false }
 
-        init(_ known: RepositoryCopies.Copy, _ policy: Policy, _ now: Timestamp) throws {
+        init(_ known: RepositoryCopy, _ policy: Policy, _ now: Timestamp) throws {
             let record = known.record
             newest = record.newestSnapshot.flatMap { SnapshotReference(name: $0) }
-            copy = Copy(
+            copy = CopyStatus(
                 copy: record.copy, label: record.label, role: record.role,
                 path: known.repository?.path ?? record.path, present: known.isThere,
                 absence: known.absence.map { "\($0)" }, trouble: known.trouble.map { "\($0)" },
@@ -201,7 +201,7 @@ package struct RepositoryStatus: Encodable, Sendable {
         "\(count) \(kind)\(count == 1 ? "object" : "objects")"
     }
 
-    private static func problems(_ copies: [Copy], _ sources: [Source], _ policy: Policy) -> [String] {
+    private static func problems(_ copies: [CopyStatus], _ sources: [Source], _ policy: Policy) -> [String] {
         var problems: [String] = []
         for copy in copies {
             if let trouble = copy.trouble, copy.damagedDocuments.isEmpty {

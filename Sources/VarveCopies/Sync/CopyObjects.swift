@@ -9,7 +9,7 @@ import VarveUpkeep
 /// The way of objects from one copy to another: hashed side by side as they are copied, and not there before their names
 /// hold. As many at once as the hash kernel takes: their directories are made durable together.
 struct CopyObjects {
-    enum Outcome {
+    enum Arrival {
         case copied(bytes: UInt64, from: Repository)
         /// One of this name was there, and was left as it is.
         case wasThere
@@ -19,7 +19,7 @@ struct CopyObjects {
     /// Of each object, so many bytes are on their way.
     private static let pieceSize = 256 << 10
 
-    private let target: RepositoryCopies.Copy
+    private let target: RepositoryCopy
     private let repository: Repository
     private let sources: [Repository]
     /// What the target has under these names is damaged, and set aside when the good one is durable.
@@ -29,7 +29,7 @@ struct CopyObjects {
     private let damaged: @Sendable (ObjectName, Repository, VarveError) -> Void
 
     init(
-        to target: RepositoryCopies.Copy, from sources: [Repository], replacing: Set<ObjectName> = [],
+        to target: RepositoryCopy, from sources: [Repository], replacing: Set<ObjectName> = [],
         isCancelled: @escaping @Sendable () -> Bool,
         damaged: @escaping @Sendable (ObjectName, Repository, VarveError) -> Void
     ) throws {
@@ -46,7 +46,7 @@ struct CopyObjects {
     ///
     /// - Parameter done: hears of each; what was copied is durable then.
     /// - Throws: what the target throws; of the objects that were under way nothing is there then.
-    func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Outcome) -> Void) throws {
+    func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Arrival) -> Void) throws {
         let threads =
             objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
         try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, isCancelled) {
@@ -64,7 +64,7 @@ struct CopyObjects {
 
     private func copy(
         _ objects: [ObjectName], from source: Repository
-    ) throws -> [(object: ObjectName, outcome: Outcome)] {
+    ) throws -> [(object: ObjectName, outcome: Arrival)] {
         var (copied, lost) = try stage(objects, from: source)
         if !lost.isEmpty {
             // A failed write-back loses the pages: write them again, to new files, once.

@@ -54,7 +54,7 @@ package final class CopySynchronizer: Sendable {
     }
 
     /// - Throws: `.noRepository` and others if the copy is away.
-    package func plan(_ target: RepositoryCopies.Copy) throws -> SyncPlan {
+    package func plan(_ target: RepositoryCopy) throws -> SyncPlan {
         let repository = try target.there()
         let sources = sources(but: repository)
         func missing(_ kind: ObjectKind) throws -> [String] {
@@ -83,7 +83,7 @@ package final class CopySynchronizer: Sendable {
     /// Packs, then the index, then manifests: each snapshot is whole when it appears.
     ///
     /// - Throws: also why the copy may not be written to (`Copy.refusal`).
-    package func run(_ target: RepositoryCopies.Copy) throws -> SyncReport {
+    package func run(_ target: RepositoryCopy) throws -> SyncReport {
         let repository = try target.writable()
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
@@ -93,8 +93,7 @@ package final class CopySynchronizer: Sendable {
     }
 
     /// - Precondition: the caller has the copy's lock.
-    func run(_ plan: SyncPlan, _ target: RepositoryCopies.Copy, _ repository: Repository) throws -> SyncReport
-    {
+    func run(_ plan: SyncPlan, _ target: RepositoryCopy, _ repository: Repository) throws -> SyncReport {
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
         let done = (bytes: Tally(), total: plan.bytes)
         try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
@@ -119,7 +118,7 @@ package final class CopySynchronizer: Sendable {
 
     /// The record, and what everybody else says.
     private func updateRecord(
-        _ target: RepositoryCopies.Copy, _ repository: Repository, _ report: SyncReport
+        _ target: RepositoryCopy, _ repository: Repository, _ report: SyncReport
     ) throws {
         try target.identity?.check(repository.copy)
         let snapshots = try repository.manifests.list()
@@ -143,7 +142,7 @@ package final class CopySynchronizer: Sendable {
     }
 
     private func copy(
-        _ objects: [ObjectName], to target: RepositoryCopies.Copy, _ done: (bytes: Tally, total: UInt64),
+        _ objects: [ObjectName], to target: RepositoryCopy, _ done: (bytes: Tally, total: UInt64),
         _ report: inout SyncReport
     ) throws {
         let state = Monitor(report)
@@ -170,7 +169,7 @@ package final class CopySynchronizer: Sendable {
     }
 }
 
-extension RepositoryCopies.Copy {
+extension RepositoryCopy {
     /// The copy, if it is there and may be written to.
     package func writable() throws -> Repository {
         if let refusal { throw refusal }

@@ -21,7 +21,7 @@ package final class RootDirectory: Sendable {
     }
 
     /// Which directory it is, by whatever name.
-    package struct Identity: Sendable, Hashable {
+    package struct DirectoryIdentity: Sendable, Hashable {
         package var device: UInt64
         package var inode: UInt64
 
@@ -59,9 +59,9 @@ package final class RootDirectory: Sendable {
             taking: File(descriptor: opened, path: Path.join(path, name)), resolution: resolution)
     }
 
-    package func identity() throws -> Identity {
+    package func identity() throws -> DirectoryIdentity {
         let status = try file.status()
-        return Identity(device: status.device, inode: status.inode)
+        return DirectoryIdentity(device: status.device, inode: status.inode)
     }
 
     /// Of the directory itself.

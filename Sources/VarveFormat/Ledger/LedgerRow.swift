@@ -40,7 +40,7 @@ package struct LedgerRow: Hashable, Sendable {
         package var name: String { self == .direct ? "direct" : "drop-behind" }
     }
 
-    package enum Result: UInt8, Sendable, CaseIterable {
+    package enum Verdict: UInt8, Sendable, CaseIterable {
         case good = 1
         /// Other bytes than the name promises.
         case mismatch = 2
@@ -55,7 +55,7 @@ package struct LedgerRow: Hashable, Sendable {
     /// The hash that the object's name ends with; zero for `.roundEnd`.
     package var hash: ContentID
     package var method: Method
-    package var result: Result
+    package var result: Verdict
     /// When the reading ended.
     package var time: Timestamp
     /// When the round began that the reading belongs to; nil for a run that goes by age or with a budget.
@@ -68,7 +68,7 @@ package struct LedgerRow: Hashable, Sendable {
     package var device: String?
 
     package init(
-        kind: Kind, hash: ContentID, method: Method, result: Result, time: Timestamp, round: Timestamp?,
+        kind: Kind, hash: ContentID, method: Method, result: Verdict, time: Timestamp, round: Timestamp?,
         size: UInt64, bad: Range<UInt64>? = nil, device: String? = nil
     ) {
         self.kind = kind

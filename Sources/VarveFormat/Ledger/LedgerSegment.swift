@@ -179,7 +179,7 @@ package struct LedgerSegment: Sendable {
         guard CRC32C.of(Array(copy.bytes) + bytes.dropLast(4)) == checksum,
             let kind = LedgerRow.Kind(rawValue: try reader.integer()),
             let method = LedgerRow.Method(rawValue: try reader.integer()),
-            let result = LedgerRow.Result(rawValue: try reader.integer())
+            let result = LedgerRow.Verdict(rawValue: try reader.integer())
         else { throw damaged }
         try reader.expectZero(1)
         let device: UInt16 = try reader.integer()

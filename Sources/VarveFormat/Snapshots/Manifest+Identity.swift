@@ -1,8 +1,8 @@
-extension Manifest.File {
+extension Manifest.StoredFile {
     /// Which file was read, and when: by this a later backup tells that it can't have changed since.
     ///
     /// Times are those of the source's clock.
-    package struct Identity: Codable, Hashable, Sendable {
+    package struct FileIdentity: Codable, Hashable, Sendable {
         package var device: UInt64
         package var inode: UInt64
         /// In bytes, as `stat` told it.

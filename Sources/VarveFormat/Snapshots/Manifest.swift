@@ -22,9 +22,9 @@ package struct Manifest: Codable, Hashable, Sendable {
     package var environment: Environment?
     package var recovery: Recovery?
     /// Sorted by path, logs included.
-    package var files: [File]
+    package var files: [StoredFile]
     /// "." and what lies beneath it, parents first.
-    package var directories: [Directory]
+    package var directories: [StoredDirectory]
     /// Something in the source was damaged, and is stored as it was; `warnings` say what.
     package var tainted: Bool
     package var warnings: [Warning]
@@ -35,8 +35,8 @@ package struct Manifest: Codable, Hashable, Sendable {
     package init(
         repository: String, sequence: UInt64, previous: String?, tool: String, host: String,
         started: Timestamp,
-        finished: Timestamp, environment: Environment?, recovery: Recovery?, files: [File],
-        directories: [Directory], warnings: [Warning], statistics: Statistics,
+        finished: Timestamp, environment: Environment?, recovery: Recovery?, files: [StoredFile],
+        directories: [StoredDirectory], warnings: [Warning], statistics: Statistics,
         source: String? = nil
     ) {
         self.source = source
@@ -75,8 +75,8 @@ extension Manifest {
         /// As the checkpoint records carry it; changes when the environment is created anew.
         package var envid: UInt32?
         /// Data directories in the environment's order, as it was told them.
-        package var dataDirectories: [Directory]
-        package var logDirectory: Directory
+        package var dataDirectories: [PlacedDirectory]
+        package var logDirectory: PlacedDirectory
         package var encrypted: Bool
         /// `DB_REGISTER` was in use.
         package var registered: Bool
@@ -86,7 +86,7 @@ extension Manifest {
         package var omitted: Omissions?
 
         /// A directory by two names: as the environment was told it, and beneath the restored home.
-        package struct Directory: Codable, Hashable, Sendable {
+        package struct PlacedDirectory: Codable, Hashable, Sendable {
             /// Relative to the home, or absolute.
             package var original: String
             /// Relative to the restore's target, "." for the home itself.
@@ -102,7 +102,8 @@ extension Manifest {
         }
 
         package init(
-            home: String, mode: Mode, envid: UInt32?, dataDirectories: [Directory], logDirectory: Directory,
+            home: String, mode: Mode, envid: UInt32?, dataDirectories: [PlacedDirectory],
+            logDirectory: PlacedDirectory,
             encrypted: Bool, registered: Bool, only: [String]?
         ) {
             self.home = home
@@ -148,7 +149,7 @@ extension Manifest {
     }
 
     /// One file of the snapshot.
-    package struct File: Codable, Hashable, Sendable {
+    package struct StoredFile: Codable, Hashable, Sendable {
         package enum Kind: String, Codable, Sendable {
             case database, log, configuration, other
         }
@@ -166,13 +167,13 @@ extension Manifest {
         /// What the backup found; nil in manifests from before it was recorded.
         package var tally: Tally?
         /// Nil where a later backup must read it in any case.
-        package var identity: Identity?
+        package var identity: FileIdentity?
         /// Why it was read, or `unchanged` if it was not (`Reading`); nil where that was no question.
         package var reading: String?
 
         package init(
             path: String, kind: Kind, size: UInt64, attributes: Attributes, map: String?, database: Database?,
-            log: Log?, tally: Tally? = nil, identity: Identity? = nil, reading: String? = nil
+            log: Log?, tally: Tally? = nil, identity: FileIdentity? = nil, reading: String? = nil
         ) {
             self.path = path
             self.kind = kind
@@ -187,8 +188,8 @@ extension Manifest {
         }
     }
 
-    package struct Directory: Codable, Hashable, Sendable {
-        /// As `File.path`; "." is the restored home itself.
+    package struct StoredDirectory: Codable, Hashable, Sendable {
+        /// As `StoredFile.path`; "." is the restored home itself.
         package var path: String
         package var attributes: Attributes
 

@@ -31,7 +31,7 @@ final class ArchiveSession: CaptureSink {
     /// What was noticed of the repository itself.
     private(set) var warnings: [Manifest.Warning] = []
     /// Files that were not read.
-    private var takenOver: [Manifest.File] = []
+    private var takenOver: [Manifest.StoredFile] = []
 
     init(
         writer: RepositoryWriter, parent: ParentSnapshot?, cancellation: Cancellation,
@@ -83,7 +83,7 @@ final class ArchiveSession: CaptureSink {
     }
 
     /// The same database, under whatever name; else what has its name; else a copy of it in another source.
-    private func findParent(of source: SourceFile) -> (Manifest.File, SnapshotReference)? {
+    private func findParent(of source: SourceFile) -> (Manifest.StoredFile, SnapshotReference)? {
         if let parent {
             let file = source.uid.flatMap { parent.database(uid: $0) } ?? parent.file(source.path)
             if let file { return (file, parent.reference) }
@@ -162,7 +162,7 @@ final class ArchiveSession: CaptureSink {
     }
 
     /// Damage in a tainted snapshot is noticed and said again only where it is read again.
-    func previous(_ path: String) -> Manifest.File? {
+    func previous(_ path: String) -> Manifest.StoredFile? {
         var file = parent?.file(path)
         if parent?.isTainted == true { file?.identity = nil }
         return file
@@ -186,7 +186,7 @@ final class ArchiveSession: CaptureSink {
         let extents = (previous.size + UInt64(extentSize) - 1) / UInt64(extentSize)
         tally.unread = .init(count: extents, bytes: previous.size)
         takenOver.append(
-            Manifest.File(
+            Manifest.StoredFile(
                 path: source.path, kind: source.kind, size: previous.size, attributes: source.attributes,
                 map: previous.map, database: previous.database, log: previous.log, tally: tally,
                 identity: previous.identity, reading: Reading.unchanged.rawValue))
@@ -195,7 +195,7 @@ final class ArchiveSession: CaptureSink {
         return true
     }
 
-    func finish() throws -> ([Manifest.File], Manifest.Statistics) {
+    func finish() throws -> ([Manifest.StoredFile], Manifest.Statistics) {
         try pipeline.drain()
         if let (path, snapshot, error) = collector.damage { noteDamage(path, snapshot, error) }
         var statistics = collector.statistics

@@ -14,7 +14,7 @@ final class ExtentCollector: @unchecked Sendable {
     private var buffer: [UInt8]
     private var map: ExtentMapBuilder
     private let extentSize: UInt32
-    private(set) var files: [Manifest.File] = []
+    private(set) var files: [Manifest.StoredFile] = []
     private(set) var statistics = Manifest.Statistics()
     /// Of the file that is being collected.
     private var tally = Manifest.Tally()
@@ -61,7 +61,7 @@ final class ExtentCollector: @unchecked Sendable {
         if let (snapshot, error) = damageOfFile, damage == nil { damage = (source.path, snapshot, error) }
         damageOfFile = nil
         files.append(
-            Manifest.File(
+            Manifest.StoredFile(
                 path: source.path, kind: source.kind, size: facts.size, attributes: source.attributes,
                 map: root?.hex, database: facts.database, log: facts.log, tally: tally,
                 identity: facts.identity, reading: facts.reading?.rawValue))

@@ -29,7 +29,7 @@ final class ExtentPipeline: Sendable {
         var parents: [ContentID?] = []
         var parentSnapshot: SnapshotReference?
         /// One for each extent, once it went through a worker.
-        var outcomes: [ExtentWorker.Outcome] = []
+        var outcomes: [ExtentWorker.EncodedExtent] = []
         /// Why one of the parents could not be read.
         var damage: (any Error)?
 

@@ -10,7 +10,7 @@ import VarveRepository
 /// Hashing goes by the batch, extents and the bases of deltas alike: that is where a core does several at once.
 final class ExtentWorker {
     /// What became of an extent.
-    struct Outcome {
+    struct EncodedExtent {
         var id: ContentID
         /// Nil for zeros, and for what is stored already.
         var header: Pack.BlobHeader?
@@ -52,7 +52,7 @@ final class ExtentWorker {
         let new = filled.filter { !index.contains(ids[$0]) }
         for index in new { bases[index].chain = nil }
         try readBases(new.filter { !index.isDamaged(ids[$0]) }, batch)
-        var outcomes = ids.map { Outcome(id: $0) }
+        var outcomes = ids.map { EncodedExtent(id: $0) }
         for index in new {
             outcomes[index] = try encode(
                 extents[index], id: ids[index], parent: batch.parents[index], base: index,
@@ -90,23 +90,25 @@ final class ExtentWorker {
     private func encode(
         _ extent: UnsafeRawBufferPointer, id: ContentID, parent: ContentID?, base: Int,
         into room: UnsafeMutableRawBufferPointer
-    ) throws -> Outcome {
+    ) throws -> EncodedExtent {
         guard let parent, let chain = bases[base].chain,
             let delta = try encoder.encodeDelta(
                 extent, id: id, type: .data,
                 base: .init(id: parent, bytes: bases[base].buffer.bytes, chain: chain), policy: policy,
                 into: room)
-        else { return Outcome(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room)) }
+        else {
+            return EncodedExtent(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room))
+        }
         if Double(delta.totalLength) > policy.doubtfulShare * Double(extent.count) {
             let alternative = try whole.withUnsafeMutableBytes {
                 try encoder.encode(extent, id: id, type: .data, into: $0)
             }
             if alternative.totalLength <= delta.totalLength {
                 room.copyBytes(from: whole.prefix(alternative.totalLength))
-                return Outcome(id: id, header: alternative)
+                return EncodedExtent(id: id, header: alternative)
             }
         }
-        return Outcome(id: id, header: delta, depth: chain.depth + 1)
+        return EncodedExtent(id: id, header: delta, depth: chain.depth + 1)
     }
 }
 

@@ -23,7 +23,7 @@ enum ManifestCheck {
     ///
     /// - Returns: a warning if there were any.
     static func boundTimes(
-        _ files: inout [Manifest.File], _ directories: inout [Manifest.Directory]
+        _ files: inout [Manifest.StoredFile], _ directories: inout [Manifest.StoredDirectory]
     ) -> Manifest.Warning? {
         var paths: [String] = []
         for index in files.indices {
@@ -47,6 +47,6 @@ enum ManifestCheck {
     }
 }
 
-extension Manifest.File.Identity {
+extension Manifest.StoredFile.FileIdentity {
     fileprivate var isWritable: Bool { modified.isWritable && changed.isWritable && read.isWritable }
 }

@@ -24,7 +24,7 @@ package struct Drill {
         }
     }
 
-    package struct Outcome {
+    package struct Report {
         package var evidence: DrillEvidence
         /// The evidence's object; nil if it could not be kept, for the reason in `notes`.
         package var object: String?
@@ -51,7 +51,7 @@ package struct Drill {
     /// - Throws: `.refused`, `.wrongKey`, `.interrupted`, and a full disk, a limit or a right that is
     ///   missing: what says nothing of the copy. The scratch
     ///   directory is gone then, too.
-    package func run(_ reference: SnapshotReference) throws -> Outcome {
+    package func run(_ reference: SnapshotReference) throws -> Report {
         let start = Clock.monotonic()
         var evidence = DrillEvidence(
             repository: repository.id.description, copy: repository.copyID.description,
@@ -65,9 +65,9 @@ package struct Drill {
         evidence.isGood = evidence.failures.isEmpty
         evidence.seconds = Double(Clock.monotonic() - start) / 1e9
         do {
-            return Outcome(evidence: evidence, object: try repository.record(evidence), notes: notes)
+            return Report(evidence: evidence, object: try repository.record(evidence), notes: notes)
         } catch {
-            return Outcome(
+            return Report(
                 evidence: evidence, object: nil, notes: notes + ["the evidence can't be kept: \(error)"])
         }
     }

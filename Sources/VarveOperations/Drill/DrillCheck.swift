@@ -56,7 +56,7 @@ struct DrillCheck {
     }
 
     private func pages(
-        of file: Manifest.File, _ facts: Manifest.Database, in tree: RootDirectory
+        of file: Manifest.StoredFile, _ facts: Manifest.Database, in tree: RootDirectory
     ) throws -> DrillEvidence.Database {
         let source = try tree.open(reading: file.path)
         let size = try source.status().size

@@ -100,7 +100,7 @@ struct RestoredRecovery {
             isIsolated: isIsolated, places: places)
     }
 
-    private static func uids(_ files: [Manifest.File]) -> [String: String] {
+    private static func uids(_ files: [Manifest.StoredFile]) -> [String: String] {
         Dictionary(
             files.compactMap { file in file.database?.uid.map { ($0, file.path) } },
             uniquingKeysWith: { first, _ in first })

@@ -25,7 +25,7 @@ struct UIDRecovery {
     ///   - home: restored, absolute.
     ///   - logDirectory: restored, absolute; on the same file system.
     ///   - files: all databases, extents and placeholders that were restored.
-    static func prepare(home: String, logDirectory: String, files: [RecoveryByUID.File]) throws
+    static func prepare(home: String, logDirectory: String, files: [RecoveryByUID.RestoredFile]) throws
         -> UIDRecovery?
     {
         guard let logged = try LoggedFiles.read(logDirectory) else { return nil }
@@ -157,9 +157,9 @@ struct UIDRecovery {
 
 extension RestorePlan {
     /// What recovery has to do with.
-    var recoveryFiles: [RecoveryByUID.File] {
+    var recoveryFiles: [RecoveryByUID.RestoredFile] {
         files.filter { $0.kind == .database || $0.kind == .other }.map {
-            RecoveryByUID.File(path: $0.path, place: $0.database?.place, fileID: $0.database?.uid)
+            RecoveryByUID.RestoredFile(path: $0.path, place: $0.database?.place, fileID: $0.database?.uid)
         }
     }
 }

@@ -21,7 +21,7 @@ struct InnerMounts {
     /// - Parameters:
     ///   - target: nil if it is not there.
     ///   - directories: of the snapshot.
-    init(in target: RootDirectory?, files: [Manifest.File], directories: [String]) throws {
+    init(in target: RootDirectory?, files: [Manifest.StoredFile], directories: [String]) throws {
         var known = Set(directories)
         for file in files {
             var directory = Path.parent(file.path)

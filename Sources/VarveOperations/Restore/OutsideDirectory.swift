@@ -20,7 +20,7 @@ final class OutsideDirectory {
 
     let place: RestorePlan.Place
     private let owner: Owner
-    private let files: [Manifest.File]
+    private let files: [Manifest.StoredFile]
     private var directory: RootDirectory?
     private var staged: RootDirectory?
     /// What was brought, by its final name; the number is its name until then.
@@ -103,7 +103,7 @@ final class OutsideDirectory {
     }
 
     /// What applications keep beside their databases. `DB_CONFIG` belongs to a home, and to no other directory.
-    private func isCompanion(_ file: Manifest.File) -> Bool {
+    private func isCompanion(_ file: Manifest.StoredFile) -> Bool {
         let name = Path.name(file.path)
         return file.kind == .configuration && name != "DB_CONFIG"
             && EnvironmentListing.configurationNames.contains(name)
@@ -120,7 +120,7 @@ final class OutsideDirectory {
         }
     }
 
-    private func relative(_ file: Manifest.File) -> String {
+    private func relative(_ file: Manifest.StoredFile) -> String {
         String(file.path.dropFirst(place.restored.count + 1))
     }
 

@@ -77,7 +77,7 @@ extension RestorePlan {
         }
 
         private mutating func add(
-            _ directory: Manifest.Environment.Directory, _ role: Place.Role, _ options: Options,
+            _ directory: Manifest.Environment.PlacedDirectory, _ role: Place.Role, _ options: Options,
             _ unused: inout [String: String]
         ) throws {
             let from = RecoveryLayout.normal(Path.join(home, directory.original))

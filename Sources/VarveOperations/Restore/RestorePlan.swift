@@ -8,9 +8,9 @@ package struct RestorePlan: Sendable, Codable, Hashable {
     package var snapshot: String
     package var target: String
     /// Parents first.
-    package var directories: [Manifest.Directory]
+    package var directories: [Manifest.StoredDirectory]
     /// In the order in which they are written: databases, then everything else, then logs ascending.
-    package var files: [Manifest.File]
+    package var files: [Manifest.StoredFile]
     package var recovery: Manifest.Recovery?
     package var environment: Manifest.Environment?
     /// Names in the logs, absolute or climbing (`../x`), as the manifest has them: at most 16 of each log.
@@ -113,12 +113,12 @@ package struct RestorePlan: Sendable, Codable, Hashable {
             : Self.plainRecoveryFails(environment, placement, settings)
     }
 
-    private static func absoluteNames(_ logs: [Manifest.File]) -> [String] {
+    private static func absoluteNames(_ logs: [Manifest.StoredFile]) -> [String] {
         var seen: Set<String> = []
         return logs.flatMap { $0.log?.absoluteNames ?? [] }.filter { seen.insert($0).inserted }
     }
 
-    private static func checkFiles(_ files: [Manifest.File]) throws {
+    private static func checkFiles(_ files: [Manifest.StoredFile]) throws {
         var seen: Set<String> = []
         var total: UInt64 = 0
         for file in files {
@@ -173,7 +173,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
     }
 }
 
-extension Sequence<Manifest.File> {
+extension Sequence<Manifest.StoredFile> {
     /// At least, as far as can be told before: what is preallocated in a log takes no room. What recovery adds shows
     /// when it does.
     var bytesToWrite: UInt64 { reduce(0) { $0 + Swift.min($1.size, $1.log?.validLength ?? .max) } }

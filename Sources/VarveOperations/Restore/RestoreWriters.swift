@@ -79,7 +79,7 @@ final class RestoreWriters {
     }
 
     /// Creates the file with its content and attributes, durably.
-    func write(_ file: Manifest.File, in tree: RootDirectory, progress: (UInt64) -> Void) throws {
+    func write(_ file: Manifest.StoredFile, in tree: RootDirectory, progress: (UInt64) -> Void) throws {
         let output = Output(try tree.create(file.path))
         try output.file.truncate(to: file.size)
         do {
@@ -93,7 +93,9 @@ final class RestoreWriters {
         progress(file.size)
     }
 
-    private func writeExtents(_ file: Manifest.File, _ output: Output, _ progress: (UInt64) -> Void) throws {
+    private func writeExtents(_ file: Manifest.StoredFile, _ output: Output, _ progress: (UInt64) -> Void)
+        throws
+    {
         var map = try ExtentMapReader(file, reader: mapReader)
         // Whatever happens, no worker may use the file after this returns.
         defer { _ = output.state.wait { $0.pending == 0 ? true : nil } }

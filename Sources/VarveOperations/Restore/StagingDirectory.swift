@@ -39,7 +39,7 @@ final class StagingDirectory {
     ///   - files: that will be restored, and the directories of the snapshot.
     ///   - isDry: only look: change nothing.
     init(
-        target given: String, files: [Manifest.File], directories: [String], isDry: Bool = false
+        target given: String, files: [Manifest.StoredFile], directories: [String], isDry: Bool = false
     ) throws {
         let target = try Self.named(given)
         let parent = Path.parent(target)

@@ -10,7 +10,7 @@ package struct ParentFile {
     private var next: MappedExtent?
 
     /// - Throws: what reading the map throws; a writer then goes on without a parent.
-    package init(_ file: Manifest.File, reader: BlobReader) throws {
+    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws {
         map = try ExtentMapReader(file, reader: reader)
         next = try map.next()
     }
@@ -32,8 +32,8 @@ package struct ParentSnapshot: Sendable {
     package var isTainted: Bool
     /// Nil for what is no environment.
     package var endOfLog: LSN?
-    private var files: [String: Manifest.File]
-    private var databases: [String: Manifest.File]
+    private var files: [String: Manifest.StoredFile]
+    private var databases: [String: Manifest.StoredFile]
 
     package init(reference: SnapshotReference, manifest: Manifest) {
         self.reference = reference
@@ -45,12 +45,12 @@ package struct ParentSnapshot: Sendable {
     }
 
     /// Files with a uid.
-    package var allDatabases: [Manifest.File] { Array(databases.values) }
+    package var allDatabases: [Manifest.StoredFile] { Array(databases.values) }
 
-    package func file(_ path: String) -> Manifest.File? { files[path] }
+    package func file(_ path: String) -> Manifest.StoredFile? { files[path] }
 
     /// The database of this id: under another path if it was renamed since.
-    package func database(uid: String) -> Manifest.File? { databases[uid] }
+    package func database(uid: String) -> Manifest.StoredFile? { databases[uid] }
 
     /// How many manifests are read: beyond, a source counts as new.
     private static let searchLimit = 1000

@@ -8,7 +8,7 @@ import VarveFormat
 /// two threads at once.
 package final class RelatedDatabases {
     package struct Found {
-        package var file: Manifest.File
+        package var file: Manifest.StoredFile
         package var snapshot: SnapshotReference
     }
 

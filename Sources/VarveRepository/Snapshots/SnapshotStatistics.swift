@@ -29,13 +29,13 @@ package struct SnapshotStatistics: Codable, Hashable, Sendable {
         package var extentsByDepth: [UInt64] = []
     }
 
-    package struct File: Codable, Hashable, Sendable {
+    package struct FileStatistics: Codable, Hashable, Sendable {
         package var path: String
-        package var kind: Manifest.File.Kind
+        package var kind: Manifest.StoredFile.Kind
         package var size: UInt64
         /// Nil if the manifest is from before it was recorded.
         package var tally: Manifest.Tally?
-        /// As `Manifest.File.reading`.
+        /// As `Manifest.StoredFile.reading`.
         package var reading: String?
         package var stored = Stored()
         package var restore = Restore()
@@ -48,7 +48,7 @@ package struct SnapshotStatistics: Codable, Hashable, Sendable {
     }
 
     package var snapshot: String
-    package var files: [File] = []
+    package var files: [FileStatistics] = []
     /// Of all files; nil as soon as one has none.
     package var tally: Manifest.Tally?
     package var stored = Stored()
@@ -158,8 +158,8 @@ private struct BlobSurvey {
 
     init(reader: BlobReader) { self.reader = reader }
 
-    mutating func file(_ file: Manifest.File) throws -> SnapshotStatistics.File {
-        var result = SnapshotStatistics.File(
+    mutating func file(_ file: Manifest.StoredFile) throws -> SnapshotStatistics.FileStatistics {
+        var result = SnapshotStatistics.FileStatistics(
             path: file.path, kind: file.kind, size: file.size, tally: file.tally, reading: file.reading)
         if let root = file.map.flatMap({ ContentID(hex: $0) }), root != .zero {
             _ = try survey(root, .map, into: &result.stored)

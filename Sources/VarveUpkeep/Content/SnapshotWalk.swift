@@ -61,7 +61,7 @@ final class SnapshotWalk {
     }
 
     /// - Throws: `.interrupted`, and what has nothing to do with what is stored.
-    func lost(of file: Manifest.File) throws -> Lost {
+    func lost(of file: Manifest.StoredFile) throws -> Lost {
         guard let map = file.map.flatMap({ ContentID(hex: $0) }) else {
             return Lost(isBroken: file.size != 0)
         }
@@ -151,7 +151,8 @@ extension Verifier {
                 place, "it is missing: snapshot \(reference) says that it comes after it", kind: .missing))
     }
 
-    private func lose(_ reference: SnapshotReference, _ file: Manifest.File, _ lost: SnapshotWalk.Lost) {
+    private func lose(_ reference: SnapshotReference, _ file: Manifest.StoredFile, _ lost: SnapshotWalk.Lost)
+    {
         let ranges: [Range<UInt64>?] = lost.isBroken ? [nil] : lost.ranges
         report.withLock { report in
             report.losses += ranges.map {

@@ -73,7 +73,7 @@ extension Verifier {
         let gone = inventory.missing.compactMap { $0.object }.filter { $0.kind == .pack }
         // Not before what is known of them: of two rows the later one counts.
         let now = gone.compactMap { ledger.rows(of: $0).first?.time }.reduce(Clock.now(), max)
-        func row(_ kind: LedgerRow.Kind, _ hash: ContentID, _ result: LedgerRow.Result) -> LedgerRow {
+        func row(_ kind: LedgerRow.Kind, _ hash: ContentID, _ result: LedgerRow.Verdict) -> LedgerRow {
             LedgerRow(
                 kind: kind, hash: hash, method: .dropBehind, result: result, time: now, round: nil, size: 0)
         }

@@ -144,7 +144,7 @@ final class MediaRun: Sendable {
     }
 
     private func condemn(
-        _ listed: ListedObject, _ result: LedgerRow.Result, _ method: LedgerRow.Method,
+        _ listed: ListedObject, _ result: LedgerRow.Verdict, _ method: LedgerRow.Method,
         _ examination: MediaExaminer.Examination?
     ) {
         // Interrupted in the middle of looking closer: what is known is told all the same.
@@ -167,7 +167,8 @@ final class MediaRun: Sendable {
     }
 
     private func record(
-        _ listed: ListedObject, _ result: LedgerRow.Result, _ method: LedgerRow.Method, _ bad: [Range<UInt64>]
+        _ listed: ListedObject, _ result: LedgerRow.Verdict, _ method: LedgerRow.Method,
+        _ bad: [Range<UInt64>]
     ) {
         let time = Clock.now()
         state.withLock { state in

@@ -41,8 +41,8 @@ final class ParityGroupHealer {
     private enum State { case good, unknown, bad }
 
     /// - Parameter wanted: numbers of members.
-    func run(_ wanted: [Int], isTrial: Bool) throws -> [(member: Int, outcome: ParityHealer.Outcome)] {
-        var outcomes: [(Int, ParityHealer.Outcome)] = []
+    func run(_ wanted: [Int], isTrial: Bool) throws -> [(member: Int, outcome: ParityHealer.ObjectReport)] {
+        var outcomes: [(Int, ParityHealer.ObjectReport)] = []
         var damaged: [Int: [Int]] = [:]
         for member in wanted {
             if try isWhole(member) {
@@ -222,9 +222,9 @@ final class ParityGroupHealer {
 
     // MARK: The result
 
-    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws -> ParityHealer.Outcome {
+    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws -> ParityHealer.ObjectReport {
         let member = group.members[number]
-        var outcome = ParityHealer.Outcome(object: member.object, result: .healed)
+        var outcome = ParityHealer.ObjectReport(object: member.object, result: .healed)
         outcome.damaged = ranges(damaged, of: number)
         var shortfall = ParityHealer.Shortfall()
         shortfall.budget = shape.parityPerStripe

@@ -11,8 +11,8 @@ import VarveStorage
 /// damaged parity object, can keep an object from being healed, and never gives a wrong one.
 package final class ParityHealer {
     /// Of one object that was asked for.
-    package struct Outcome: Encodable, Sendable, Hashable {
-        package enum Result: String, Encodable, Sendable {
+    package struct ObjectReport: Encodable, Sendable, Hashable {
+        package enum Verdict: String, Encodable, Sendable {
             /// It is what its name promises; nothing was done.
             case whole
             case healed
@@ -24,7 +24,7 @@ package final class ParityHealer {
 
         /// A pack or a manifest.
         package var object: ObjectName
-        package var result: Result
+        package var result: Verdict
         /// What of the object was damaged or gone, in bytes.
         package var damaged: [Range<UInt64>] = []
         package var shortfall: Shortfall?
@@ -75,7 +75,7 @@ package final class ParityHealer {
     }
 
     /// The same for packs alone.
-    package func heal(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [Outcome] {
+    package func heal(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [ObjectReport] {
         try heal(Set(packs.map { ObjectName(.pack, $0) }), isTrial: isTrial)
     }
 
@@ -85,8 +85,8 @@ package final class ParityHealer {
     /// - Parameter isTrial: tells what would be healed and publishes nothing.
     /// - Returns: one for each object, sorted by name.
     /// - Throws: if what was healed can't be written; never because of damage.
-    package func heal(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [Outcome] {
-        var outcomes: [ObjectName: Outcome] = [:]
+    package func heal(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [ObjectReport] {
+        var outcomes: [ObjectName: ObjectReport] = [:]
         for group in try ParityGroup.load(storage, of: repository).groups {
             let wanted = group.members.indices.filter {
                 let object = group.members[$0].object
@@ -101,7 +101,7 @@ package final class ParityHealer {
                 outcomes[group.members[member].object] = outcome
             }
         }
-        return objects.map { outcomes[$0] ?? Outcome(object: $0, result: .uncovered) }.sorted {
+        return objects.map { outcomes[$0] ?? ObjectReport(object: $0, result: .uncovered) }.sorted {
             $0.object < $1.object
         }
     }
@@ -109,8 +109,8 @@ package final class ParityHealer {
 
 extension ParityHealer {
     /// Of one parity object.
-    package struct ParityOutcome: Sendable, Hashable {
-        package enum Result: Sendable {
+    package struct ParityObjectReport: Sendable, Hashable {
+        package enum Verdict: Sendable {
             case whole
             /// It was damaged, and was made anew from what it covers.
             case healed
@@ -124,17 +124,17 @@ extension ParityHealer {
         }
 
         package var object: ObjectName
-        package var result: Result
+        package var result: Verdict
         /// Why it stays: members that are damaged or gone.
         package var damagedMembers: [ObjectName] = []
     }
 
     /// Compares every parity object with its name and makes damaged ones anew. To be called after `heal`.
-    package func healParity() throws -> [ParityOutcome] {
+    package func healParity() throws -> [ParityObjectReport] {
         try storage.list(.parity).filter { ContentID(hex: $0) != nil }.compactMap { name in
             let object = ObjectName(.parity, name)
             do {
-                if try isWhole(object) { return ParityOutcome(object: object, result: .whole) }
+                if try isWhole(object) { return ParityObjectReport(object: object, result: .whole) }
             } catch let error as VarveError where error.code == .missing {
                 return nil
             }
@@ -142,21 +142,21 @@ extension ParityHealer {
             case .gone: return nil
             case .group(let group): return try heal(group)
             case .unreadable(let error) where error.isOfMedium:
-                return ParityOutcome(object: object, result: .unreadable)
+                return ParityObjectReport(object: object, result: .unreadable)
             case .unreadable(let error): throw error.unreadable("\(object)")
             case .damaged:
                 try storage.setAside(object)
-                return ParityOutcome(object: object, result: .setAside)
+                return ParityObjectReport(object: object, result: .setAside)
             }
         }
     }
 
-    private func heal(_ group: ParityGroup) throws -> ParityOutcome {
+    private func heal(_ group: ParityGroup) throws -> ParityObjectReport {
         let encoder = ParityEncoder(
             storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
         let hashed = try encoder.hash(group.members)
         var checksums: [UInt32] = []
-        var outcome = ParityOutcome(object: group.object, result: .left)
+        var outcome = ParityObjectReport(object: group.object, result: .left)
         for member in group.members {
             switch hashed[member] {
             case .success(let sums): checksums += sums

@@ -38,7 +38,7 @@ struct CopyRow: Encodable {
     /// What was copied to it by this command.
     var sync: SyncReport?
 
-    init(_ copy: RepositoryCopies.Copy, sync: SyncReport? = nil) {
+    init(_ copy: RepositoryCopy, sync: SyncReport? = nil) {
         self.copy = copy.record.copy
         label = copy.record.label
         role = copy.record.role
@@ -218,7 +218,7 @@ private final class Synchronization {
 
     /// - Parameter find: all copies, and the one to bring up to date, as they are now.
     @discardableResult
-    func run(_ find: (_ isAgain: Bool) throws -> (RepositoryCopies, RepositoryCopies.Copy)) throws
+    func run(_ find: (_ isAgain: Bool) throws -> (RepositoryCopies, RepositoryCopy)) throws
         -> SyncReport
     {
         let line = ProgressLine()

@@ -71,7 +71,7 @@ struct HealCommand: RepositoryCommand {
         try require(reports)
     }
 
-    private func targets(_ all: RepositoryCopies) throws -> [RepositoryCopies.Copy] {
+    private func targets(_ all: RepositoryCopies) throws -> [RepositoryCopy] {
         try copy.map { [try all.find($0)] } ?? all.online
     }
 

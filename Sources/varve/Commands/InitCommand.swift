@@ -35,7 +35,7 @@ struct InitCommand: RepositoryCommand {
 
     /// What `--json` prints.
     private struct Output: Encodable {
-        struct Copy: Encodable { var path: String }
+        struct MadeCopy: Encodable { var path: String }
 
         var repository: String
         var path: String
@@ -43,7 +43,7 @@ struct InitCommand: RepositoryCommand {
         var format: Int
         var parameters: RepositoryDescription.Parameters
         /// Further copies.
-        var copies: [Copy]
+        var copies: [MadeCopy]
     }
 
     func run() throws {
@@ -59,6 +59,6 @@ struct InitCommand: RepositoryCommand {
             Output(
                 repository: description.repository, path: repository.path, created: description.created,
                 format: description.format, parameters: description.parameters,
-                copies: copy.map { Output.Copy(path: $0) }))
+                copies: copy.map { Output.MadeCopy(path: $0) }))
     }
 }

@@ -18,7 +18,7 @@ struct LsCommand: RepositoryCommand {
         /// Only some of the environment's databases are in it.
         var partial: Bool
         var only: [String]?
-        var files: [Manifest.File]
+        var files: [Manifest.StoredFile]
     }
 
     func run() throws {
@@ -43,7 +43,7 @@ struct LsCommand: RepositoryCommand {
         if let partial { try Terminal.output("PARTIAL: " + partial) }
     }
 
-    private static func facts(_ file: Manifest.File) -> String {
+    private static func facts(_ file: Manifest.StoredFile) -> String {
         if let database = file.database {
             let lsn = database.largestLSN.map { ", LSN to \($0)" } ?? ""
             return "\(database.type), \(database.pages) pages of \(database.pageSize)\(lsn)"

@@ -92,7 +92,7 @@ struct ShowCommand: RepositoryCommand {
         return lines.joined(separator: "\n")
     }
 
-    private static func describe(_ directory: Manifest.Environment.Directory) -> String {
+    private static func describe(_ directory: Manifest.Environment.PlacedDirectory) -> String {
         if directory.restored == "." { return "the home" }
         let place = directory.original == directory.restored ? "" : ", restored as \(directory.restored)"
         return directory.original + place + (directory.configured ? "" : " (not in DB_CONFIG)")

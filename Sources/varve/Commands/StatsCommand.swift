@@ -143,7 +143,7 @@ struct StatsCommand: RepositoryCommand {
         return table([header] + rows, rightAligned: Set([0] + (2...9)))
     }
 
-    private static func row(_ file: SnapshotStatistics.File) -> [String] {
+    private static func row(_ file: SnapshotStatistics.FileStatistics) -> [String] {
         func found(_ bytes: (Manifest.Tally) -> UInt64) -> String {
             file.tally.map { "\(ByteCount(bytes($0)))" } ?? "?"
         }

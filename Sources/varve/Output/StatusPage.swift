@@ -57,7 +57,7 @@ struct StatusPage {
             + "; on \(facts.copies.joined(separator: ", ")); verified on \(verified)"
     }
 
-    private func copy(_ copy: RepositoryStatus.Copy) -> [String] {
+    private func copy(_ copy: RepositoryStatus.CopyStatus) -> [String] {
         let state: String
         if !copy.present {
             let since = copy.lastSeen.map { ", last seen \($0.toSeconds)" } ?? ""

@@ -109,7 +109,7 @@ struct PageCapture {
     /// Restored paths of what was delivered.
     private(set) var delivered: Set<String> = []
     /// What recovery has to do with: databases, extents, placeholders.
-    private(set) var parts: [RecoveryByUID.File] = []
+    private(set) var parts: [RecoveryByUID.RestoredFile] = []
     /// Databases, as they were listed, and what their pages tell.
     private var databases: [(file: EnvironmentFile, facts: DatabaseStream.Facts)] = []
 
@@ -125,7 +125,7 @@ struct PageCapture {
     mutating func note(_ facts: DatabaseStream.Facts, of file: EnvironmentFile) {
         let lsn = facts.largestLSN
         delivered.insert(file.restored)
-        parts.append(RecoveryByUID.File(path: file.restored, place: file.place, fileID: file.uid))
+        parts.append(RecoveryByUID.RestoredFile(path: file.restored, place: file.place, fileID: file.uid))
         if file.uid != nil { databases.append((file, facts)) }
         if lsn > largestLSN { (largestLSN, largestFile) = (lsn, file.path) }
     }
@@ -182,7 +182,7 @@ struct PageCapture {
         try sink.end(SourceFileFacts(size: UInt64(bytes.count)))
         delivered.insert(file.restored)
         if case .placeholder = file.role {
-            parts.append(RecoveryByUID.File(path: file.restored, fileID: nil))
+            parts.append(RecoveryByUID.RestoredFile(path: file.restored, fileID: nil))
         }
     }
 

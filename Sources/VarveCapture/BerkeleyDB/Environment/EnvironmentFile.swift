@@ -37,7 +37,7 @@ package struct EnvironmentFile: Sendable, Hashable {
 
     /// As it is announced to a sink.
     package var source: SourceFile {
-        let kind: Manifest.File.Kind =
+        let kind: Manifest.StoredFile.Kind =
             switch role {
             case .database, .queueExtent: .database
             case .placeholder: .other

@@ -14,7 +14,7 @@ package struct EnvironmentLayout: Sendable {
     package struct Place: Sendable, Hashable {
         /// Absolute, without symbolic links.
         package var path: String
-        package var directory: Manifest.Environment.Directory
+        package var directory: Manifest.Environment.PlacedDirectory
     }
 
     /// The way to everything that lies in it.
@@ -115,7 +115,9 @@ package struct EnvironmentLayout: Sendable {
 
     /// The directories that a restored home needs for these files, with the attributes they have at the
     /// source: parents first. Directories of the environment are there even if nothing in them was stored.
-    func restoredDirectories(of stored: Set<String>, _ logged: LoggedFiles?) throws -> [Manifest.Directory] {
+    func restoredDirectories(of stored: Set<String>, _ logged: LoggedFiles?) throws -> [Manifest
+        .StoredDirectory]
+    {
         let places = dataDirectories + [logDirectory]
         var needed: Set<String> = ["."]
         for path in stored.map(Path.parent) + (logged?.places.compactMap { restored($0, stored) } ?? [])
@@ -138,7 +140,7 @@ package struct EnvironmentLayout: Sendable {
             // Such as `external`, which is nowhere at the source.
             let status = try files.status(source) ?? homeStatus
             let attributes = (status.kind == .directory ? status : homeStatus).attributes
-            return Manifest.Directory(path: restored, attributes: attributes)
+            return Manifest.StoredDirectory(path: restored, attributes: attributes)
         }
     }
 

@@ -97,7 +97,8 @@ struct DatabaseStream {
     ///   - reading: why it was read.
     /// - Returns: what the logs must cover.
     consuming func finish(
-        _ warnings: CaptureWarnings, identity: Manifest.File.Identity? = nil, reading: Reading? = nil
+        _ warnings: CaptureWarnings, identity: Manifest.StoredFile.FileIdentity? = nil,
+        reading: Reading? = nil
     ) throws -> Facts {
         guard let header = file.header else { return Facts(nil) }
         warnings.add(result, path: file.restored)

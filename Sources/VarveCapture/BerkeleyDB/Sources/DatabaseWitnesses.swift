@@ -105,7 +105,7 @@ struct DatabaseWitnesses {
         }
     }
 
-    private func report(_ logged: LoggedFiles.File, _ warnings: CaptureWarnings) throws {
+    private func report(_ logged: LoggedFiles.DatabaseFile, _ warnings: CaptureWarnings) throws {
         let (name, id) = (logged.name, logged.fileID)
         if let file = listed[id] {
             warnings.add(

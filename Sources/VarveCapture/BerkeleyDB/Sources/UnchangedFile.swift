@@ -35,7 +35,9 @@ package enum Reading: String, Sendable {
     ///   had the file mapped when it was read offline, so a later store begins with a fault, which sets them; and libdb
     ///   never maps a database for writing (`mp_fopen.c:597`).
     /// - Content that is dirty in the page cache is what a read gives, whether its writer lives or not.
-    static func decide(before: Manifest.File.Identity?, now: Manifest.File.Identity) -> Reading {
+    static func decide(before: Manifest.StoredFile.FileIdentity?, now: Manifest.StoredFile.FileIdentity)
+        -> Reading
+    {
         guard let before else { return .untracked }
         // Whole seconds are all that some file systems keep.
         guard let mounting = now.mounting, now.changed.nanoseconds != 0 else { return .untrusted }
@@ -65,10 +67,10 @@ struct UnchangedFiles {
     var readsAll: Bool
 
     /// Of an open file, to be taken before its first byte is read.
-    func identity(of file: borrowing File) throws -> Manifest.File.Identity {
+    func identity(of file: borrowing File) throws -> Manifest.StoredFile.FileIdentity {
         let read = Clock.now()
         let status = try file.status()
-        return Manifest.File.Identity(
+        return Manifest.StoredFile.FileIdentity(
             device: status.device, inode: status.inode, size: status.size, modified: status.modified,
             changed: status.changed, read: read, margin: margin,
             mounting: Mounting.identifier(of: file.path, device: status.device))
@@ -76,7 +78,7 @@ struct UnchangedFiles {
 
     /// - Parameter previous: what the snapshot before says of it.
     func decide(
-        _ file: EnvironmentFile, _ now: Manifest.File.Identity, previous: Manifest.File?
+        _ file: EnvironmentFile, _ now: Manifest.StoredFile.FileIdentity, previous: Manifest.StoredFile?
     ) -> Reading {
         if readsAll { return .forced }
         guard let previous else { return .new }
@@ -91,7 +93,7 @@ struct UnchangedFiles {
     }
 }
 
-extension Manifest.File.Identity {
+extension Manifest.StoredFile.FileIdentity {
     /// Whether nothing happened to the file between the two.
     func isSame(as later: Self) -> Bool {
         var later = later
