@@ -44,9 +44,4 @@ extension ProgressHandler {
         let body = body
         return { body(Progress(item: $0.item, bytesDone: $0.bytesDone, bytesTotal: $0.bytesTotal)) }
     }
-
-    var counting: @Sendable (String, UInt64, UInt64) -> Void {
-        let body = body
-        return { body(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
-    }
 }

@@ -27,8 +27,7 @@ extension Repository {
                 repository: opened, copies: try copies(of: opened), required: options.requiredCopies,
                 cancellation: cancellation, progress: progress.reporting)
             let helper = HelperOptions(
-                password: environment.password, isCancelled: { cancellation.isRequested },
-                cancellationDescriptor: cancellation.descriptor)
+                password: environment.password, cancellation: cancellation)
             let wanted = environment.options(options)
             let result =
                 switch options.mode {

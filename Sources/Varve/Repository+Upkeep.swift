@@ -19,7 +19,7 @@ extension Repository {
             let named = try opened()
             let opened = try copy.map { try copies(of: named).find($0).there() } ?? named
             func verifier() -> Verifier {
-                Verifier(opened, isCancelled: { cancellation.isRequested }, progress: progress.counting)
+                Verifier(opened, cancellation: cancellation, progress: progress.reporting)
             }
             var reports: [VarveUpkeep.VerificationReport] = []
             if parts.contains(.media) { reports.append(try verifier().verifyMedia()) }
@@ -42,7 +42,7 @@ extension Repository {
             var all = try copies(of: opened)
             if try !all.healIdentities().isEmpty { all = try copies(of: opened) }
             let healer = Healer(
-                all, isCancelled: { cancellation.isRequested }, progress: progress.counting)
+                all, cancellation: cancellation, progress: progress.reporting)
             return try (copy.map { [try all.find($0)] } ?? all.online).map { target in
                 HealReport(try healer.run(try healer.plan(target)))
             }
@@ -66,7 +66,7 @@ extension Repository {
             let added = try CopyRegistry(try copies(of: opened)).add(at: path, label: label, role: "local")
             let all = try copies(of: opened)
             let synchronizer = CopySynchronizer(
-                all, isCancelled: { cancellation.isRequested }, progress: progress.counting)
+                all, cancellation: cancellation, progress: progress.reporting)
             return SyncReport(try synchronizer.run(try all.find(added.record.copy)))
         }
     }
@@ -83,7 +83,7 @@ extension Repository {
         try await Operation.run(notices) { cancellation in
             let all = try copies(of: opened())
             let synchronizer = CopySynchronizer(
-                all, isCancelled: { cancellation.isRequested }, progress: progress.counting)
+                all, cancellation: cancellation, progress: progress.reporting)
             return SyncReport(try synchronizer.run(try all.find(copy)))
         }
     }

@@ -104,7 +104,9 @@ import VarveTestSupport
         #expect(report.isGood == isWhole)
         #expect(report.losses.count == (isWhole ? 0 : files.count))
         let index = try repository.openIndex()
-        let walk = SnapshotWalk(index, repository) { true }
+        let cancellation = Cancellation()
+        cancellation.request()
+        let walk = SnapshotWalk(index, repository, cancellation: cancellation)
         expect(.interrupted) { try walk.lost(of: files[0]) }
     }
 

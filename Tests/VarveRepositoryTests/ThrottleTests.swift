@@ -20,18 +20,18 @@ import VarveTestSupport
     }
 
     @Test func asMuchAsTheRateAllows() throws {
-        let throttle = Throttle(rate: Self.rate) { false }
+        let throttle = Throttle(rate: Self.rate, cancellation: Cancellation())
         let time = try seconds { for _ in 0..<20 { try throttle.take(Self.piece) } }
         // The first is free, each further one waits until the one before it is paid.
         #expect(time >= 19 * Self.pieceTime)
         // What is large is paid by whoever comes next.
-        let large = Throttle(rate: Self.rate) { false }
+        let large = Throttle(rate: Self.rate, cancellation: Cancellation())
         try large.take(20 * Self.piece)
         #expect(try seconds { try large.take(1) } >= 19 * Self.pieceTime)
     }
 
     @Test func allReadersTogether() throws {
-        let throttle = Throttle(rate: Self.rate) { false }
+        let throttle = Throttle(rate: Self.rate, cancellation: Cancellation())
         let failures = Monitor(0)
         let time = try seconds {
             let threads = try (0..<4).map { _ in
@@ -49,7 +49,7 @@ import VarveTestSupport
 
     /// Time in which nobody read is lost: a disk that rested is not read faster.
     @Test func noBursts() throws {
-        let throttle = Throttle(rate: Self.rate) { false }
+        let throttle = Throttle(rate: Self.rate, cancellation: Cancellation())
         try throttle.take(Self.piece)
         usleep(60_000)
         #expect(try seconds { for _ in 0..<3 { try throttle.take(Self.piece) } } >= 2 * Self.pieceTime)
@@ -57,13 +57,13 @@ import VarveTestSupport
 
     /// The control: without a rate nobody waits for what would take years.
     @Test func withoutARate() throws {
-        let throttle = Throttle(rate: nil) { false }
+        let throttle = Throttle(rate: nil, cancellation: Cancellation())
         for _ in 0..<100 { try throttle.take(.max) }
     }
 
     @Test func anInterruptionEndsTheWaiting() throws {
         let cancellation = Cancellation()
-        let throttle = Throttle(rate: 1) { cancellation.isRequested }
+        let throttle = Throttle(rate: 1, cancellation: cancellation)
         // Paid for in 16 minutes.
         try throttle.take(1000)
         let ended = Monitor<VarveError.Code?>(nil)
@@ -76,6 +76,6 @@ import VarveTestSupport
         #expect(ended.change { $0 } == .interrupted)
         // From then on nothing is given, whatever the rate.
         expect(.interrupted) { try throttle.take(0) }
-        expect(.interrupted) { try Throttle(rate: nil) { true }.take(0) }
+        expect(.interrupted) { try Throttle(rate: nil, cancellation: cancellation).take(0) }
     }
 }

@@ -47,7 +47,7 @@ extension Healer {
         }
         var unhealed: [ObjectName] = []
         for object in packs {
-            if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+            try cancellation.check()
             if report.unreadElsewhere.contains(object) {
                 report.unreadable.append(
                     Finding(

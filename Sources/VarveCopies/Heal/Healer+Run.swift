@@ -29,7 +29,7 @@ extension Healer {
         let bad = Set(damaged)
         let missing = Self.objects(plan.missing)
         let packs = Set(damaged + missing).filter { $0.kind == .pack }.sorted { $0.name < $1.name }
-        let parity = ParityHealer(repository, isCancelled: isCancelled)
+        let parity = ParityHealer(repository, cancellation: cancellation)
         let lostPacks = try heal(try replace(packs, bad, in: target, &report), by: parity, &report)
         try heal(packs: lostPacks, in: target, &report)
         try setAside(bad, of: repository, &report)
@@ -80,10 +80,10 @@ extension Healer {
         var options = MediaOptions()
         // What was missing counts as never read.
         options.onlyBad = true
-        let media = try Verifier(repository, isCancelled: isCancelled).verifyMedia(options)
+        let media = try Verifier(repository, cancellation: cancellation).verifyMedia(options)
         add(media.findings + plan.unreadable, to: &report)
         guard !report.lost.isEmpty || !plan.losses.isEmpty else { return try endTaint(repository) }
-        let content = try Verifier(repository, isCancelled: isCancelled).verifyContent()
+        let content = try Verifier(repository, cancellation: cancellation).verifyContent()
         add(content.findings, to: &report)
         report.losses = content.losses
         report.unneeded = content.unneeded
@@ -116,7 +116,7 @@ extension Healer {
                 try repository.manifests.read(summary.reference).isTaintedByRepository
             } ?? false
         }
-        if isAny { _ = try Verifier(repository, isCancelled: isCancelled).verifyContent() }
+        if isAny { _ = try Verifier(repository, cancellation: cancellation).verifyContent() }
     }
 
     /// Damaged parity is made anew from what it covers, and what came to be uncovered is covered again.
@@ -144,7 +144,7 @@ extension Healer {
             // Only a person knows the percentage. `conclude` names the document with what else is found.
             return
         }
-        switch repository.updateParity(isCancelled: isCancelled) {
+        switch repository.updateParity(cancellation: cancellation) {
         case .failure(let error)?: throw error
         case .success(let covered)?:
             if covered.groupsWritten > 0 { report.covered = covered.objects }
@@ -173,7 +173,7 @@ extension Healer {
             },
             uniquingKeysWith: { first, _ in first })
         let state = Monitor((report: report, lost: [ObjectName]()))
-        let copying = try CopyObjects(to: target, from: sources, replacing: bad, isCancelled: isCancelled) {
+        let copying = try CopyObjects(to: target, from: sources, replacing: bad, cancellation: cancellation) {
             object, source, error in
             state.change { $0.report.note(object, in: source, error) }
         }

@@ -75,16 +75,16 @@ package struct HealReport: Encodable, Sendable {
 /// `quarantine/`; nothing is deleted, and a healthy copy is not touched.
 package final class Healer: Sendable {
     let copies: RepositoryCopies
-    let isCancelled: @Sendable () -> Bool
-    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    let cancellation: Cancellation
+    private let progress: @Sendable (Progress) -> Void
 
     package init(
-        _ copies: RepositoryCopies, isCancelled: @escaping @Sendable () -> Bool = { false },
-        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
-            { _, _, _ in }
+        _ copies: RepositoryCopies, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void =
+            { _ in }
     ) {
         self.copies = copies
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.progress = progress
     }
 
@@ -94,11 +94,11 @@ package final class Healer: Sendable {
         var options = MediaOptions()
         // All of it, whatever an interrupted run has read already.
         options.restarts = true
-        let media = try Verifier(repository, isCancelled: isCancelled, progress: progress).verifyMedia(
+        let media = try Verifier(repository, cancellation: cancellation, progress: progress).verifyMedia(
             options)
         // Those that other copies have, whether or not anything here names them.
         let lacking = try CopySynchronizer(copies).plan(target)
-        let followed = try Verifier(repository, isCancelled: isCancelled).verifyCompleteness()
+        let followed = try Verifier(repository, cancellation: cancellation).verifyCompleteness()
         let directories = Set(
             try repository.storage.missingDirectories().map { Finding.Place.directory($0) })
         let known = Set(media.findings.lazy.filter { $0.kind == .damaged }.map(\.place))

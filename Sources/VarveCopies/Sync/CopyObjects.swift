@@ -24,19 +24,19 @@ struct CopyObjects {
     private let sources: [Repository]
     /// What the target has under these names is damaged, and set aside when the good one is durable.
     private let replacing: Set<ObjectName>
-    private let isCancelled: @Sendable () -> Bool
+    private let cancellation: Cancellation
     /// Hears of each source whose object is not what its name promises or can't be read.
     private let damaged: @Sendable (ObjectName, Repository, VarveError) -> Void
 
     init(
         to target: RepositoryCopy, from sources: [Repository], replacing: Set<ObjectName> = [],
-        isCancelled: @escaping @Sendable () -> Bool,
+        cancellation: Cancellation,
         damaged: @escaping @Sendable (ObjectName, Repository, VarveError) -> Void
     ) throws {
         self.target = target
         self.sources = sources
         self.replacing = replacing
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.damaged = damaged
         repository = try target.there()
     }
@@ -49,7 +49,7 @@ struct CopyObjects {
     func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Arrival) -> Void) throws {
         let threads =
             objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
-        try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, isCancelled) {
+        try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, cancellation) {
             group in
             var open = group
             for source in sources where !open.isEmpty {
@@ -96,7 +96,7 @@ struct CopyObjects {
         defer { memory.deallocate() }
         let names = Hasher.names(ofObjects: transfers.map { UInt64($0.byteCount) }, memory: memory) {
             number, offset, piece in
-            if isCancelled() { throw ObjectWorkers.interrupted }
+            if cancellation.isRequested { throw ObjectWorkers.interrupted }
             try transfers[number].pass(at: Int(offset), by: piece)
         }
         var copied: [Transfer] = []

@@ -40,16 +40,16 @@ package struct SyncReport: Encodable, Sendable {
 /// anywhere is gone on with by the next. Nothing is deleted and nothing replaced.
 package final class CopySynchronizer: Sendable {
     private let copies: RepositoryCopies
-    private let isCancelled: @Sendable () -> Bool
-    private let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    private let cancellation: Cancellation
+    private let progress: @Sendable (Progress) -> Void
 
     package init(
-        _ copies: RepositoryCopies, isCancelled: @escaping @Sendable () -> Bool = { false },
-        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
-            { _, _, _ in }
+        _ copies: RepositoryCopies, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void =
+            { _ in }
     ) {
         self.copies = copies
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.progress = progress
     }
 
@@ -107,7 +107,7 @@ package final class CopySynchronizer: Sendable {
         if let newest = try repository.manifests.list().last, !plan.manifests.isEmpty {
             repository.manifests.summarize(newest, try repository.manifests.read(newest))
         }
-        if case .failure(let error)? = repository.updateParity(isCancelled: isCancelled) {
+        if case .failure(let error)? = repository.updateParity(cancellation: cancellation) {
             report.findings.append(
                 Finding(.directory(ObjectDirectory(.parity)), in: repository.path, error.message))
         }
@@ -147,7 +147,7 @@ package final class CopySynchronizer: Sendable {
     ) throws {
         let state = Monitor(report)
         let copying = try CopyObjects(
-            to: target, from: sources(but: try target.there()), isCancelled: isCancelled
+            to: target, from: sources(but: try target.there()), cancellation: cancellation
         ) { object, source, error in
             state.change { $0.findings.append(Finding(.object(object), in: source.path, error.message)) }
         }
@@ -163,7 +163,8 @@ package final class CopySynchronizer: Sendable {
                 $0.objects += 1
                 $0.bytes += bytes
             }
-            progress("\(object)", done.bytes.add(bytes), done.total)
+            progress(
+                Progress(item: "\(object)", bytesDone: done.bytes.add(bytes), bytesTotal: done.total))
         }
         report = state.change { $0 }
     }

@@ -94,9 +94,7 @@ package final class Archiver {
         }
         // After the commit: it takes time in which a snapshot that is complete should not be lost. What is not covered
         // if this is interrupted, the next backup covers.
-        let parity = ([repository] + (written?.others ?? [])).updateParity { [cancellation] in
-            cancellation.isRequested
-        }
+        let parity = ([repository] + (written?.others ?? [])).updateParity(cancellation: cancellation)
         return Report(
             snapshot: snapshot, manifest: manifest, copies: written?.acknowledgements ?? [], parity: parity,
             source: name)

@@ -185,8 +185,7 @@ struct RestoredRecovery {
     ) throws -> BerkeleyDBHelper {
         try BerkeleyDBHelper(
             environment, password: password, lock: nil, root: root,
-            isCancelled: { [cancellation] in cancellation.isRequested },
-            cancellationDescriptor: cancellation.descriptor)
+            cancellation: cancellation)
     }
 
     // MARK: Where the kernel does not confine

@@ -39,23 +39,24 @@ final class SnapshotWalk {
     }
 
     private let reader: BlobReader
-    private let isCancelled: () -> Bool
+    private let cancellation: Cancellation
     private let isWhole: (_ extent: ContentID, _ length: Int) -> Bool
     private var known: [Place: Lost] = [:]
 
     /// - Parameter isWhole: whether an extent of this length can be had.
     init(
-        _ reader: BlobReader, isCancelled: @escaping () -> Bool,
+        _ reader: BlobReader, cancellation: Cancellation,
         isWhole: @escaping (_ extent: ContentID, _ length: Int) -> Bool
     ) {
         self.reader = reader
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.isWhole = isWhole
     }
 
     /// Only whether each blob is in a pack that is there: no blob but nodes of maps is read.
-    convenience init(_ index: RepositoryIndex, _ repository: Repository, isCancelled: @escaping () -> Bool) {
-        self.init(BlobReader(index: index, storage: repository.storage), isCancelled: isCancelled) { id, _ in
+    convenience init(_ index: RepositoryIndex, _ repository: Repository, cancellation: Cancellation) {
+        self.init(BlobReader(index: index, storage: repository.storage), cancellation: cancellation) {
+            id, _ in
             index.find(id) != nil
         }
     }
@@ -71,7 +72,7 @@ final class SnapshotWalk {
 
     private func lost(_ place: Place) throws -> Lost {
         if let known = known[place] { return known }
-        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+        try cancellation.check()
         let found: Lost
         do {
             found = try follow(place)

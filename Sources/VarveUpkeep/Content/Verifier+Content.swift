@@ -37,7 +37,7 @@ extension Verifier {
         let inventory = try begin(readLedger())
         let index = try repository.openIndex()
         try follow(
-            inventory.objects.snapshots, SnapshotWalk(index, repository, isCancelled: isCancelled))
+            inventory.objects.snapshots, SnapshotWalk(index, repository, cancellation: cancellation))
         return result()
     }
 
@@ -61,7 +61,7 @@ extension Verifier {
     private func walk(_ blobs: BlobVerification) -> SnapshotWalk {
         let ordinary = repository.description.parameters.extentSize
         let reader = BlobReader(index: blobs.index, storage: repository.storage)
-        return SnapshotWalk(reader, isCancelled: isCancelled) { id, length in
+        return SnapshotWalk(reader, cancellation: cancellation) { id, length in
             blobs.index.find(id) != nil && !blobs.isBad(id)
                 && blobs.isData(id, length: length, ordinary: ordinary)
         }
@@ -138,7 +138,7 @@ extension Verifier {
         }
         let decoder = BlobDecoder()
         let checker = IdentityChecker()
-        for entry in contents.entries where !isCancelled() {
+        for entry in contents.entries where !cancellation.isRequested {
             verifyBlob(object, entry, bytes, decoder, checker, blobs)
         }
         checker.flush()

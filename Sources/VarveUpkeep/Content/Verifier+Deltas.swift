@@ -96,13 +96,13 @@ extension Verifier {
         for entry in contents.entries where entry.header.base != nil && isDue(entry.header.id) {
             let (id, type) = (entry.header.id, entry.header.type)
             guard blobs.isWaiting(id) else { continue }
-            if isCancelled() { return }
+            if cancellation.isRequested { return }
             var isRoot = true
             var versions: [ContentID] = []
             do {
                 try reader.readVersions(of: id, type) { version, bytes in
                     // A chain may be long, and each version of it large.
-                    if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+                    try cancellation.check()
                     versions.append(version)
                     defer { isRoot = false }
                     // What stands alone was checked with its pack.
@@ -126,7 +126,7 @@ extension Verifier {
     ) {
         let chain = (try? reader.chain(of: id, type)) ?? [id]
         var isBroken = false
-        for version in chain.reversed() where !isCancelled() {
+        for version in chain.reversed() where !cancellation.isRequested {
             if blobs.isBad(version) {
                 isBroken = true
                 continue

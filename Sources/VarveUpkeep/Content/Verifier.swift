@@ -53,8 +53,8 @@ struct ListedObject: Sendable {
 /// A finding is never thrown: everything is looked at, and the report lists all of it.
 package final class Verifier: Sendable {
     let repository: Repository
-    let isCancelled: @Sendable () -> Bool
-    let progress: @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    let cancellation: Cancellation
+    let progress: @Sendable (Progress) -> Void
     let report = Mutex(VerificationReport())
     private let noted = Mutex<Set<Finding>>([])
     struct WholeSnapshot {
@@ -67,12 +67,12 @@ package final class Verifier: Sendable {
     let wholeSnapshots = Mutex<[WholeSnapshot]>([])
 
     package init(
-        _ repository: Repository, isCancelled: @escaping @Sendable () -> Bool = { false },
-        progress: @escaping @Sendable (_ object: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
-            { _, _, _ in }
+        _ repository: Repository, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void =
+            { _ in }
     ) {
         self.repository = repository
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.progress = progress
     }
 
@@ -108,11 +108,12 @@ package final class Verifier: Sendable {
     ) throws {
         let total = objects.reduce(0) { $0 + $1.size }
         let done = Tally()
-        ObjectWorkers.forEach(objects, threads: Host.workers, isCancelled) { [progress] listed in
+        ObjectWorkers.forEach(objects, threads: Host.workers, cancellation) { [progress] listed in
             body(listed.object, listed.size)
-            progress("\(listed.object)", done.add(listed.size), total)
+            progress(
+                Progress(item: "\(listed.object)", bytesDone: done.add(listed.size), bytesTotal: total))
         }
-        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+        try cancellation.check()
     }
 
     func result() -> VerificationReport {

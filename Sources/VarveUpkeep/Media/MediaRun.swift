@@ -37,7 +37,7 @@ final class MediaRun: Sendable {
         self.round = round
         self.device = device
         deadline = options.maximumDuration.map { Clock.monotonic() + UInt64(min($0, 1e9) * 1e9) }
-        throttle = Throttle(rate: options.rate, isCancelled: verifier.isCancelled)
+        throttle = Throttle(rate: options.rate, cancellation: verifier.cancellation)
         examiner = MediaExaminer(repository.storage, throttle)
         writer = LedgerWriter(repository.storage, repository: repository.id, copy: repository.copyID)
     }
@@ -52,7 +52,7 @@ final class MediaRun: Sendable {
         let total = objects.reduce(0) { $0 + $1.size }
         let done = Tally()
         let skipped = Monitor<[ListedObject]>([])
-        ObjectWorkers.forEach(groups, threads: Self.workers, verifier.isCancelled) { [self] group in
+        ObjectWorkers.forEach(groups, threads: Self.workers, verifier.cancellation) { [self] group in
             if let deadline, Clock.monotonic() >= deadline {
                 skipped.change { $0 += group }
                 return
@@ -60,7 +60,8 @@ final class MediaRun: Sendable {
             read(group: group)
             guard let first = group.first else { return }
             let bytes = done.add(group.reduce(0) { $0 + $1.size })
-            verifier.progress("\(first.object)", bytes, total)
+            verifier.progress(
+                Progress(item: "\(first.object)", bytesDone: bytes, bytesTotal: total))
         }
         return skipped.change { $0 }
     }

@@ -72,15 +72,15 @@ extension Verifier {
         // What a backup adds meanwhile belongs to the round; one that never ends does not keep it from ending.
         for _ in 0..<16 where !plan.objects.isEmpty {
             left += run.read(plan.objects)
-            guard plan.round != nil, left.isEmpty, !isCancelled() else { break }
+            guard plan.round != nil, left.isEmpty, !cancellation.isRequested else { break }
             objects = try Inventory(repository, ledger: ledger).objects
             plan.objects = objects.filter { known.insert($0.object).inserted }
         }
-        let hasEnded = plan.round != nil && left.isEmpty && !isCancelled()
+        let hasEnded = plan.round != nil && left.isEmpty && !cancellation.isRequested
         if let failure = run.finish(hasEnded: hasEnded) {
             reading.notes.append("what was read can't be recorded: \(failure)")
         }
-        if isCancelled() {
+        if cancellation.isRequested {
             throw VarveError(
                 .interrupted,
                 "interrupted; \(run.counts.objects) objects, \(ByteCount(run.counts.bytes)), were read",

@@ -16,13 +16,13 @@ package enum ObjectWorkers {
     ///
     /// - Throws: the first error, which ends the work.
     static func forEach<Group: Sendable, Failure: Error>(
-        _ groups: [Group], threads: Int, _ isCancelled: @escaping @Sendable () -> Bool,
+        _ groups: [Group], threads: Int, _ cancellation: Cancellation,
         _ body: @escaping @Sendable (Group) throws(Failure) -> Void
     ) throws(Failure) {
         let failure = Monitor<Failure?>(nil)
         let next = Tally()
         WorkerThread.sideBySide(min(threads, groups.count)) {
-            while !isCancelled(), failure.change({ $0 == nil }) {
+            while !cancellation.isRequested, failure.change({ $0 == nil }) {
                 let number = Int(next.add(1)) - 1
                 guard number < groups.count else { return }
                 do throws(Failure) {
@@ -38,7 +38,7 @@ package enum ObjectWorkers {
     /// - Parameter limit: objects in a group; fewer if there would not be a group for each thread.
     /// - Throws: the first error, which ends the work; `.interrupted` if it was cancelled.
     package static func forEachGroup(
-        _ objects: [ObjectName], limit: Int, threads: Int, _ isCancelled: @escaping @Sendable () -> Bool,
+        _ objects: [ObjectName], limit: Int, threads: Int, _ cancellation: Cancellation,
         _ body: @escaping @Sendable ([ObjectName]) throws -> Void
     ) throws {
         guard !objects.isEmpty else { return }
@@ -46,8 +46,8 @@ package enum ObjectWorkers {
         let groups = stride(from: 0, to: objects.count, by: size).map {
             Array(objects[$0..<min($0 + size, objects.count)])
         }
-        try forEach(groups, threads: threads, isCancelled, body)
-        if isCancelled() { throw interrupted }
+        try forEach(groups, threads: threads, cancellation, body)
+        if cancellation.isRequested { throw interrupted }
     }
 }
 

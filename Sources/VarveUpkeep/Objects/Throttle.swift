@@ -6,15 +6,15 @@ import VarveFormat
 /// Holds readers back so that all of them together read no more than so many bytes a second.
 final class Throttle: Sendable {
     private let rate: UInt64?
-    private let isCancelled: @Sendable () -> Bool
+    private let cancellation: Cancellation
     /// When what was taken so far will have been paid for, in monotonic nanoseconds.
     private let paidUntil = Mutex<UInt64>(0)
 
     /// - Parameter rate: nil for as fast as it goes; else not 0.
-    init(rate: UInt64?, isCancelled: @escaping @Sendable () -> Bool) {
+    init(rate: UInt64?, cancellation: Cancellation) {
         precondition(rate != 0)
         self.rate = rate
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
     }
 
     /// Waits until these bytes may be read. Time that was not used is lost: there are no bursts.
@@ -37,7 +37,5 @@ final class Throttle: Sendable {
         }
     }
 
-    func check() throws {
-        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
-    }
+    func check() throws { try cancellation.check() }
 }

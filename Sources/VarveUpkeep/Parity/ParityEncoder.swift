@@ -14,21 +14,21 @@ final class ParityEncoder {
     private let storage: any Storage
     private let repository: RepositoryID
     private let scratchDirectory: String
-    private let isCancelled: () -> Bool
+    private let cancellation: Cancellation
 
     /// - Parameter scratchDirectory: has room for the parity of one group.
     init(
         _ storage: any Storage, _ repository: RepositoryID, scratchDirectory: String,
-        isCancelled: @escaping () -> Bool = { false }
+        cancellation: Cancellation = Cancellation()
     ) {
         self.storage = storage
         self.repository = repository
         self.scratchDirectory = scratchDirectory
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
     }
 
     private func checkCancelled() throws {
-        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+        try cancellation.check()
     }
 
     /// The checksums of each member's blocks, or why it is not what its name promises.

@@ -21,13 +21,13 @@ final class ParityGroupHealer {
     /// Neighbouring stripes often lack the same blocks.
     private var lastDecoder: (missing: [Int], parity: [Int], decoder: ErasureCode.Decoder)?
 
-    private let isCancelled: () -> Bool
+    private let cancellation: Cancellation
 
     init(
         _ group: ParityGroup, _ storage: any Storage, scratchDirectory: String,
-        isCancelled: @escaping () -> Bool
+        cancellation: Cancellation
     ) throws {
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.group = group
         self.storage = storage
         shape = group.shape
@@ -111,7 +111,7 @@ final class ParityGroupHealer {
 
     private func readData(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> [State] {
         // A group may say that it has millions of blocks.
-        if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+        try cancellation.check()
         let count = buffer.count / ParityShape.blockSize
         var states = [State](repeating: .good, count: count)
         try reader.read(from: first, into: buffer) { states[$0 - first] = .bad }

@@ -47,12 +47,12 @@ package final class ParityHealer {
     let repository: RepositoryID
     let scratchDirectory: String
 
-    private let isCancelled: () -> Bool
+    private let cancellation: Cancellation
 
-    package convenience init(_ repository: Repository, isCancelled: @escaping () -> Bool = { false }) {
+    package convenience init(_ repository: Repository, cancellation: Cancellation = Cancellation()) {
         self.init(
             storage: repository.storage, repository: repository.id,
-            scratchDirectory: repository.scratchDirectory, isCancelled: isCancelled)
+            scratchDirectory: repository.scratchDirectory, cancellation: cancellation)
     }
 
     /// - Parameters:
@@ -60,9 +60,9 @@ package final class ParityHealer {
     ///   - scratchDirectory: has room for what is healed of a group.
     package init(
         storage: any Storage, repository: RepositoryID, scratchDirectory: String,
-        isCancelled: @escaping () -> Bool = { false }
+        cancellation: Cancellation = Cancellation()
     ) {
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.storage = storage
         self.repository = repository
         self.scratchDirectory = scratchDirectory
@@ -96,7 +96,7 @@ package final class ParityHealer {
             }
             if wanted.isEmpty { continue }
             let healing = try ParityGroupHealer(
-                group, storage, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
+                group, storage, scratchDirectory: scratchDirectory, cancellation: cancellation)
             for (member, outcome) in try healing.run(wanted, isTrial: isTrial) {
                 outcomes[group.members[member].object] = outcome
             }
@@ -153,7 +153,7 @@ extension ParityHealer {
 
     private func heal(_ group: ParityGroup) throws -> ParityObjectReport {
         let encoder = ParityEncoder(
-            storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
+            storage, repository, scratchDirectory: scratchDirectory, cancellation: cancellation)
         let hashed = try encoder.hash(group.members)
         var checksums: [UInt32] = []
         var outcome = ParityObjectReport(object: group.object, result: .left)

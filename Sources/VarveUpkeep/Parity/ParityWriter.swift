@@ -38,25 +38,23 @@ package final class ParityWriter {
     private let percent: Int
     private let policy: ParityPolicy
     private let encoder: ParityEncoder
-    private let progress: (_ item: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void
+    private let progress: (Progress) -> Void
 
     /// - Precondition: a percentage in `ParityShape.percents`
     package convenience init(
-        _ repository: Repository, percent: Int, isCancelled: @escaping () -> Bool = { false },
-        progress: @escaping (_ item: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void = { _, _, _ in
-        }
+        _ repository: Repository, percent: Int, cancellation: Cancellation = Cancellation(),
+        progress: @escaping (Progress) -> Void = { _ in }
     ) {
         self.init(
             storage: repository.storage, repository: repository.id, percent: percent,
-            scratchDirectory: repository.scratchDirectory, isCancelled: isCancelled, progress: progress)
+            scratchDirectory: repository.scratchDirectory, cancellation: cancellation, progress: progress)
     }
 
     /// - Parameter scratchDirectory: for the parity of a group, while it is made.
     package init(
         storage: any Storage, repository: RepositoryID, percent: Int, scratchDirectory: String,
-        policy: ParityPolicy = ParityPolicy(), isCancelled: @escaping () -> Bool = { false },
-        progress: @escaping (_ item: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void = { _, _, _ in
-        }
+        policy: ParityPolicy = ParityPolicy(), cancellation: Cancellation = Cancellation(),
+        progress: @escaping (Progress) -> Void = { _ in }
     ) {
         self.storage = storage
         self.repository = repository
@@ -64,7 +62,7 @@ package final class ParityWriter {
         self.policy = policy
         self.progress = progress
         encoder = ParityEncoder(
-            storage, repository, scratchDirectory: scratchDirectory, isCancelled: isCancelled)
+            storage, repository, scratchDirectory: scratchDirectory, cancellation: cancellation)
     }
 
     /// Covers what no group covers.
@@ -90,7 +88,7 @@ package final class ParityWriter {
         var names: Set<String> = []
         var done: UInt64 = 0
         for members in plan.groups {
-            progress("parity", done, total)
+            progress(Progress(item: "parity", bytesDone: done, bytesTotal: total))
             let whole = try write(members, &report, &names)
             covered.formUnion(whole)
             done += members.reduce(0) { $0 + UInt64($1.size) }

@@ -6,9 +6,9 @@ import VarveStorage
 extension Repository {
     /// Sets the percentage, and brings everything that is stored under parity of it. Takes the writer's lock.
     package func addParity(
-        percent: Int, isCancelled: @escaping @Sendable () -> Bool = { false },
-        progress: @escaping @Sendable (_ item: String, _ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void =
-            { _, _, _ in }
+        percent: Int, cancellation: Cancellation = Cancellation(),
+        progress: @escaping @Sendable (Progress) -> Void =
+            { _ in }
     ) throws -> ParityReport {
         try ParityDescription.check(percent)
         let lock = try WriterLock(self)
@@ -17,7 +17,7 @@ extension Repository {
         try ChecksummedDocument.write(
             ParityDescription(repository: id, percent: percent), to: ParityDescription.fileName,
             in: storage)
-        let writer = ParityWriter(self, percent: percent, isCancelled: isCancelled, progress: progress)
+        let writer = ParityWriter(self, percent: percent, cancellation: cancellation, progress: progress)
         return try writer.cover(renewing: true)
     }
 
@@ -25,11 +25,11 @@ extension Repository {
     ///
     /// The snapshot is committed already: that parity fails must be said, and changes nothing about it.
     package func updateParity(
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        cancellation: Cancellation = Cancellation()
     ) -> Result<ParityReport, VarveError>? {
         do {
             guard let percent = try parity() else { return nil }
-            return .success(try ParityWriter(self, percent: percent, isCancelled: isCancelled).cover())
+            return .success(try ParityWriter(self, percent: percent, cancellation: cancellation).cover())
         } catch {
             var error = error as? VarveError ?? VarveError(.system, "\(error)")
             error.location = error.location ?? path
@@ -42,10 +42,10 @@ extension Sequence<Repository> {
     /// Brings what was committed under parity, in each copy that keeps some; nil if none does, the first failure if one
     /// fails. What was skipped is named with the copy's path.
     package func updateParity(
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        cancellation: Cancellation = Cancellation()
     ) -> Result<ParityReport, VarveError>? {
         let results = compactMap { copy in
-            copy.updateParity(isCancelled: isCancelled)?.map { report in
+            copy.updateParity(cancellation: cancellation)?.map { report in
                 var report = report
                 for index in report.skipped.indices {
                     report.skipped[index].copy = copy.path

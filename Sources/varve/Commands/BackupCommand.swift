@@ -171,8 +171,7 @@ struct BackupCommand: RepositoryCommand {
         environment.readsAll = force
         if offline { return try archiver.backup(OfflineSource(environment), tool: Tool.name, as: source) }
         let helper = HelperOptions(
-            password: password, isCancelled: { Interruption.cancellation.isRequested },
-            cancellationDescriptor: Interruption.cancellation.descriptor)
+            password: password, cancellation: Interruption.cancellation)
         if direct {
             return try archiver.backup(DirectSource(environment, helper: helper), tool: Tool.name, as: source)
         }

@@ -225,8 +225,8 @@ private final class Synchronization {
         let report = try patience.retry { isAgain in
             let (all, target) = try find(isAgain)
             return try CopySynchronizer(
-                all, isCancelled: { Interruption.cancellation.isRequested },
-                progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
+                all, cancellation: Interruption.cancellation,
+                progress: { line.show($0) }
             ).run(target)
         }
         line.finish()
@@ -295,8 +295,8 @@ struct CopyDetachCommand: RepositoryCommand {
         media.olderThan = .greatestFiniteMagnitude
         let line = ProgressLine()
         let report = try Verifier(
-            repository, isCancelled: { Interruption.cancellation.isRequested },
-            progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) }
+            repository, cancellation: Interruption.cancellation,
+            progress: { line.show($0) }
         ).verifyMedia(media)
         line.finish()
         for finding in report.findings { Terminal.warn("damaged: \(finding.text): \(finding.problem)") }

@@ -78,8 +78,8 @@ struct HealCommand: RepositoryCommand {
     private func healer(_ all: RepositoryCopies) -> (Healer, ProgressLine) {
         let line = ProgressLine()
         let healer = Healer(
-            all, isCancelled: { Interruption.cancellation.isRequested },
-            progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) })
+            all, cancellation: Interruption.cancellation,
+            progress: { line.show($0) })
         return (healer, line)
     }
 

@@ -34,8 +34,8 @@ struct ParityAddCommand: RepositoryCommand {
         let report = try lock.patience().retry { isAgain in
             let repository = isAgain ? try options.open() : repository
             return try repository.addParity(
-                percent: percent, isCancelled: { Interruption.cancellation.isRequested },
-                progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) })
+                percent: percent, cancellation: Interruption.cancellation,
+                progress: { line.show($0) })
         }
         line.finish()
         for finding in report.skipped {

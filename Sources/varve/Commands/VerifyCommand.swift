@@ -148,8 +148,8 @@ struct VerifyCommand: RepositoryCommand {
     ) throws -> VerificationReport {
         let line = ProgressLine()
         let verifier = Verifier(
-            repository, isCancelled: { Interruption.cancellation.isRequested },
-            progress: { line.show(Progress(item: $0, bytesDone: $1, bytesTotal: $2)) })
+            repository, cancellation: Interruption.cancellation,
+            progress: { line.show($0) })
         let report = try verify(verifier)
         line.finish()
         for finding in report.findings where !told.contains(finding) {

@@ -7,7 +7,7 @@ import VarveHelperProtocol
 /// would look as if a process had died.
 struct DatabaseLocks {
     private let helper: BerkeleyDBHelper
-    private let isCancelled: @Sendable () -> Bool
+    private let cancellation: Cancellation
     /// For a transaction, which ends.
     private let patience: Duration
     /// For a handle that is exclusive for its life, or what can't be told from one.
@@ -16,9 +16,9 @@ struct DatabaseLocks {
     /// `DB_FILE_ID_LEN`
     private static let fileIDLength = 20
 
-    init(_ helper: BerkeleyDBHelper, isCancelled: @escaping @Sendable () -> Bool, patience: Duration) {
+    init(_ helper: BerkeleyDBHelper, cancellation: Cancellation, patience: Duration) {
         self.helper = helper
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
         self.patience = patience
     }
 
@@ -34,7 +34,7 @@ struct DatabaseLocks {
             let limit = holder.isTransaction ? patience : min(Self.handlePatience, patience)
             let waited = ContinuousClock.now - began
             guard waited < limit else { throw Self.error(holder, file, waited) }
-            if isCancelled() { throw VarveError(.interrupted, "interrupted") }
+            try cancellation.check()
             usleep(Self.pause)
         }
     }

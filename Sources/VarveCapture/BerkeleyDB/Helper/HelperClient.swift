@@ -37,8 +37,7 @@ package final class BerkeleyDBHelper {
     private let lock: EnvironmentLock?
     private let slots: Int
     private let limits: HelperLimits
-    private let isCancelled: @Sendable () -> Bool
-    private let cancellationDescriptor: Int32?
+    private let cancellation: Cancellation
     private var helper: HelperProcess
     private var hasJoined = false
     private var hasBegun = false
@@ -55,34 +54,31 @@ package final class BerkeleyDBHelper {
     ///   - root: for `confine`.
     ///   - slots: of 1 MiB; what the helper may be ahead of the consumer.
     ///   - limits: of its silence; beyond them it counts as stuck, and `.helperStuck` is thrown.
-    ///   - isCancelled: whether the user wants to stop; then a helper that does not answer is left behind.
-    ///   - cancellationDescriptor: becomes readable when he does.
+    ///   - cancellation: whether the user wants to stop; then a helper that does not answer is left behind.
     package init(
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
         root: RootDirectory? = nil, executable: String? = nil, slots: Int = 16,
-        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false },
-        cancellationDescriptor: Int32? = nil
+        limits: HelperLimits = HelperLimits(), cancellation: Cancellation = Cancellation()
     ) throws {
         precondition(slots > 0)
         self.limits = limits
-        self.isCancelled = isCancelled
-        self.cancellationDescriptor = cancellationDescriptor
+        self.cancellation = cancellation
         self.environment = environment
         self.password = password
         self.lock = lock
         self.slots = slots
         self.executable = try executable ?? HelperProcess.locate()
         helper = try Self.start(
-            self.executable, password, lock, root, slots, isCancelled, cancellationDescriptor)
+            self.executable, password, lock, root, slots, cancellation)
     }
 
     private static func start(
         _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ root: RootDirectory?,
-        _ slots: Int, _ isCancelled: @escaping @Sendable () -> Bool, _ cancellationDescriptor: Int32?
+        _ slots: Int, _ cancellation: Cancellation
     ) throws -> HelperProcess {
         let helper = try HelperProcess(
             executable: executable, password: password, lock: lock, root: root, slots: slots,
-            isCancelled: isCancelled, cancellationDescriptor: cancellationDescriptor)
+            cancellation: cancellation)
         guard case .ready(let version, _) = try helper.nextEvent(), version == CaptureProtocol.version else {
             throw VarveError(
                 .unsupported, "\(executable) belongs to another version of varve",

@@ -12,8 +12,7 @@ final class HelperProcess {
     private let standardError: File
     private let child: ChildProcess
     private var incoming = CaptureFrameBuffer()
-    private let isCancelled: @Sendable () -> Bool
-    private let cancellationDescriptor: Int32?
+    private let cancellation: Cancellation
     /// It works on what nobody else has open: nothing is left to be undone when it is killed.
     private let isExpendable: Bool
 
@@ -48,11 +47,9 @@ final class HelperProcess {
 
     init(
         executable: String, password: [UInt8]?, lock: EnvironmentLock?, root: RootDirectory? = nil,
-        slots: Int,
-        isCancelled: @escaping @Sendable () -> Bool = { false }, cancellationDescriptor: Int32? = nil
+        slots: Int, cancellation: Cancellation = Cancellation()
     ) throws {
-        self.isCancelled = isCancelled
-        self.cancellationDescriptor = cancellationDescriptor
+        self.cancellation = cancellation
         isExpendable = lock == nil
         let commands = try Pipe()
         let answers = try Pipe()
@@ -109,7 +106,7 @@ final class HelperProcess {
         var cancelledSince: UInt64?
         var silence: Duration = .zero
         while true {
-            if isExpendable && isCancelled() { throw try interrupt() }
+            if isExpendable && cancellation.isRequested { throw try interrupt() }
             if let body = try incoming.next() {
                 let event = try body.withUnsafeBytes { try CaptureEvent($0) }
                 guard event == .alive else { return event }
@@ -123,7 +120,7 @@ final class HelperProcess {
                     throw VarveError(.helperStuck, "the helper (process \(process)) says nothing")
                 }
                 let now = Clock.monotonic()
-                if isCancelled(), cancelledSince == nil { cancelledSince = now }
+                if cancellation.isRequested, cancelledSince == nil { cancelledSince = now }
                 if let since = cancelledSince, now - since > Self.patience {
                     throw VarveError(
                         .interrupted,
@@ -145,8 +142,8 @@ final class HelperProcess {
         var waiting = [pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0)]
         var limit = Self.slice
         // Once it is readable it stays so, and would not let us wait any more.
-        if let cancellationDescriptor, !isCancelled() {
-            waiting.append(pollfd(fd: cancellationDescriptor, events: Int16(POLLIN), revents: 0))
+        if let descriptor = cancellation.descriptor, !cancellation.isRequested {
+            waiting.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
             limit = Self.longSlice
         }
         let count = try systemCall("poll", events.path) { poll(&waiting, nfds_t(waiting.count), limit) }

@@ -28,7 +28,7 @@ final class LiveCapture {
     private let registered: Bool
     private let encrypted: Bool?
     private let limits: HelperLimits
-    private let isCancelled: @Sendable () -> Bool
+    private let cancellation: Cancellation
     private var pages: PageCapture
     /// What was not asked for, or is no database.
     private var omitted: Manifest.Omissions?
@@ -56,7 +56,7 @@ final class LiveCapture {
         self.sink = sink
         self.reading = reading
         limits = (helperOptions ?? HelperOptions()).limits
-        isCancelled = (helperOptions ?? HelperOptions()).isCancelled
+        cancellation = (helperOptions ?? HelperOptions()).cancellation
         pages = PageCapture(
             layout.files, sink: sink, warnings: warnings,
             unchanged: UnchangedFiles(margin: UnchangedFiles.directMargin, readsAll: options.readsAll))
@@ -77,8 +77,7 @@ final class LiveCapture {
                 logDirectory: options.logDirectory),
             password: helperOptions.password, lock: lock, executable: helperOptions.executable,
             slots: helperOptions.slots, limits: helperOptions.limits,
-            isCancelled: helperOptions.isCancelled,
-            cancellationDescriptor: helperOptions.cancellationDescriptor)
+            cancellation: helperOptions.cancellation)
         do {
             try helper.join()
             if let ended = lock.endedHelper {
@@ -264,7 +263,7 @@ final class LiveCapture {
 
     private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
         guard let helper else { return }
-        try DatabaseLocks(helper, isCancelled: isCancelled, patience: limits.working).waitFree(for: file)
+        try DatabaseLocks(helper, cancellation: cancellation, patience: limits.working).waitFree(for: file)
         for attempt in 1... {
             let copy = LibraryCopy(
                 file, among: listing, layout.files, witnesses.delivered, pages.delivered, sink)

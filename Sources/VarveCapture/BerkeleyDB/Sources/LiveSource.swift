@@ -11,21 +11,17 @@ package struct HelperOptions: Sendable {
     package var slots: Int
     package var limits: HelperLimits
     /// Whether the user wants to stop: a helper that libdb keeps waiting is then left to clean up alone.
-    package var isCancelled: @Sendable () -> Bool
-    /// Becomes readable when he does; nil: `isCancelled` is asked every now and then.
-    package var cancellationDescriptor: Int32?
+    package var cancellation: Cancellation
 
     package init(
         password: [UInt8]? = nil, executable: String? = nil, slots: Int = 16,
-        limits: HelperLimits = HelperLimits(), isCancelled: @escaping @Sendable () -> Bool = { false },
-        cancellationDescriptor: Int32? = nil
+        limits: HelperLimits = HelperLimits(), cancellation: Cancellation = Cancellation()
     ) {
-        self.cancellationDescriptor = cancellationDescriptor
         self.password = password
         self.executable = executable
         self.slots = slots
         self.limits = limits
-        self.isCancelled = isCancelled
+        self.cancellation = cancellation
     }
 }
 
