@@ -19,6 +19,7 @@ extension FaultTests {
             backup.send(SIGINT)
             let interrupted = try backup.wait(seconds: 20)
             #expect(interrupted.code == 130, "\(interrupted)")
+            #expect(interrupted.errors.contains("this backup made no snapshot"), "\(interrupted)")
             #expect(ProcessTable.startTime(of: helper) == nil)
             #expect(try live.settings() == live.flagsBefore)
             #expect(
@@ -37,6 +38,7 @@ extension FaultTests {
             restore.send(SIGINT)
             let stopped = try restore.wait(seconds: 20)
             #expect(stopped.code == 130, "\(stopped)")
+            #expect(stopped.errors.contains(target + ".varve-incomplete/tree"), "\(stopped)")
             #expect(access(target, F_OK) != 0)
             #expect(access(target + ".varve-incomplete", F_OK) == 0)
             try live.command.run(["restore", "latest", "--target", target]).require(0)
@@ -103,6 +105,7 @@ extension FaultTests {
             // What a restore would refuse, its plan refuses.
             let plan = try environment.base.run(["restore", "1", "--target", target, "--dry-run"])
             #expect(plan.code == 1 && plan.errors.contains("not empty"), "\(plan)")
+            #expect(plan.output.isEmpty, "\(plan)")
             let foreign = environment.directory["foreign"]
             try Directory.create(foreign + ".varve-incomplete")
             try Text.write("mine", to: foreign + ".varve-incomplete/notes")

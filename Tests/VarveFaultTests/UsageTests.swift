@@ -43,6 +43,19 @@ extension FaultTests {
                 "\(finished)")
         }
 
+        @Test(arguments: [
+            (["heal", "--wait", "10"], "as in 90s"), (["status", "--max-age", "1y"], "as in 90s"),
+            (["verify", "--media", "--rate", "1.5q"], "as in 50MiB"),
+        ])
+        func aQuantityWithoutItsUnitIsExplained(_ arguments: [String], _ example: String) throws {
+            let directory = try TemporaryDirectory()
+            let finished = try VarveCommand(repository: directory["none"]).run(arguments)
+            #expect(finished.code == 64 && finished.errors.contains(example), "\(finished)")
+            // The control: with a unit the command gets as far as the repository.
+            let right = arguments.dropLast() + [arguments[0] == "verify" ? "2MB" : "10s"]
+            #expect(try VarveCommand(repository: directory["none"]).run(Array(right)).code == 10)
+        }
+
         /// Whenever the mistake is found: before the arguments are parsed, meanwhile, and in the work itself.
         @Test(arguments: [
             (["copy", "add", ""], "copy add"), (["-r", "/x", "heal", "-r", "/x"], "heal"),

@@ -51,6 +51,18 @@ package final class Archiver {
     ///   - given: the name of the source (`SourceList.name` without one); it is remembered beside the environment.
     package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Report
     {
+        do {
+            return try makeSnapshot(of: source, tool, given)
+        } catch var error as VarveError where error.code == .interrupted && error.hint == nil {
+            error.message = "interrupted: this backup made no snapshot"
+            error.hint = "run the same command again; what this one has stored is not stored twice"
+            throw error
+        }
+    }
+
+    private func makeSnapshot(of source: some CaptureSource, _ tool: String, _ given: String?) throws
+        -> Report
+    {
         if let given { try SourceName.check(given) }
         let started = Clock.now()
         let written = try copies.flatMap { copies in

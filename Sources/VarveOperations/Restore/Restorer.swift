@@ -93,6 +93,21 @@ package final class Restorer {
     ) throws -> Report {
         let (staging, outside) = try examine(plan, recovery, owner)
         let directory = try staging.prepare()
+        do {
+            return try fill(directory, staging, outside, plan, recovery, inspect)
+        } catch var error as VarveError where error.code == .interrupted && error.hint == nil {
+            if try directory.status(of: StagingDirectory.tree) != nil {
+                let left = Path.join(staging.path, StagingDirectory.tree)
+                error.hint = "what was restored so far is in \(left) until the next restore to this target"
+            }
+            throw error
+        }
+    }
+
+    private func fill(
+        _ directory: RootDirectory, _ staging: StagingDirectory, _ outside: OutsideDirectories,
+        _ plan: RestorePlan, _ recovery: RecoveryOptions?, _ inspect: (RootDirectory) throws -> Void
+    ) throws -> Report {
         let tree = try directory.directory(StagingDirectory.tree)
         try write(plan, to: tree)
         try finishDirectories(plan, tree)

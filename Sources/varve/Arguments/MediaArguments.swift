@@ -4,18 +4,25 @@ import VarveUpkeep
 
 /// How the media are read.
 struct MediaArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("Stop after this time: 90s, 10m, 2h.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("Stop after this time: 90s, 10m, 2h.", valueName: "duration"),
+        transform: DurationArgument.init)
     var maxDuration: DurationArgument?
 
-    @Option(help: ArgumentHelp("Stop after this many bytes: 500MiB, 20GiB.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp("Stop after this many bytes: 500MiB, 20GiB.", valueName: "size"),
+        transform: SizeArgument.init)
     var maxBytes: SizeArgument?
 
     @Option(
         help: ArgumentHelp(
-            "Read only objects that were not read for this time: 12h, 30d.", valueName: "duration"))
+            "Read only objects that were not read for this time: 12h, 30d.", valueName: "duration"),
+        transform: DurationArgument.init)
     var olderThan: DurationArgument?
 
-    @Option(help: ArgumentHelp("Read at most this many bytes a second: 50MiB.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp("Read at most this many bytes a second: 50MiB.", valueName: "size"),
+        transform: SizeArgument.init)
     var rate: SizeArgument?
 
     @Flag(help: "Begin a new round. Without it an interrupted run is continued.")

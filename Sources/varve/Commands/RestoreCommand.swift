@@ -117,12 +117,14 @@ struct RestoreCommand: RepositoryCommand {
         let plan = try restorer.plan(
             reference, target: target, options: .init(inPlace: inPlace, map: try directoryMap()))
         try repository.requireOutside(target)
-        if dryRun { try list(plan) }
         let secret = try password.read()
         try plan.requireUse(of: secret)
         let recovery = recover ? Restorer.RecoveryOptions(password: secret) : nil
         let user = try owner.map(Self.user)
-        if dryRun { return try restorer.check(plan, recovery: recovery, owner: user) }
+        if dryRun {
+            try restorer.check(plan, recovery: recovery, owner: user)
+            return try list(plan)
+        }
         let result = try lock.patience().retry { _ in
             try restorer.restore(plan, recovery: recovery, owner: user)
         }

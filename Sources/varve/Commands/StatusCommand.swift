@@ -14,10 +14,12 @@ struct StatusCommand: RepositoryCommand {
             the problems are printed.
             """)
 
+    private static let readingAge = DurationArgument(days: 30)
+
     @Option(
         help: ArgumentHelp(
             "Maximum age of the newest verified snapshot of each source: 90s, 10m, 26h, 7d.",
-            valueName: "duration"))
+            valueName: "duration"), transform: DurationArgument.init)
     var maxAge: DurationArgument?
 
     @Option(
@@ -26,8 +28,11 @@ struct StatusCommand: RepositoryCommand {
     var minCopies = 1
 
     @Option(
-        help: ArgumentHelp("Maximum age of the readings of a verified copy.", valueName: "duration"))
-    var readWithin: DurationArgument = DurationArgument(argument: "30d")!
+        help: ArgumentHelp(
+            "Maximum age of the readings of a verified copy (default: \(Self.readingAge)).",
+            valueName: "duration"),
+        transform: DurationArgument.init)
+    var readWithin = Self.readingAge
 
     @Option(
         help: ArgumentHelp(

@@ -12,7 +12,7 @@ struct WaitOption: ParsableArguments {
             Wait at most this long for a lock that another process holds: 90s, 10m, 2h. Without it, a held lock is an \
             error at once (exit code 11).
             """,
-            valueName: "duration"))
+            valueName: "duration"), transform: DurationArgument.init)
     var wait: DurationArgument?
 
     /// One for each run: what one operation has waited, the next one has not.
