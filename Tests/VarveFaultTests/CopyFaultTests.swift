@@ -181,7 +181,7 @@ extension FaultTests {
             let disk = try LoopDisk(kind)
             let copied = try CopiedRepository(environment, second: Path.join(disk.path, "two"))
             try disk.fill()
-            try check(copied, code: 3, words: "No space left on device") { try disk.makeRoom() }
+            try check(copied, code: 3, words: "hint: the file system is full") { try disk.makeRoom() }
         }
 
         /// It lacks little, and nothing new is there to be written: that it is full shows all the same.

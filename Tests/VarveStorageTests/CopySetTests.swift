@@ -24,7 +24,10 @@ private final class Faulty: Storage {
         switch state.withLock({ $0.fault }) {
         case .none: break
         case .full:
-            if !isReading { throw VarveError(.system, "no space left", location: location, errno: ENOSPC) }
+            if !isReading {
+                throw VarveError(
+                    .system, "no space left", location: location, hint: "make room", errno: ENOSPC)
+            }
         case .unreadable: throw VarveError(.system, "input/output error", location: location, errno: EIO)
         case .hung: while state.withLock({ $0.fault == .hung }) { usleep(10_000) }
         }
@@ -103,6 +106,10 @@ private final class Faulty: Storage {
         copies[2].breakDown(.full)
         let error = expect(.tooFewCopies) { try publish(set, object(.pack, "4")) }
         #expect(error?.message.contains("no space left") == true)
+        // What the cause knows is not lost among several copies.
+        #expect(
+            error?.errno == ENOSPC && error?.hint?.contains("three: make room") == true,
+            "\(error?.hint ?? "")")
     }
 
     /// The first one, which is read, may fail like any other.

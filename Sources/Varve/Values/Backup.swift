@@ -55,6 +55,8 @@ public struct BackupReport: Sendable {
         public let needsAttention: Bool
         /// Why it has not got the snapshot; nil if it has.
         public let reason: String?
+        /// What a person can do about that.
+        public let hint: String?
     }
 
     /// The new snapshot: its number and the first digits of its hash.
@@ -96,7 +98,7 @@ public struct BackupReport: Sendable {
         copies = result.copies.map {
             CopyReport(
                 label: $0.label, path: $0.path, hasSnapshot: $0.isAcknowledged,
-                needsAttention: $0.needsAttention, reason: $0.reason)
+                needsAttention: $0.needsAttention, reason: $0.reason, hint: $0.hint)
         }
         switch result.parity {
         case nil: parityProblem = nil

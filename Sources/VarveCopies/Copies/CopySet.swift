@@ -184,12 +184,11 @@ package final class CopySet: Storage {
         let online = complete.count(where: \.isOnline)
         guard online < required else { return }
         let errors = members.compactMap { member in
-            member.failure.withLock { $0 }.map { "\(member.copy.label): \($0)" }
+            member.failure.withLock { $0 }.map { (member.copy.label, $0) }
         }
         if complete.count == 1, let only = complete[0].failure.withLock({ $0 }) { throw only }
-        throw VarveError(
-            .tooFewCopies,
-            "only \(online) writable copies; \(required) required (\(errors.joined(separator: "; ")))",
+        throw VarveError.tooFewCopies(
+            "only \(online) writable copies; \(required) required", because: errors,
             hint: "repair or mount the other copies, then run the same command again: stored data is reused")
     }
 
@@ -232,5 +231,20 @@ package final class CopySet: Storage {
     package func forEachPack(_ body: (ContentID) throws -> Void) throws {
         // Twice for some, if a disk fails in between: whoever collects names does not mind.
         try reading { try $0.forEachPack(body) }
+    }
+}
+
+extension VarveError {
+    /// The reason of each copy that can't be written to is in the message, what can be done about it in the hint, and
+    /// `errno` is that of the first failed call.
+    static func tooFewCopies(
+        _ message: String, because reasons: [(label: String, error: VarveError)], hint: String
+    ) -> VarveError {
+        let texts = reasons.map { "\($0.label): \($0.error)" }
+        let hints = reasons.compactMap { reason in reason.error.hint.map { "\(reason.label): \($0)" } }
+        return VarveError(
+            .tooFewCopies, texts.isEmpty ? message : "\(message) (\(texts.joined(separator: "; ")))",
+            hint: (hints + [hint]).joined(separator: "; "),
+            errno: reasons.lazy.map(\.error.errno).first { $0 != 0 } ?? 0)
     }
 }

@@ -12,8 +12,9 @@ package struct CopyAcknowledgement: Codable, Sendable {
     package var isAcknowledged: Bool
     /// It was there when the run began, and failed in it.
     package var hasFailed: Bool
-    /// A person has to look at it: it failed, is damaged, its record was lost, it is there and may not or can't be written to, or something else
-    /// is in its place. One that is away or that somebody else is writing to is nothing to look at.
+    /// A person has to look at it: it failed, is damaged, its record was lost, it is there and may not or can't be
+    /// written to, or something else is in its place. One that is away or that somebody else is writing to is nothing
+    /// to look at.
     package var needsAttention: Bool
     /// Of the files that say which copy it is, those that are damaged.
     package var damagedDocuments: [String]
@@ -23,6 +24,8 @@ package struct CopyAcknowledgement: Codable, Sendable {
     package var caughtUp: Int
     /// Why it has not got the snapshot.
     package var reason: String?
+    /// What a person can do about that.
+    package var hint: String?
 }
 
 /// The copies that a backup writes to.
@@ -108,10 +111,9 @@ package final class WrittenCopies: CommitDestination {
             }, required: required)
         let complete = members.count { copies[$0].isComplete }
         guard complete >= required else {
-            throw VarveError(
-                .tooFewCopies,
-                "only \(complete) of \(copies.count) copies can store a whole snapshot; \(required) required "
-                    + "(\(excuses().joined(separator: "; ")))",
+            throw VarveError.tooFewCopies(
+                "only \(complete) of \(copies.count) copies can store a whole snapshot; \(required) required",
+                because: excuses(),
                 hint: "mount the others, and bring those that lag behind up to date ('varve copy sync'). "
                     + "Nothing was stored")
         }
@@ -171,7 +173,7 @@ package final class WrittenCopies: CommitDestination {
                 reasons[number] = error as? VarveError ?? VarveError(.system, "\(error)")
             }
         }
-        try require(records.count, reference)
+        try require(records.count, reference, reasons)
         for number in members where (failures[number] ?? nil) == nil {
             // A record that others did not hear of is heard of at the next run.
             Notices.attempt(.remark, copies[number].record.path, Repository.unheard) {
@@ -190,14 +192,19 @@ package final class WrittenCopies: CommitDestination {
                 needsAttention: hasFailed || !isQuiet || !damaged.isEmpty || copy.isRecordLost,
                 damagedDocuments: damaged, recordLost: copy.isRecordLost,
                 caughtUp: caughtUp[number] ?? 0,
-                reason: reason.map { "\($0)" })
+                reason: reason.map { "\($0)" }, hint: reason?.hint)
         }
     }
 
-    private func require(_ count: Int, _ reference: SnapshotReference) throws {
+    private func require(
+        _ count: Int, _ reference: SnapshotReference, _ reasons: [Int: VarveError]
+    ) throws {
         guard count < required else { return }
-        throw VarveError(
-            .tooFewCopies, "snapshot \(reference) is on only \(count) copies; \(required) required",
+        throw VarveError.tooFewCopies(
+            "snapshot \(reference) is on only \(count) copies; \(required) required",
+            because: copies.enumerated().compactMap { number, copy in
+                reasons[number].map { (copy.record.label, $0) }
+            },
             hint: "mount the other copies, then run 'varve copy sync': these copies can restore the snapshot")
     }
 
@@ -209,10 +216,9 @@ package final class WrittenCopies: CommitDestination {
             hint: "varve copy sync")
     }
 
-    private func excuses() -> [String] {
+    private func excuses() -> [(label: String, error: VarveError)] {
         copies.enumerated().compactMap { number, copy in
-            if let absence = absences[number] { return "\(copy.record.label): \(absence)" }
-            return copy.isComplete ? nil : "\(copy.record.label): \(lagging(copy))"
+            (absences[number] ?? (copy.isComplete ? nil : lagging(copy))).map { (copy.record.label, $0) }
         }
     }
 }

@@ -147,6 +147,7 @@ struct BackupCommand: RepositoryCommand {
         }
         for copy in copies where !copy.isAcknowledged {
             Terminal.warn("warning: not on '\(copy.label)' (\(copy.path)): \(copy.reason ?? "")")
+            if copy.needsAttention, let hint = copy.hint { Terminal.warn("hint: \(hint)") }
         }
     }
 
