@@ -21,7 +21,6 @@ package struct EventStore: Sendable {
 
     package func read(_ reference: SnapshotReference) throws -> Event {
         let object = ObjectName(.event, reference.name)
-        let place = "\(storage.location)/\(object)"
         let stored = try NamedBytes.read(
             object, in: storage, limit: Event.maximumLength, what: "the event",
             hint: "run 'varve heal' to replace it from a good copy")
@@ -29,14 +28,7 @@ package struct EventStore: Sendable {
             try Decompressor().decompress($0, limit: Event.maximumLength)
         }
         let event = try JSON.decode(Event.self, from: json, what: "event \(reference)")
-        guard event.format == Event.currentFormat else {
-            throw VarveError(
-                .unsupported, "the event has format \(event.format); this varve reads \(Event.currentFormat)",
-                location: place, hint: "use a newer varve")
-        }
-        guard event.sequence == reference.sequence, event.repository == repository.description else {
-            throw VarveError(.corrupt, "the event belongs to another repository or place", location: place)
-        }
+        try event.requirePlace(reference, in: repository, location: "\(storage.location)/\(object)")
         return event
     }
 
@@ -56,11 +48,7 @@ package struct EventStore: Sendable {
     @discardableResult
     package func publish(_ event: Event) throws -> SnapshotReference {
         let json = try JSON.encode(event)
-        var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
-        let length = try json.withUnsafeBytes { json in
-            try stored.withUnsafeMutableBytes { try Compressor(level: 9).compress(json, into: $0) }
-        }
-        stored.removeLast(stored.count - (length ?? 0))
+        let stored = try Event.compressed(json)
         guard stored.count <= Event.maximumLength, json.count <= Event.maximumLength else {
             throw VarveError(.invalid, "an event of \(json.count) bytes is too large")
         }

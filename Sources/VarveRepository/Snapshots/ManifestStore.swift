@@ -41,16 +41,8 @@ package struct ManifestStore: Sendable {
             object, in: storage, limit: Self.maximumLength, what: "the manifest",
             hint: "run 'varve heal'; if no other copy has this file, use another snapshot")
         let manifest = try decode(stored, "manifest \(reference)")
-        guard manifest.format == Manifest.currentFormat else {
-            throw VarveError(
-                .unsupported,
-                "the manifest has format \(manifest.format); this varve reads \(Manifest.currentFormat)",
-                location: place, hint: "use a newer varve")
-        }
+        try manifest.requirePlace(reference, in: repository, location: place)
         try manifest.requireKnownRequirements(location: place)
-        guard manifest.sequence == reference.sequence, manifest.repository == repository.description else {
-            throw VarveError(.corrupt, "the manifest belongs to another repository or place", location: place)
-        }
         return manifest
     }
 
@@ -66,11 +58,7 @@ package struct ManifestStore: Sendable {
     /// - Throws: before anything is written, if what would be stored could not be read again as this manifest.
     package func publish(_ manifest: Manifest) throws -> SnapshotReference {
         let json = try JSON.encode(manifest)
-        var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
-        let length = try json.withUnsafeBytes { json in
-            try stored.withUnsafeMutableBytes { try Compressor(level: 9).compress(json, into: $0) }
-        }
-        stored.removeLast(stored.count - (length ?? 0))
+        let stored = try Manifest.compressed(json)
         let decoded = try stored.withUnsafeBytes {
             try Decompressor().decompress($0, limit: max(json.count, 1))
         }
