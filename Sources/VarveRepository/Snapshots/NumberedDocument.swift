@@ -42,7 +42,8 @@ extension NumberedDocument {
             try stored.withUnsafeMutableBytes { try Compressor(level: 9).compress(json, into: $0) }
         }
         guard let length else {
-            throw VarveError(.invalid, "\(json.count) bytes of JSON do not fit into what they may compress to")
+            throw VarveError(
+                .invalid, "\(json.count) bytes do not fit into the bound of their compression")
         }
         stored.removeLast(stored.count - length)
         return stored
