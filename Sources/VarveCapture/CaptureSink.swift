@@ -92,9 +92,9 @@ package struct PreviousSnapshot: Sendable {
 package protocol CaptureSink: AnyObject {
     /// How many bytes are about to come, for progress; may be said again when more is known.
     func expect(totalBytes: UInt64)
-    func begin(_ file: SourceFile) throws
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws
-    func end(_ facts: SourceFileFacts) throws
+    func begin(_ file: SourceFile) throws(VarveError)
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(VarveError)
+    func end(_ facts: SourceFileFacts) throws(VarveError)
 
     /// What the snapshot before, of the same source, says of a file; nil if there is none.
     func previous(_ path: String) -> Manifest.StoredFile?
@@ -105,7 +105,7 @@ package protocol CaptureSink: AnyObject {
     /// Takes a file over as the snapshot before has it, in place of `begin`, writes and `end`.
     ///
     /// - Returns: false if that can't be done because the repository no longer has all of it: it must be delivered.
-    func takeOver(_ file: SourceFile) throws -> Bool
+    func takeOver(_ file: SourceFile) throws(VarveError) -> Bool
 }
 
 /// Something that can be backed up.
@@ -123,7 +123,7 @@ package protocol CaptureSource {
 
     /// Delivers everything in the order of the contract (databases, then logs ascending), checks what it can,
     /// and throws before the first `begin` if the source must be refused.
-    func capture(into sink: any CaptureSink) throws -> CaptureSummary
+    func capture(into sink: any CaptureSink) throws(VarveError) -> CaptureSummary
 }
 
 extension CaptureSource {
@@ -139,5 +139,5 @@ extension CaptureSink {
     package func expect(totalBytes: UInt64) {}
     package func previous(_ path: String) -> Manifest.StoredFile? { nil }
     package var previousSnapshot: PreviousSnapshot? { nil }
-    package func takeOver(_ file: SourceFile) throws -> Bool { false }
+    package func takeOver(_ file: SourceFile) throws(VarveError) -> Bool { false }
 }

@@ -24,9 +24,9 @@ package struct ExtentCutter {
     ///   - full: takes over a whole extent.
     package mutating func write(
         _ bytes: UnsafeRawBufferPointer, at offset: UInt64,
-        buffer: () throws -> UnsafeMutableRawBufferPointer,
-        full: () throws -> Void
-    ) throws {
+        buffer: () throws(VarveError) -> UnsafeMutableRawBufferPointer,
+        full: () throws(VarveError) -> Void
+    ) throws(VarveError) {
         guard offset >= position else {
             throw VarveError(.invalid, "a write at \(offset) comes after one that reached \(position)")
         }
@@ -46,8 +46,9 @@ package struct ExtentCutter {
     ///
     /// - Returns: the length of the last, short extent in the current buffer; 0 if the file ends with a full one.
     package mutating func finish(
-        size: UInt64, buffer: () throws -> UnsafeMutableRawBufferPointer, full: () throws -> Void
-    ) throws -> Int {
+        size: UInt64, buffer: () throws(VarveError) -> UnsafeMutableRawBufferPointer,
+        full: () throws(VarveError) -> Void
+    ) throws(VarveError) -> Int {
         guard size >= position else {
             throw VarveError(.invalid, "a file of \(size) bytes was written up to \(position)")
         }
@@ -56,8 +57,9 @@ package struct ExtentCutter {
     }
 
     private mutating func fillZeros(
-        to offset: UInt64, buffer: () throws -> UnsafeMutableRawBufferPointer, full: () throws -> Void
-    ) throws {
+        to offset: UInt64, buffer: () throws(VarveError) -> UnsafeMutableRawBufferPointer,
+        full: () throws(VarveError) -> Void
+    ) throws(VarveError) {
         while position < offset {
             let room = try buffer()
             let count = Int(min(UInt64(extentSize - filled), offset - position))
@@ -67,7 +69,7 @@ package struct ExtentCutter {
         }
     }
 
-    private mutating func advance(_ count: Int, _ full: () throws -> Void) throws {
+    private mutating func advance(_ count: Int, _ full: () throws(VarveError) -> Void) throws(VarveError) {
         position += UInt64(count)
         if filled == 0 { try full() }
     }

@@ -59,7 +59,7 @@ package final class Compressor {
     package func compress(
         _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
         into target: UnsafeMutableRawBufferPointer
-    ) throws -> Int? {
+    ) throws(VarveError) -> Int? {
         let context = prefix == nil ? context : prefixContext
         if let prefix {
             try Self.check(ZSTD_CCtx_refPrefix(context, prefix.baseAddress, prefix.count), "compress")
@@ -74,7 +74,7 @@ package final class Compressor {
     }
 
     @discardableResult
-    static func check(_ result: Int, _ doing: String) throws -> Int {
+    static func check(_ result: Int, _ doing: String) throws(VarveError) -> Int {
         guard ZSTD_isError(result) == 0 else {
             let name = String(cString: ZSTD_getErrorName(result))
             throw VarveError(.corrupt, "zstd could not \(doing): \(name)")
@@ -96,7 +96,7 @@ package final class Decompressor {
     package func decompress(
         _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer? = nil,
         into target: UnsafeMutableRawBufferPointer
-    ) throws {
+    ) throws(VarveError) {
         // One frame and nothing behind it: `ZSTD_decompressDCtx` would accept several, or none.
         guard ZSTD_findFrameCompressedSize(source.baseAddress, source.count) == source.count else {
             throw VarveError(.corrupt, "the compressed bytes are not one whole zstd frame")
@@ -113,14 +113,14 @@ package final class Decompressor {
     }
 
     /// A frame whose size is not known beforehand, at most `limit` bytes decoded.
-    package func decompress(_ source: UnsafeRawBufferPointer, limit: Int) throws -> [UInt8] {
+    package func decompress(_ source: UnsafeRawBufferPointer, limit: Int) throws(VarveError) -> [UInt8] {
         let declared = ZSTD_getFrameContentSize(source.baseAddress, source.count)
         guard declared <= UInt64(limit) else {
             throw VarveError(
                 .corrupt,
                 "the compressed bytes declare no size, or more than \(ByteCount(limit)) once decoded")
         }
-        return try [UInt8](unsafeUninitializedCapacity: Int(declared)) { buffer, count in
+        return try [UInt8](unsafeUninitializedCapacity: Int(declared)) { (buffer, count) throws(VarveError) in
             try decompress(source, into: UnsafeMutableRawBufferPointer(buffer))
             count = Int(declared)
         }

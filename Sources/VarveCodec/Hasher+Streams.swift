@@ -12,16 +12,18 @@ extension Hasher {
     /// - Returns: for each object its name, or what `read` threw.
     package static func names(
         ofObjects sizes: [UInt64], memory: UnsafeMutableRawBufferPointer,
-        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Void
-    ) -> [Result<ContentID, any Error>] {
+        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
+            Void
+    ) -> [Result<ContentID, VarveError>] {
         names(ofObjects: sizes, memory: memory, kernel: kernel, read: read)
     }
 
     /// - Precondition: `kernel.isSupported`
     package static func names(
         ofObjects sizes: [UInt64], memory: UnsafeMutableRawBufferPointer, kernel: Kernel,
-        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Void
-    ) -> [Result<ContentID, any Error>] {
+        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
+            Void
+    ) -> [Result<ContentID, VarveError>] {
         precondition((1...batchSize).contains(sizes.count) && memory.count >= sizes.count * blockSize)
         var streams = Streams(sizes: sizes, memory: memory, kernel: kernel)
         while streams.isAnyOpen {
@@ -47,7 +49,7 @@ private struct Streams {
     /// Where the pieces begin in the objects.
     private var position: UInt64 = 0
     private var open: [Int]
-    private(set) var results: [Result<ContentID, any Error>]
+    private(set) var results: [Result<ContentID, VarveError>]
 
     init(sizes: [UInt64], memory: UnsafeMutableRawBufferPointer, kernel: Hasher.Kernel) {
         self.sizes = sizes
@@ -70,7 +72,7 @@ private struct Streams {
             rebasing: memory[object * pieceSize..<object * pieceSize + count])
     }
 
-    mutating func fill(_ read: (Int, UInt64, UnsafeMutableRawBufferPointer) throws -> Void) {
+    mutating func fill(_ read: (Int, UInt64, UnsafeMutableRawBufferPointer) throws(VarveError) -> Void) {
         for object in open {
             do {
                 try read(object, position, piece(object))

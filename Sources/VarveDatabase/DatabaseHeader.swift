@@ -58,7 +58,7 @@ extension DatabaseHeader {
     /// Returns nil for bytes that are no database: too short for a magic number, or another number there.
     /// Throws `.corrupt` for a database whose meta page makes no sense, `.unsupported` for one of a version
     /// that libdb 5.3 does not open without an upgrade. A checksum is not checked here, see `PageChecker`.
-    package static func probe(_ bytes: UnsafeRawBufferPointer) throws -> DatabaseHeader? {
+    package static func probe(_ bytes: UnsafeRawBufferPointer) throws(VarveError) -> DatabaseHeader? {
         guard let kind = Kind(bytes) else { return nil }
         guard bytes.count >= byteCount else {
             throw VarveError(.corrupt, "the meta page ends early: \(bytes.count) bytes of \(byteCount)")

@@ -15,7 +15,7 @@ package struct LogChain: Sendable, Hashable {
     /// was created but has no header yet is left out.
     ///
     /// Throws `.missing` for a gap, `.corrupt` for files that do not fit, both naming the file.
-    package static func check(_ summaries: [LogFileSummary]) throws -> LogChain {
+    package static func check(_ summaries: [LogFileSummary]) throws(VarveError) -> LogChain {
         var files = summaries.sorted { $0.number < $1.number }
         // The application had just started this one; libdb takes the log to end before it
         // (`DB_LV_INCOMPLETE`, `log.c:649`).
@@ -57,13 +57,13 @@ package struct LogChain: Sendable, Hashable {
         return UInt64(lsn.offset) < files[Int(lsn.file - firstNumber)].validLength
     }
 
-    private static func checkHeader(of file: LogFileSummary) throws {
+    private static func checkHeader(of file: LogFileSummary) throws(VarveError) {
         guard file.header != nil else {
             throw misfit(file, "it has no header: it was preallocated and never written")
         }
     }
 
-    private static func checkStep(from before: LogFileSummary, to file: LogFileSummary) throws {
+    private static func checkStep(from before: LogFileSummary, to file: LogFileSummary) throws(VarveError) {
         guard file.number != before.number else { throw misfit(file, "it is there twice") }
         guard file.number == before.number + 1 else {
             let count = file.number - before.number - 1

@@ -29,7 +29,7 @@ package struct LogFileHeader: Sendable, Hashable {
     /// Returns nil for a file that was preallocated and has no header yet: nothing or only zeros there.
     /// Throws `.unsupported` for a log in big-endian order or of another version, `.corrupt` for anything
     /// else that is not a log file with a right checksum.
-    package static func parse(_ bytes: UnsafeRawBufferPointer) throws -> LogFileHeader? {
+    package static func parse(_ bytes: UnsafeRawBufferPointer) throws(VarveError) -> LogFileHeader? {
         let head = UnsafeRawBufferPointer(rebasing: bytes.prefix(maximumByteCount))
         if isZero(UnsafeRawBufferPointer(rebasing: head.prefix(28))) { return nil }
         var reader = ByteReader(head, what: "the log file's header")

@@ -125,7 +125,7 @@ extension LogEvent {
     ///
     /// `body` may be only the beginning of a large record; what is read here lies in its first kilobytes.
     /// Throws `.corrupt` for a body that is too short for its type.
-    init?(type: UInt32, lsn: LSN, body: UnsafeRawBufferPointer) throws {
+    init?(type: UInt32, lsn: LSN, body: UnsafeRawBufferPointer) throws(VarveError) {
         guard Self.types.contains(type) else { return nil }
         var reader = ByteReader(body, what: "the log record at \(lsn)")
         try reader.skip(LogRecord.commonSize)
@@ -154,7 +154,7 @@ extension LogEvent {
 
     private static let types: Set<UInt32> = [2, 10, 11, 12, 13, 14, 141, 143, 144, 145, 146, 150]
 
-    private static func registration(_ reader: inout ByteReader) throws -> LogEvent {
+    private static func registration(_ reader: inout ByteReader) throws(VarveError) -> LogEvent {
         let opcode = try reader.integer(UInt32.self)
         let name = try reader.name()
         let uid = try reader.fileID()
@@ -179,7 +179,7 @@ extension LogEvent {
 
 extension LogFileOperation {
     /// Layouts of libdb 4.8 and later (`fileops.src`), which are those of log version 19.
-    fileprivate init(type: UInt32, _ reader: inout ByteReader) throws {
+    fileprivate init(type: UInt32, _ reader: inout ByteReader) throws(VarveError) {
         switch type {
         case 141:
             let real = try reader.fileID()
@@ -206,20 +206,20 @@ extension LogRecord {
 }
 
 extension ByteReader {
-    fileprivate mutating func lsnField() throws -> LSN {
+    fileprivate mutating func lsnField() throws(VarveError) -> LSN {
         LSN(file: try integer(), offset: try integer())
     }
 
     /// A field of variable size is its length and its bytes, unpadded (`__log_put_record_int`, `log_put.c`).
-    fileprivate mutating func fieldLength() throws -> Int { Int(try integer(UInt32.self)) }
+    fileprivate mutating func fieldLength() throws(VarveError) -> Int { Int(try integer(UInt32.self)) }
 
     /// A uid, 20 bytes in hexadecimal; empty where the record has none.
-    fileprivate mutating func fileID() throws -> String {
+    fileprivate mutating func fileID() throws(VarveError) -> String {
         Hex.encode(UnsafeRawBufferPointer(rebasing: try take(try fieldLength()).prefix(20)))
     }
 
     /// A file name, logged with its terminating NUL. Bytes that are not UTF-8 are replaced.
-    fileprivate mutating func name() throws -> String {
+    fileprivate mutating func name() throws(VarveError) -> String {
         String(decoding: try take(try fieldLength()).prefix { $0 != 0 }, as: UTF8.self)
     }
 }

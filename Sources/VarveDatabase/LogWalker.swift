@@ -8,8 +8,9 @@ import VarveFormat
 /// is bounded by the buffer, a record may be larger.
 package struct LogWalker {
     /// Fills the buffer from this offset of the file and returns how many bytes it got: 0 only at the end.
-    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
-    package typealias Visit = (LogRecord) throws -> Void
+    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
+        Int
+    package typealias Visit = (LogRecord) throws(VarveError) -> Void
 
     package static let defaultBufferSize = 1 << 20
     /// What names need: two of them at `PATH_MAX`, and room.
@@ -24,7 +25,7 @@ package struct LogWalker {
     ///   throws.
     package static func walk(
         number: UInt32, size: UInt64, bufferSize: Int = defaultBufferSize, read: Read, visit: Visit = { _ in }
-    ) throws -> LogFileSummary {
+    ) throws(VarveError) -> LogFileSummary {
         guard size <= UInt64(UInt32.max) else {
             throw VarveError(.corrupt, "log file \(number) has \(size) bytes, more than an LSN can address")
         }
@@ -35,7 +36,7 @@ package struct LogWalker {
     /// The same for a file in memory.
     package static func walk(
         number: UInt32, bytes: UnsafeRawBufferPointer, visit: Visit = { _ in }
-    ) throws -> LogFileSummary {
+    ) throws(VarveError) -> LogFileSummary {
         try walk(
             number: number, size: UInt64(bytes.count),
             read: { offset, buffer in
@@ -55,7 +56,7 @@ private struct Walk: ~Copyable {
         window = LogWindow(capacity: bufferSize, fileSize: size)
     }
 
-    mutating func run(_ read: LogWalker.Read, _ visit: LogWalker.Visit) throws -> LogFileSummary {
+    mutating func run(_ read: LogWalker.Read, _ visit: LogWalker.Visit) throws(VarveError) -> LogFileSummary {
         let head = try window.view(0, LogFileHeader.maximumByteCount, read)
         guard let header = try LogFileHeader.parse(head) else {
             try findEnd(0, read)
@@ -80,7 +81,7 @@ private struct Walk: ~Copyable {
     /// The record at `offset` if there is a valid one.
     private mutating func next(
         at offset: UInt64, _ header: LogFileHeader, _ read: LogWalker.Read
-    ) throws -> LogRecord? {
+    ) throws(VarveError) -> LogRecord? {
         let headerSize = header.recordHeaderSize
         let head = try window.view(offset, headerSize, read)
         guard head.count == headerSize else { return nil }
@@ -99,7 +100,7 @@ private struct Walk: ~Copyable {
         let body = try window.view(position, min(Int(end - position), window.capacity), read)
         if header.isEncrypted { return body.isEmpty ? nil : record }
         // Parsed before the window moves on, thrown only after the checksum has vouched for the bytes.
-        let parsed = Result { try LogRecord.parse(body, lsn: record.lsn) }
+        let parsed = Result { () throws(VarveError) in try LogRecord.parse(body, lsn: record.lsn) }
         var actual: UInt32 = 0
         var piece = body
         while position < end {
@@ -119,7 +120,7 @@ private struct Walk: ~Copyable {
     }
 
     /// Tells what follows the last valid record.
-    private mutating func findEnd(_ offset: UInt64, _ read: LogWalker.Read) throws {
+    private mutating func findEnd(_ offset: UInt64, _ read: LogWalker.Read) throws(VarveError) {
         var position = offset
         while position < summary.size {
             let piece = try window.view(
@@ -142,7 +143,9 @@ private struct Walk: ~Copyable {
 extension Walk {
     /// Where the record at `offset`, of which perhaps only the beginning was written, would end; nil if something follows
     /// it, or what is there contradicts the record before.
-    private mutating func unfinishedEnd(_ offset: UInt64, _ read: LogWalker.Read) throws -> UInt64? {
+    private mutating func unfinishedEnd(_ offset: UInt64, _ read: LogWalker.Read) throws(VarveError)
+        -> UInt64?
+    {
         let headerSize = summary.header?.recordHeaderSize ?? LogFileHeader.maximumByteCount
         let inHeader = offset + UInt64(headerSize)
         if try hasOnlyZeros(from: inHeader, read) { return inHeader }
@@ -153,10 +156,12 @@ extension Walk {
         else { return nil }
         let end =
             offset + UInt64(head.littleEndian(at: 4, as: UInt32.self))
-        return try end > inHeader && hasOnlyZeros(from: end, read) ? end : nil
+        guard end > inHeader, try hasOnlyZeros(from: end, read) else { return nil }
+        return end
     }
 
-    private mutating func hasOnlyZeros(from offset: UInt64, _ read: LogWalker.Read) throws -> Bool {
+    private mutating func hasOnlyZeros(from offset: UInt64, _ read: LogWalker.Read) throws(VarveError) -> Bool
+    {
         var position = offset
         while position < summary.size {
             let piece = try window.view(
@@ -173,7 +178,7 @@ extension LogRecord {
     fileprivate typealias Content = (type: UInt32, transaction: UInt32, previous: LSN, event: LogEvent?)
 
     /// Nil for a body without room for a type: an application may log what it likes.
-    fileprivate static func parse(_ body: UnsafeRawBufferPointer, lsn: LSN) throws -> Content? {
+    fileprivate static func parse(_ body: UnsafeRawBufferPointer, lsn: LSN) throws(VarveError) -> Content? {
         guard body.count >= commonSize else { return nil }
         let type = body.littleEndian(at: 0, as: UInt32.self)
         let transaction = body.littleEndian(at: 4, as: UInt32.self)

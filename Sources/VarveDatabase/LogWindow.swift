@@ -2,7 +2,7 @@ import VarveFormat
 
 /// A bounded view that slides over a file. Memory is the buffer's, whatever the file's size.
 struct LogWindow: ~Copyable {
-    typealias Read = (UInt64, UnsafeMutableRawBufferPointer) throws -> Int
+    typealias Read = (UInt64, UnsafeMutableRawBufferPointer) throws(VarveError) -> Int
 
     private let buffer: UnsafeMutableRawBufferPointer
     private let fileSize: UInt64
@@ -22,7 +22,9 @@ struct LogWindow: ~Copyable {
     /// The `length` bytes at `offset`, valid until the next call; fewer where the file ends.
     ///
     /// - Precondition: `length` is at most the capacity.
-    mutating func view(_ offset: UInt64, _ length: Int, _ read: Read) throws -> UnsafeRawBufferPointer {
+    mutating func view(_ offset: UInt64, _ length: Int, _ read: Read) throws(VarveError)
+        -> UnsafeRawBufferPointer
+    {
         precondition(length <= capacity)
         let end = min(offset &+ UInt64(length), max(fileSize, offset))
         if offset < start || end > start &+ UInt64(count) { try slide(to: offset, until: end, read) }
@@ -31,7 +33,7 @@ struct LogWindow: ~Copyable {
         return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[first..<first + available])
     }
 
-    private mutating func slide(to offset: UInt64, until end: UInt64, _ read: Read) throws {
+    private mutating func slide(to offset: UInt64, until end: UInt64, _ read: Read) throws(VarveError) {
         if offset >= start && offset < start &+ UInt64(count) {
             let first = Int(offset - start)
             count -= first

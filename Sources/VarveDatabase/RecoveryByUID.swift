@@ -55,7 +55,7 @@ package struct RecoveryByUID: Sendable, Hashable {
     ///     nil for one that is not known.
     package static func plan(
         _ logged: LoggedFiles, restored: [RestoredFile], homeOf: (String) -> String? = Self.relative
-    ) throws -> RecoveryByUID? {
+    ) throws(VarveError) -> RecoveryByUID? {
         var plan = RecoveryByUID()
         var isNeeded = logged.databases.contains(where: \.isRenamed)
         var finals: [String: String] = [:]
@@ -241,7 +241,7 @@ extension RecoveryByUID {
     ///
     /// - Precondition: `bytes` are the whole record that `record` was parsed from, of a log that is not encrypted.
     /// - Throws: `.unsupported` for a name that is too short for what it would have to become.
-    package func patched(_ record: LogRecord, _ bytes: [UInt8]) throws -> [UInt8]? {
+    package func patched(_ record: LogRecord, _ bytes: [UInt8]) throws(VarveError) -> [UInt8]? {
         precondition(bytes.count == Int(record.length))
         var patch = Patch(bytes: bytes, lsn: record.lsn)
         switch record.event {
@@ -286,7 +286,7 @@ private struct Patch {
     private static let debugType: UInt32 = 47
 
     /// Puts a shorter text in the place of a field of the body; the rest of the field is zeros.
-    mutating func setText(_ text: String, at offset: Int) throws {
+    mutating func setText(_ text: String, at offset: Int) throws(VarveError) {
         let start = Self.header + offset
         let length = try field(start)
         guard text.utf8.count < length else {
@@ -301,9 +301,11 @@ private struct Patch {
         }
     }
 
-    func end(ofTextAt offset: Int) throws -> Int { offset + 4 + (try field(Self.header + offset)) }
+    func end(ofTextAt offset: Int) throws(VarveError) -> Int {
+        offset + 4 + (try field(Self.header + offset))
+    }
 
-    private func field(_ start: Int) throws -> Int {
+    private func field(_ start: Int) throws(VarveError) -> Int {
         guard start + 4 <= bytes.count else { throw tooShort }
         let length = Int(word(start))
         guard length <= bytes.count - start - 4 else { throw tooShort }
@@ -321,7 +323,7 @@ private struct Patch {
     }
 
     /// Makes a `__db_debug` of it, of the same transaction: an operation of so many zeros, no file, no key, no data.
-    mutating func disarm() throws {
+    mutating func disarm() throws(VarveError) {
         let body = Self.header + 16
         let rest = bytes.count - body - 20
         guard rest >= 0 else { throw tooShort }

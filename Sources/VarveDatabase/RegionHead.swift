@@ -51,10 +51,11 @@ package struct RegionHead: Sendable, Hashable {
     }
 
     /// Fills the buffer from an offset of the region, and returns how many bytes there were.
-    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int
+    package typealias Read = (_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
+        Int
 
     /// Nil if it was never finished, or is no region.
-    package static func read(_ read: Read) throws -> RegionHead? {
+    package static func read(_ read: Read) throws(VarveError) -> RegionHead? {
         let bytes = try take(read, 0, byteCount)
         func word(_ offset: Int) -> UInt32 { Self.word(bytes, offset) }
         guard bytes.count >= 28, word(0) == magic else { return nil }
@@ -62,12 +63,13 @@ package struct RegionHead: Sendable, Hashable {
             isPanicked: word(4) != 0, version: Version(major: word(8), minor: word(12), patch: word(16)),
             envid: word(20), signature: word(24), fields: nil)
         guard head.version.major == 5, head.version.minor == 3, bytes.count == byteCount else { return head }
-        head.fields = try fields64(bytes, read) ?? fields32(bytes, read)
+        head.fields = try fields64(bytes, read)
+        if head.fields == nil { head.fields = try fields32(bytes, read) }
         return head
     }
 
     // 64 bits: timestamp 32, init_flags 40, mtx_regenv 48, refcnt 56, region_cnt 60, region_off 64, tx_primary 88.
-    private static func fields64(_ bytes: [UInt8], _ read: Read) throws -> Fields? {
+    private static func fields64(_ bytes: [UInt8], _ read: Read) throws(VarveError) -> Fields? {
         let table = long(bytes, 64)
         guard try isTable(count: word(bytes, 60), at: table, wordSize: 8, read) else { return nil }
         return Fields(
@@ -77,7 +79,7 @@ package struct RegionHead: Sendable, Hashable {
     }
 
     // 32 bits: timestamp 28, init_flags 32, mtx_regenv 36, refcnt 40, region_cnt 44, region_off 48, tx_primary 60.
-    private static func fields32(_ bytes: [UInt8], _ read: Read) throws -> Fields? {
+    private static func fields32(_ bytes: [UInt8], _ read: Read) throws(VarveError) -> Fields? {
         let table = UInt64(word(bytes, 48))
         guard try isTable(count: word(bytes, 44), at: table, wordSize: 4, read) else { return nil }
         return Fields(
@@ -87,7 +89,8 @@ package struct RegionHead: Sendable, Hashable {
     }
 
     /// The first entry of the table (`REGION`: size, max, segid, id, type …) is this very region: id 1, type 1.
-    private static func isTable(count: UInt32, at offset: UInt64, wordSize: Int, _ read: Read) throws -> Bool
+    private static func isTable(count: UInt32, at offset: UInt64, wordSize: Int, _ read: Read)
+        throws(VarveError) -> Bool
     {
         guard (1..<10_000).contains(count), offset >= UInt64(byteCount / 2), offset < 1 << 30 else {
             return false
@@ -100,8 +103,8 @@ package struct RegionHead: Sendable, Hashable {
     /// DB_INITENV_LOG 0x08, DB_INITENV_TXN 0x40.
     private static func isTransactional(_ flags: UInt32) -> Bool { flags & 0x48 == 0x48 }
 
-    private static func take(_ read: Read, _ offset: UInt64, _ count: Int) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+    private static func take(_ read: Read, _ offset: UInt64, _ count: Int) throws(VarveError) -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { (buffer, used) throws(VarveError) in
             used = min(max(try read(offset, UnsafeMutableRawBufferPointer(buffer)), 0), count)
         }
     }

@@ -82,7 +82,7 @@ extension CaptureEvent {
     }
 
     /// From a frame's body.
-    package init(_ body: UnsafeRawBufferPointer) throws {
+    package init(_ body: UnsafeRawBufferPointer) throws(VarveError) {
         var reader = ByteReader(body, what: "capture event")
         let kind: UInt8 = try reader.integer()
         switch kind {
@@ -91,9 +91,9 @@ extension CaptureEvent {
         case 3: self = .preflight(try reader.preflight())
         case 4:
             self = .begun(
-                try reader.optional {
+                try reader.optional { (reader) throws(VarveError) in
                     CaptureCheckpoint(
-                        lsn: try $0.lsn(), checkpointLSN: try $0.lsn(), envid: try $0.integer())
+                        lsn: try reader.lsn(), checkpointLSN: try reader.lsn(), envid: try reader.integer())
                 })
         case 5: self = .fileOpened(try reader.text())
         case 6:
@@ -108,7 +108,7 @@ extension CaptureEvent {
             self = .logStatus(
                 CaptureLogStatus(
                     endOfLog: try reader.lsn(), diskLSN: try reader.lsn(),
-                    lastCheckpoint: try reader.optional { try $0.lsn() }))
+                    lastCheckpoint: try reader.optional { (reader) throws(VarveError) in try reader.lsn() }))
         case 13: self = .progress(try reader.integer())
         case 14: self = .recovered
         case 15:
@@ -122,15 +122,16 @@ extension CaptureEvent {
             self = .failed(
                 CaptureFailure(
                     code: try reader.text(), message: try reader.text(),
-                    hint: try reader.optional { try $0.text() }, libraryCode: try reader.integer()))
+                    hint: try reader.optional { (reader) throws(VarveError) in try reader.text() },
+                    libraryCode: try reader.integer()))
         case 19: self = .alive
         case 20: self = .confined
         case 21:
             self = .holder(
-                try reader.optional { reader in
+                try reader.optional { (reader) throws(VarveError) in
                     CaptureLockHolder(
                         isHandle: try reader.flag(), isTransaction: try reader.flag(),
-                        process: try reader.optional { try $0.integer() })
+                        process: try reader.optional { (reader) throws(VarveError) in try reader.integer() })
                 })
         case 30: self = .cachedFiles(try reader.texts())
         case 31: self = .synced
@@ -183,15 +184,16 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    mutating func preflight() throws -> CapturePreflight {
+    mutating func preflight() throws(VarveError) -> CapturePreflight {
         CapturePreflight(
             library: try text(), logDirectory: try text(), logFileSize: try integer(), endOfLog: try lsn(),
             diskLSN: try lsn(), dataDirectories: try texts(), autoRemove: try flag(), encrypted: try flag(),
-            registered: try flag(), hotBackups: try optional { try $0.integer() },
+            registered: try flag(),
+            hotBackups: try optional { (reader) throws(VarveError) in try reader.integer() },
             hotBackupInProgress: try flag())
     }
 
-    mutating func outcome() throws -> CaptureOutcome {
+    mutating func outcome() throws(VarveError) -> CaptureOutcome {
         switch try integer(UInt8.self) {
         case 0: return .complete(droppedBytes: try integer())
         case 1: return .interrupted(file: try text(), offset: try integer())
@@ -200,18 +202,18 @@ extension ByteReader {
         }
     }
 
-    mutating func repair() throws -> CaptureRepair {
+    mutating func repair() throws(VarveError) -> CaptureRepair {
         var repair = CaptureRepair()
         repair.journal = try flag()
         repair.regionsReplaced = try flag()
         repair.freedMutexes = try integer()
         repair.freedLocks = try integer()
         repair.remainingLocks = try integer()
-        repair.clearedFile = try optional { try $0.text() }
+        repair.clearedFile = try optional { (reader) throws(VarveError) in try reader.text() }
         repair.loweredCounter = try flag()
         repair.restoredAutoRemove = try flag()
         repair.counterUncertain = try flag()
-        repair.remainingHotBackups = try optional { try $0.integer() }
+        repair.remainingHotBackups = try optional { (reader) throws(VarveError) in try reader.integer() }
         return repair
     }
 }

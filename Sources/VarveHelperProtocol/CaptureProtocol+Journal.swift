@@ -68,7 +68,7 @@ package struct CaptureJournal: Hashable, Sendable {
         return Array((text + "end\n").utf8)
     }
 
-    package init(_ bytes: UnsafeRawBufferPointer) throws {
+    package init(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         func damaged(_ what: String) -> VarveError {
             VarveError(
                 .corrupt, "the journal of a capture \(what)",

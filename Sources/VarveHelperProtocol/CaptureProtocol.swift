@@ -63,7 +63,7 @@ package struct CaptureFrameBuffer {
     }
 
     /// The body of the next whole frame, nil until more bytes come.
-    package mutating func next() throws -> [UInt8]? {
+    package mutating func next() throws(VarveError) -> [UInt8]? {
         let available = bytes.count - start
         guard available >= 4 else { return nil }
         let length = (0..<4).reduce(0) { $0 | Int(bytes[start + $1]) << ($1 * 8) }
@@ -183,7 +183,7 @@ extension CaptureCommand {
     }
 
     /// From a frame's body.
-    package init(_ body: UnsafeRawBufferPointer) throws {
+    package init(_ body: UnsafeRawBufferPointer) throws(VarveError) {
         var reader = ByteReader(body, what: "capture command")
         let kind: UInt8 = try reader.integer()
         switch kind {
@@ -244,7 +244,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    mutating func flag() throws -> Bool {
+    mutating func flag() throws(VarveError) -> Bool {
         switch try integer(UInt8.self) {
         case 0: return false
         case 1: return true
@@ -253,7 +253,7 @@ extension ByteReader {
     }
 
     /// UTF-8 without NUL: every text here ends up as a C string or on a terminal.
-    mutating func text() throws -> String {
+    mutating func text() throws(VarveError) -> String {
         let count: UInt32 = try integer()
         let bytes = try take(Int(count))
         guard !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) else {
@@ -262,23 +262,24 @@ extension ByteReader {
         return text
     }
 
-    mutating func texts() throws -> [String] {
+    mutating func texts() throws(VarveError) -> [String] {
         let count: UInt32 = try integer()
         // Each takes four bytes at least, so a hostile count can't make us reserve more than the frame holds.
         guard Int(count) <= remaining / 4 else {
             throw VarveError(.corrupt, "\(what) claims \(count) texts in \(remaining) bytes")
         }
-        return try (0..<count).map { _ in try text() }
+        return try (0..<count).map { (_) throws(VarveError) in try text() }
     }
 
-    mutating func optional<T>(_ read: (inout ByteReader) throws -> T) throws -> T? {
+    mutating func optional<T>(_ read: (inout ByteReader) throws(VarveError) -> T) throws(VarveError) -> T? {
         try flag() ? try read(&self) : nil
     }
 
-    mutating func lsn() throws -> LSN { LSN(file: try integer(), offset: try integer()) }
+    mutating func lsn() throws(VarveError) -> LSN { LSN(file: try integer(), offset: try integer()) }
 
-    mutating func environment() throws -> CaptureEnvironment {
+    mutating func environment() throws(VarveError) -> CaptureEnvironment {
         CaptureEnvironment(
-            home: try text(), dataDirectories: try texts(), logDirectory: try optional { try $0.text() })
+            home: try text(), dataDirectories: try texts(),
+            logDirectory: try optional { (reader) throws(VarveError) in try reader.text() })
     }
 }

@@ -10,33 +10,35 @@ package protocol CopyStorage: Storage {
     /// A document's bytes; nil if there is none. At most 1 MiB: more is `.corrupt`.
     ///
     /// - Parameter name: `varve.json`, or `copies/<id>.json`.
-    func readDocument(_ name: String) throws -> [UInt8]?
+    func readDocument(_ name: String) throws(VarveError) -> [UInt8]?
 
     /// Whether something has the name, damaged or not.
-    func holds(document name: String) throws -> Bool
+    func holds(document name: String) throws(VarveError) -> Bool
 
     /// Names of the documents in a directory, `copies`; empty if there is no such directory.
-    func documentNames(in directory: String) throws -> [String]
+    func documentNames(in directory: String) throws(VarveError) -> [String]
 
     /// All of it, or what was there before: durable when it returns. Makes the directory that it is in.
-    func replaceDocument(_ name: String, with bytes: [UInt8]) throws
+    func replaceDocument(_ name: String, with bytes: [UInt8]) throws(VarveError)
 
     /// Durable when it returns. Absent is fine.
-    func removeDocument(_ name: String) throws
+    func removeDocument(_ name: String) throws(VarveError)
 
     /// Takes a damaged document out of the way without deleting it. Absent is fine.
-    func setAside(document name: String) throws
+    func setAside(document name: String) throws(VarveError)
 
     // MARK: Objects and their times
 
     /// Nil if there is no such object.
-    func status(of object: ObjectName) throws -> ObjectStatus?
+    func status(of object: ObjectName) throws(VarveError) -> ObjectStatus?
 
     /// By one reading of the place: names that objects can have, sorted, and what else lies there (`strangers`).
-    func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String])
+    func listing(_ kind: ObjectKind) throws(VarveError) -> (objects: [String], strangers: [String])
 
     /// Objects that were set aside, and that nothing has taken the place of: their times of writing and of going.
-    func lost(_ kind: ObjectKind) throws -> [(object: ObjectName, written: Timestamp, setAside: Timestamp)]
+    func lost(_ kind: ObjectKind) throws(VarveError) -> [(
+        object: ObjectName, written: Timestamp, setAside: Timestamp
+    )]
 
     /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
     func renewChangeTime(of object: ObjectName)
@@ -47,18 +49,19 @@ package protocol CopyStorage: Storage {
     // MARK: Writing now, naming later
 
     /// A new object without a name; `publish` gives it one.
-    func stage() throws -> any StagedObject
+    func stage() throws(VarveError) -> any StagedObject
 
     /// Publishes objects that were staged here, together.
     ///
     /// - Parameter replacing: of these, what is there is damaged, and set aside.
     /// - Precondition: `finish` of each has returned.
     /// - Returns: false for each that was there already; it is left as it is.
-    func publish(_ staged: [(object: ObjectName, file: any StagedObject)], replacing: Set<ObjectName>) throws
+    func publish(_ staged: [(object: ObjectName, file: any StagedObject)], replacing: Set<ObjectName>)
+        throws(VarveError)
         -> [Bool]
 
     /// The same copy, written past caches where that can be: for what nobody reads soon.
-    func passingCache() throws -> any CopyStorage
+    func passingCache() throws(VarveError) -> any CopyStorage
 
     // MARK: Who writes
 
@@ -66,18 +69,18 @@ package protocol CopyStorage: Storage {
     ///
     /// - Parameter holder: who takes it, for the error that others get.
     /// - Throws: `.locked` if somebody else has it. Trying again later may help.
-    func acquireLease(as holder: String) throws -> any WriterLease
+    func acquireLease(as holder: String) throws(VarveError) -> any WriterLease
 
     /// Somebody has the lease now.
     var isLeased: Bool { get }
 
     /// What killed runs left. Only under the lease: another writer's files look the same.
-    func removeTemporaryFiles() throws
+    func removeTemporaryFiles() throws(VarveError)
 
     /// Makes anew, and empty, what `missingDirectories` names.
     ///
     /// - Returns: those.
-    func makeMissingDirectories() throws -> [ObjectDirectory]
+    func makeMissingDirectories() throws(VarveError) -> [ObjectDirectory]
 }
 
 /// What a storage tells of an object without reading it.
@@ -98,7 +101,7 @@ package struct ObjectStatus: Hashable, Sendable {
 
 /// A new object on the way to its name. Let go of before, it is removed.
 package protocol StagedObject: AnyObject {
-    func append(_ bytes: UnsafeRawBufferPointer) throws
+    func append(_ bytes: UnsafeRawBufferPointer) throws(VarveError)
 
     /// The disk begins with the last `byteCount` bytes that were appended; nobody waits for it.
     func startWriting(last byteCount: Int)
@@ -106,7 +109,7 @@ package protocol StagedObject: AnyObject {
     /// Makes the bytes durable. After an error the object is of no use.
     ///
     /// - Parameter modified: the time that it gets, of what it is a copy of; nil: now.
-    func finish(modified: Timestamp?) throws
+    func finish(modified: Timestamp?) throws(VarveError)
 }
 
 /// Held as long as it is referred to.

@@ -6,34 +6,36 @@ import VarveFormat
 extension DirectoryStorage {
     private static let documentLimit = 1 << 20
 
-    package func readDocument(_ name: String) throws -> [UInt8]? {
+    package func readDocument(_ name: String) throws(VarveError) -> [UInt8]? {
         do {
             return try root().open(reading: name).readAll(limit: Self.documentLimit)
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
     }
 
-    package func holds(document name: String) throws -> Bool { try root().status(of: name) != nil }
+    package func holds(document name: String) throws(VarveError) -> Bool {
+        try root().status(of: name) != nil
+    }
 
-    package func documentNames(in directory: String) throws -> [String] {
+    package func documentNames(in directory: String) throws(VarveError) -> [String] {
         guard try root().status(of: directory) != nil else { return [] }
         return try root().names(in: directory)
     }
 
-    package func replaceDocument(_ name: String, with bytes: [UInt8]) throws {
+    package func replaceDocument(_ name: String, with bytes: [UInt8]) throws(VarveError) {
         let directory = Path.parent(name)
         if directory != ".", try root().makeDirectory(forOwner: directory) { try root().sync() }
         try Publication.replace(name, in: root(), with: bytes, mode: 0o400)
     }
 
-    package func removeDocument(_ name: String) throws {
+    package func removeDocument(_ name: String) throws(VarveError) {
         guard try root().status(of: name) != nil else { return }
         try root().unlink(name)
         try root().sync()
     }
 
-    package func passingCache() throws -> any CopyStorage {
+    package func passingCache() throws(VarveError) -> any CopyStorage {
         DirectoryStorage(try root(), isPassingCache: true)
     }
 
@@ -45,7 +47,7 @@ extension DirectoryStorage {
         init(_ lock: consuming FileLock) { self.lock = lock }
     }
 
-    package func acquireLease(as holder: String) throws -> any WriterLease {
+    package func acquireLease(as holder: String) throws(VarveError) -> any WriterLease {
         guard let lock = try FileLock.acquire(Self.lock, in: root(), .exclusive) else {
             throw VarveError(
                 .locked, "another varve is writing to \(location)",
@@ -66,7 +68,7 @@ extension DirectoryStorage {
         }
     }
 
-    package func removeTemporaryFiles() throws {
+    package func removeTemporaryFiles() throws(VarveError) {
         let root = try root()
         // Of a document that was being replaced.
         for name in try root.names() where name.hasSuffix(".tmp") && name.contains(".json.") {
@@ -81,7 +83,7 @@ extension DirectoryStorage {
         }
     }
 
-    package func makeMissingDirectories() throws -> [ObjectDirectory] {
+    package func makeMissingDirectories() throws(VarveError) -> [ObjectDirectory] {
         let missing = try missingDirectories()
         for directory in missing { try makeDirectory("\(directory)") }
         // One whose directory was missing, too, was named by that.

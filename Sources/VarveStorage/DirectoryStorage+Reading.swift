@@ -5,34 +5,36 @@ import VarveFormat
 extension DirectoryStorage {
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         try file(object).file.read(into: buffer, at: offset)
     }
 
     package func willRead(_ object: ObjectName) { try? file(object).file.adviseNeeded() }
 
-    private func file(_ object: ObjectName) throws -> OpenFile {
+    private func file(_ object: ObjectName) throws(VarveError) -> OpenFile {
         if let open = openPacks.withLock({ $0.find(object) }) { return open }
-        let opened = try judging(object) { OpenFile(try root().open(reading: name(of: object))) }
+        let opened = try judging(object) { () throws(VarveError) in
+            OpenFile(try root().open(reading: name(of: object)))
+        }
         openPacks.withLock { $0.keep(opened, for: object) }
         return opened
     }
 
-    package func size(of object: ObjectName) throws -> UInt64? { try status(of: object)?.size }
+    package func size(of object: ObjectName) throws(VarveError) -> UInt64? { try status(of: object)?.size }
 
     /// Of the file itself: a link is told as one.
-    package func status(of object: ObjectName) throws -> ObjectStatus? {
+    package func status(of object: ObjectName) throws(VarveError) -> ObjectStatus? {
         try root().status(of: name(of: object)).map {
             ObjectStatus(size: $0.size, modified: $0.modified, changed: $0.changed)
         }
     }
 
-    package func list(_ kind: ObjectKind) throws -> [String] { try listing(kind).objects }
+    package func list(_ kind: ObjectKind) throws(VarveError) -> [String] { try listing(kind).objects }
 
-    package func strangers(_ kind: ObjectKind) throws -> [String] { try listing(kind).strangers }
+    package func strangers(_ kind: ObjectKind) throws(VarveError) -> [String] { try listing(kind).strangers }
 
     /// What is in the kind's directory, by one reading of it: the names of objects, and the paths of what is none.
-    package func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
+    package func listing(_ kind: ObjectKind) throws(VarveError) -> (objects: [String], strangers: [String]) {
         var (objects, strangers): ([String], [String]) = ([], [])
         try forEachName(kind) { name in
             let text = String(decoding: name, as: UTF8.self)
@@ -42,18 +44,20 @@ extension DirectoryStorage {
         return (objects.sorted(), strangers.sorted())
     }
 
-    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
-        try forEachName(.pack) { name in
+    package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
+        try forEachName(.pack) { (name) throws(VarveError) in
             if let pack = ContentID(hexDigits: name) { try body(pack) }
         }
     }
 
-    private func forEachName(_ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    private func forEachName(_ kind: ObjectKind, _ body: (UnsafeRawBufferPointer) throws(VarveError) -> Void)
+        throws(VarveError)
+    {
         let root = try root()
         guard kind == .pack else {
             do {
                 return try root.forEachName(in: kind.rawValue, body)
-            } catch let error as VarveError where error.isNoEntry {
+            } catch let error where error.isNoEntry {
                 if kind.mayBeAbsent { return }
                 throw VarveError(
                     .missing, "the directory of \(kind.rawValue) is missing, and with it whatever was in it",
@@ -64,7 +68,7 @@ extension DirectoryStorage {
         for shard in Self.shards {
             do {
                 try packs.forEachName(in: shard, body)
-            } catch let error as VarveError where error.isNoEntry {
+            } catch let error where error.isNoEntry {
                 // Lost, with the packs in it: the others are still good, and verification names what is missing.
             }
         }
@@ -73,31 +77,34 @@ extension DirectoryStorage {
     private static let shards = (0..<256).map { Hex.encode([UInt8($0)]) }
 
     /// The directory of shards; nil if it is lost.
-    func packs(_ root: RootDirectory) throws -> RootDirectory? {
+    func packs(_ root: RootDirectory) throws(VarveError) -> RootDirectory? {
         do {
             return try root.directory(ObjectKind.pack.rawValue)
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
     }
 
-    package func missingDirectories() throws -> [ObjectDirectory] {
+    package func missingDirectories() throws(VarveError) -> [ObjectDirectory] {
         let root = try root()
-        let others = try ObjectKind.allCases.filter {
-            try !$0.mayBeAbsent && $0 != .pack && root.status(of: $0.rawValue) == nil
-        }.map { ObjectDirectory($0) }
+        var others: [ObjectDirectory] = []
+        for kind in ObjectKind.allCases where !kind.mayBeAbsent && kind != .pack {
+            if try root.status(of: kind.rawValue) == nil { others.append(ObjectDirectory(kind)) }
+        }
         guard let packs = try packs(root) else { return [ObjectDirectory(.pack)] + others }
         let there = Set(try packs.names())
         return others
             + Self.shards.filter { !there.contains($0) }.map { ObjectDirectory(.pack, shard: $0) }
     }
 
-    package func open(_ object: ObjectName) throws -> any ByteSource {
-        try judging(object) { try OpenObject(try root().open(reading: name(of: object))) }
+    package func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
+        try judging(object) { () throws(VarveError) in
+            try OpenObject(try root().open(reading: name(of: object)))
+        }
     }
 
-    package func openMedia(_ object: ObjectName) throws -> any MediaObject {
-        try judging(object) { try MediaFile(root(), name(of: object)) }
+    package func openMedia(_ object: ObjectName) throws(VarveError) -> any MediaObject {
+        try judging(object) { () throws(VarveError) in try MediaFile(root(), name(of: object)) }
     }
 
     /// Sets the time of the object's last change, not that of its content, to now; where that can't be, it stays.
@@ -108,11 +115,11 @@ extension DirectoryStorage {
         }
     }
 
-    package func remove(_ object: ObjectName) throws {
+    package func remove(_ object: ObjectName) throws(VarveError) {
         openPacks.withLock { $0.forget(object) }
         do {
             try root().unlink(name(of: object))
-        } catch let error as VarveError where error.isNoEntry {}
+        } catch let error where error.isNoEntry {}
     }
 
     /// Where an object lies, for messages and for people; the first two digits of a pack's name choose its shard.
@@ -126,12 +133,13 @@ extension DirectoryStorage {
     }
 
     /// What is not there is missing, what this process may not read is unreadable; and neither is damaged.
-    private func judging<R>(_ object: ObjectName, _ body: () throws -> R) throws -> R {
+    private func judging<R>(_ object: ObjectName, _ body: () throws(VarveError) -> R) throws(VarveError) -> R
+    {
         do {
             return try body()
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             throw missing(object)
-        } catch let error as VarveError where error.isAccess {
+        } catch let error where error.isAccess {
             throw error.unreadable("\(object)")
         }
     }

@@ -35,8 +35,8 @@ package final class DirectoryStorage: CopyStorage {
     }
 
     /// The copy's own directory.
-    package func root() throws -> RootDirectory {
-        try opened.withLock { opened in
+    package func root() throws(VarveError) -> RootDirectory {
+        try opened.withLock { (opened) throws(VarveError) in
             if let opened { return opened }
             let root = try RootDirectory(location)
             opened = root
@@ -45,7 +45,7 @@ package final class DirectoryStorage: CopyStorage {
     }
 
     /// Makes the directories of an empty copy, durably; the caller writes the identity files last.
-    package static func create(at path: String) throws {
+    package static func create(at path: String) throws(VarveError) {
         let root = try RootDirectory(path)
         for kind in ObjectKind.allCases { try root.makeDirectory(forOwner: kind.rawValue) }
         let packs = ObjectKind.pack.rawValue
@@ -59,7 +59,7 @@ package final class DirectoryStorage: CopyStorage {
     static let quarantine = "quarantine"
     static let temporary = "tmp"
 
-    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         // Another process may remove and write it, too: whoever merges a ledger does.
         for _ in 0..<8 {
             if try publishNew(object, parts) { return }
@@ -75,13 +75,16 @@ package final class DirectoryStorage: CopyStorage {
     }
 
     /// Their bytes were durable before they got their names (`Publication.publish`), so their directories are left.
-    package func confirm(_ objects: [ObjectName]) throws {
+    package func confirm(_ objects: [ObjectName]) throws(VarveError) {
         for name in Set(objects.map(directory(of:))).sorted() { try Publication.sync(name, in: root()) }
     }
 
-    private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
-        func publish() throws -> Bool {
-            try Publication.publish(in: root(), directory(of: object), temporary: Self.temporary) { file in
+    private func publishNew(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError)
+        -> Bool
+    {
+        func publish() throws(VarveError) -> Bool {
+            try Publication.publish(in: root(), directory(of: object), temporary: Self.temporary) {
+                (file) throws(VarveError) in
                 for part in parts {
                     if isPassingCache && object.kind == .pack {
                         try file.appendDirect(part)
@@ -97,12 +100,14 @@ package final class DirectoryStorage: CopyStorage {
 
     /// A pack's shard may have been lost: what was in it is missing, and what comes now need not be. And an earlier
     /// version made no directories for what it did not know. Others are missed for a reason.
-    private func makingDirectory<R>(_ name: String, of kind: ObjectKind, _ publish: () throws -> R) throws
+    private func makingDirectory<R>(
+        _ name: String, of kind: ObjectKind, _ publish: () throws(VarveError) -> R
+    ) throws(VarveError)
         -> R
     {
         do {
             return try publish()
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             // A copy that somebody made by hand may lack what was empty.
             let isNew = try makeDirectory(Self.temporary)
             guard try kind == .pack || kind.mayBeAbsent ? makeDirectory(name) || isNew : isNew else {
@@ -114,7 +119,7 @@ package final class DirectoryStorage: CopyStorage {
 
     /// - Returns: whether there was none.
     @discardableResult
-    func makeDirectory(_ name: String) throws -> Bool {
+    func makeDirectory(_ name: String) throws(VarveError) -> Bool {
         let root = try root()
         guard try root.makeDirectory(forOwner: name) else { return false }
         try Publication.sync(Publication.parent(name), in: root)
@@ -123,19 +128,21 @@ package final class DirectoryStorage: CopyStorage {
 
     /// - Precondition: `kind` is not `.pack`, whose shard depends on the name.
     package func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName {
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName {
         precondition(kind != .pack)
-        return try makingDirectory(kind.rawValue, of: kind) {
+        return try makingDirectory(kind.rawValue, of: kind) { () throws(VarveError) in
             let (name, _) = try Publication.publish(
                 in: root(), kind.rawValue, temporary: Self.temporary
-            ) { file in try write { try file.append($0) } }
+            ) { (file) throws(VarveError) in try write { (item) throws(VarveError) in try file.append(item) }
+            }
             return ObjectName(kind, name)
         }
     }
 
     /// A new file for an object that is copied; `publish` gives it its name.
-    package func stage() throws -> any StagedObject { try StagedFile(in: root(), Self.temporary) }
+    package func stage() throws(VarveError) -> any StagedObject { try StagedFile(in: root(), Self.temporary) }
 
     /// Publishes objects that were staged, together: each directory is made durable once.
     ///
@@ -144,7 +151,7 @@ package final class DirectoryStorage: CopyStorage {
     /// - Returns: false for each that was there already; it is left as it is.
     package func publish(
         _ staged: [(object: ObjectName, file: any StagedObject)], replacing: Set<ObjectName>
-    ) throws -> [Bool] {
+    ) throws(VarveError) -> [Bool] {
         defer { openPacks.withLock { for object in replacing { $0.forget(object) } } }
         for (object, _) in staged where object.kind == .pack || object.kind.mayBeAbsent {
             try makeDirectory(directory(of: object))
@@ -157,16 +164,17 @@ package final class DirectoryStorage: CopyStorage {
             }, in: root())
     }
 
-    private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws -> Bool {
+    private func sameBytes(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) -> Bool
+    {
         let length = parts.reduce(0) { $0 + $1.count }
         guard try size(of: object) == UInt64(length) else { return false }
         let stored: [UInt8]
         do {
             stored = try readAll(object, limit: length)
-        } catch let error as VarveError where error.errno == EIO || error.isOfAnotherKind {
+        } catch let error where error.errno == EIO || error.isOfAnotherKind {
             // What the disk can't read any more is damaged, and its content is at hand.
             return false
-        } catch let error as VarveError where error.code == .missing || error.isNoEntry {
+        } catch let error where error.code == .missing || error.isNoEntry {
             return false
         }
         var offset = 0

@@ -11,20 +11,20 @@ package protocol MediaObject: Sendable {
     /// Reads up to `buffer.count` bytes, short at the end only. An unreadable sector throws with EIO.
     ///
     /// - Precondition: offset, address and length are multiples of 4096.
-    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) -> Int
 }
 
 /// Of a storage that has no medium, or none that it can tell from a cache.
 final class CachedObject: MediaObject {
-    private let body: @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Int
+    private let body: @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws(VarveError) -> Int
 
-    init(_ body: @escaping @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Int) {
+    init(_ body: @escaping @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws(VarveError) -> Int) {
         self.body = body
     }
 
     var method: LedgerRow.Method { .dropBehind }
 
-    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) -> Int {
         try body(offset, buffer)
     }
 }
@@ -33,7 +33,9 @@ extension Storage {
     /// Through whatever cache there is: for comparison, it proves nothing of the medium.
     package func openCached(_ object: ObjectName) -> any MediaObject {
         willRead(object)
-        return CachedObject { offset, buffer in try read(object, at: offset, into: buffer) }
+        return CachedObject { (offset, buffer) throws(VarveError) in
+            try read(object, at: offset, into: buffer)
+        }
     }
 }
 
@@ -45,7 +47,7 @@ final class MediaFile: MediaObject {
         let size: UInt64
         private let isCached: Bool
 
-        init(_ file: consuming File, isCached: Bool) throws {
+        init(_ file: consuming File, isCached: Bool) throws(VarveError) {
             size = try file.status().size
             self.isCached = isCached
             if isCached { file.adviseNotNeeded() }
@@ -60,31 +62,31 @@ final class MediaFile: MediaObject {
     private let direct: Opened?
     private let buffered: Mutex<Opened?>
 
-    init(_ root: RootDirectory, _ name: String) throws {
+    init(_ root: RootDirectory, _ name: String) throws(VarveError) {
         self.root = root
         self.name = name
         do {
             direct = try Opened(try root.open(reading: name, direct: true), isCached: false)
             buffered = Mutex(nil)
-        } catch let error as VarveError where error.isRefusal {
+        } catch let error where error.isRefusal {
             direct = nil
             buffered = Mutex(try Self.open(root, name))
         }
     }
 
-    private static func open(_ root: RootDirectory, _ name: String) throws -> Opened {
+    private static func open(_ root: RootDirectory, _ name: String) throws(VarveError) -> Opened {
         try Opened(try root.open(reading: name), isCached: true)
     }
 
     var method: LedgerRow.Method { buffered.withLock { $0 == nil } ? .direct : .dropBehind }
 
-    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) -> Int {
         if let direct, buffered.withLock({ $0 == nil }) {
             do {
                 return try direct.file.readDirect(into: buffer, at: offset, size: direct.size)
-            } catch let error as VarveError where error.isRefusal {}
+            } catch let error where error.isRefusal {}
         }
-        let opened = try buffered.withLock { opened in
+        let opened = try buffered.withLock { (opened) throws(VarveError) in
             if let opened { return opened }
             let new = try Self.open(root, name)
             opened = new

@@ -23,17 +23,18 @@ package final class MemoryStorage: CopyStorage {
 
     package init() {}
 
-    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         var bytes: [UInt8] = []
         for part in parts { bytes.append(contentsOf: part) }
         objects.withLock { $0[object] = Object(bytes) }
     }
 
-    package func confirm(_ objects: [ObjectName]) throws {}
+    package func confirm(_ objects: [ObjectName]) throws(VarveError) {}
 
     package func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName {
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName {
         var bytes: [UInt8] = []
         let object = ObjectName(kind, try write { bytes.append(contentsOf: $0) })
         objects.withLock { $0[object] = Object(bytes) }
@@ -42,7 +43,7 @@ package final class MemoryStorage: CopyStorage {
 
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         let stored = try find(object)
         guard offset < UInt64(stored.count) else { return 0 }
         let count = min(buffer.count, stored.count - Int(offset))
@@ -52,31 +53,33 @@ package final class MemoryStorage: CopyStorage {
         return count
     }
 
-    package func size(of object: ObjectName) throws -> UInt64? {
+    package func size(of object: ObjectName) throws(VarveError) -> UInt64? {
         try status(of: object)?.size
     }
 
-    package func list(_ kind: ObjectKind) throws -> [String] {
+    package func list(_ kind: ObjectKind) throws(VarveError) -> [String] {
         objects.withLock { $0.keys.filter { $0.kind == kind && kind.names($0.name) }.map(\.name).sorted() }
     }
 
-    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
+    package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
         for name in try list(.pack) {
             if let pack = ContentID(hex: name) { try body(pack) }
         }
     }
 
-    package func open(_ object: ObjectName) throws -> any ByteSource { BytesInMemory(try find(object)) }
+    package func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
+        BytesInMemory(try find(object))
+    }
 
-    package func remove(_ object: ObjectName) throws { objects.withLock { $0[object] = nil } }
+    package func remove(_ object: ObjectName) throws(VarveError) { objects.withLock { $0[object] = nil } }
 
-    package func setAside(_ object: ObjectName) throws {
+    package func setAside(_ object: ObjectName) throws(VarveError) {
         guard let status = try status(of: object) else { return }
         quarantine.withLock { $0.append((object, status.modified, Clock.now())) }
         try remove(object)
     }
 
-    private func find(_ object: ObjectName) throws -> [UInt8] {
+    private func find(_ object: ObjectName) throws(VarveError) -> [UInt8] {
         guard let bytes = objects.withLock({ $0[object]?.bytes }) else { throw missing(object) }
         return bytes
     }
@@ -101,36 +104,44 @@ extension MemoryStorage {
         func finish(modified: Timestamp?) { self.modified = modified }
     }
 
-    package func readDocument(_ name: String) throws -> [UInt8]? { documents.withLock { $0[name] } }
+    package func readDocument(_ name: String) throws(VarveError) -> [UInt8]? {
+        documents.withLock { $0[name] }
+    }
 
-    package func holds(document name: String) throws -> Bool { documents.withLock { $0[name] != nil } }
+    package func holds(document name: String) throws(VarveError) -> Bool {
+        documents.withLock { $0[name] != nil }
+    }
 
-    package func documentNames(in directory: String) throws -> [String] {
+    package func documentNames(in directory: String) throws(VarveError) -> [String] {
         documents.withLock { documents in
             documents.keys.filter { Path.parent($0) == directory }.map(Path.name).sorted()
         }
     }
 
-    package func replaceDocument(_ name: String, with bytes: [UInt8]) throws {
+    package func replaceDocument(_ name: String, with bytes: [UInt8]) throws(VarveError) {
         documents.withLock { $0[name] = bytes }
     }
 
-    package func removeDocument(_ name: String) throws { documents.withLock { $0[name] = nil } }
+    package func removeDocument(_ name: String) throws(VarveError) { documents.withLock { $0[name] = nil } }
 
-    package func setAside(document name: String) throws { try removeDocument(name) }
+    package func setAside(document name: String) throws(VarveError) { try removeDocument(name) }
 
-    package func status(of object: ObjectName) throws -> ObjectStatus? {
+    package func status(of object: ObjectName) throws(VarveError) -> ObjectStatus? {
         objects.withLock { $0[object]?.status }
     }
 
-    package func listing(_ kind: ObjectKind) throws -> (objects: [String], strangers: [String]) {
+    package func listing(_ kind: ObjectKind) throws(VarveError) -> (objects: [String], strangers: [String]) {
         (try list(kind), [])
     }
 
-    package func lost(_ kind: ObjectKind) throws -> [(
+    package func lost(_ kind: ObjectKind) throws(VarveError) -> [(
         object: ObjectName, written: Timestamp, setAside: Timestamp
     )] {
-        try quarantine.withLock { $0 }.filter { try $0.object.kind == kind && size(of: $0.object) == nil }
+        var lost: [(object: ObjectName, written: Timestamp, setAside: Timestamp)] = []
+        for entry in quarantine.withLock({ $0 }) where entry.object.kind == kind {
+            if try size(of: entry.object) == nil { lost.append(entry) }
+        }
+        return lost
     }
 
     package func renewChangeTime(of object: ObjectName) {
@@ -139,12 +150,12 @@ extension MemoryStorage {
 
     package func path(of object: ObjectName) -> String { "\(location)/\(object)" }
 
-    package func stage() throws -> any StagedObject { Staged() }
+    package func stage() throws(VarveError) -> any StagedObject { Staged() }
 
     package func publish(
         _ staged: [(object: ObjectName, file: any StagedObject)], replacing: Set<ObjectName>
-    ) throws -> [Bool] {
-        try staged.map { object, file in
+    ) throws(VarveError) -> [Bool] {
+        try staged.map { (object, file) throws(VarveError) in
             guard let file = file as? Staged else { preconditionFailure("staged elsewhere") }
             if replacing.contains(object) { try setAside(object) }
             guard try size(of: object) == nil else { return false }
@@ -153,9 +164,9 @@ extension MemoryStorage {
         }
     }
 
-    package func passingCache() throws -> any CopyStorage { self }
+    package func passingCache() throws(VarveError) -> any CopyStorage { self }
 
-    package func acquireLease(as holder: String) throws -> any WriterLease {
+    package func acquireLease(as holder: String) throws(VarveError) -> any WriterLease {
         let new = Lease()
         let isFree = lease.withLock { lease in
             guard lease.held == nil else { return false }
@@ -168,7 +179,7 @@ extension MemoryStorage {
 
     package var isLeased: Bool { lease.withLock { $0.held != nil } }
 
-    package func removeTemporaryFiles() throws {}
+    package func removeTemporaryFiles() throws(VarveError) {}
 
-    package func makeMissingDirectories() throws -> [ObjectDirectory] { [] }
+    package func makeMissingDirectories() throws(VarveError) -> [ObjectDirectory] { [] }
 }

@@ -6,12 +6,12 @@ final class OpenObject: ByteSource {
     private let file: File
     let byteCount: Int
 
-    init(_ file: consuming File) throws {
+    init(_ file: consuming File) throws(VarveError) {
         byteCount = Int(try file.status().size)
         self.file = file
     }
 
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
         guard try file.read(into: buffer, at: UInt64(offset)) == buffer.count else {
             throw VarveError(
                 .corrupt, "it ends before byte \(offset + buffer.count)", location: file.path)

@@ -18,7 +18,7 @@ package final class BlobDecoder {
     ///   - target: exactly `header.decodedLength` bytes.
     package func decode(
         _ header: Pack.BlobHeader, payload: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
-    ) throws {
+    ) throws(VarveError) {
         switch header.encoding {
         case .raw: target.copyMemory(from: payload)
         case .zstd: try decompressor.decompress(payload, into: target)
@@ -33,7 +33,7 @@ package final class BlobDecoder {
     @discardableResult
     package func apply(
         _ header: Pack.BlobHeader, payload: UnsafeRawBufferPointer, to version: BlobBuffer
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         let length = Int(header.decodedLength)
         let delta = try DeltaPayload(prefixOf: payload, decodedLength: length)
         guard version.count == delta.baseLength else {

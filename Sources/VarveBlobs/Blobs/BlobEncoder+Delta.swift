@@ -40,7 +40,7 @@ extension BlobEncoder {
     package func encodeDelta(
         _ bytes: UnsafeRawBufferPointer, id: ContentID, type: BlobType, base: Base, policy: DeltaPolicy,
         into target: UnsafeMutableRawBufferPointer
-    ) throws -> Pack.BlobHeader? {
+    ) throws(VarveError) -> Pack.BlobHeader? {
         guard base.chain.depth < policy.maximumDepth else { return nil }
         var ranges = ChangedRanges.find(
             old: base.bytes, new: bytes, granuleShift: Int(policy.granuleShift), mergeGap: policy.mergeGap)
@@ -77,7 +77,7 @@ extension BlobEncoder {
     private func compressRanges(
         _ bytes: UnsafeRawBufferPointer, _ base: UnsafeRawBufferPointer, _ delta: DeltaPayload,
         into room: UnsafeMutableRawBufferPointer
-    ) throws -> Int? {
+    ) throws(VarveError) -> Int? {
         if delta.ranges.isEmpty { return 0 }
         changed.resize(to: 0)
         prefix.resize(to: 0)
@@ -90,7 +90,7 @@ extension BlobEncoder {
         _ header: Pack.BlobHeader, _ blob: UnsafeMutableRawBufferPointer,
         against bytes: UnsafeRawBufferPointer,
         base: UnsafeRawBufferPointer
-    ) throws {
+    ) throws(VarveError) {
         decoded.replace(with: base)
         let payload = UnsafeRawBufferPointer(rebasing: blob[header.length..<header.totalLength])
         try decoder.apply(header, payload: payload, to: decoded)

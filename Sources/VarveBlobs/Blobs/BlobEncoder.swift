@@ -25,7 +25,7 @@ package final class BlobEncoder {
     package func encode(
         _ bytes: UnsafeRawBufferPointer, id: ContentID, type: BlobType,
         into target: UnsafeMutableRawBufferPointer
-    ) throws -> Pack.BlobHeader {
+    ) throws(VarveError) -> Pack.BlobHeader {
         let start = Pack.BlobHeader.minimumLength
         // Not worth a decompression: less than 1/32 saved.
         let limit = bytes.count - bytes.count / 32
@@ -46,13 +46,15 @@ package final class BlobEncoder {
 
     private func check(
         _ header: Pack.BlobHeader, _ payload: UnsafeRawBufferPointer, against bytes: UnsafeRawBufferPointer
-    ) throws {
+    ) throws(VarveError) {
         decoded.resize(to: bytes.count)
         try decoder.decode(header, payload: payload, into: decoded.mutableBytes)
         try Self.requireEqual(decoded.bytes, bytes)
     }
 
-    static func requireEqual(_ decoded: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) throws {
+    static func requireEqual(_ decoded: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer)
+        throws(VarveError)
+    {
         guard decoded.count == bytes.count, memcmp(decoded.baseAddress!, bytes.baseAddress!, bytes.count) == 0
         else {
             throw VarveError(

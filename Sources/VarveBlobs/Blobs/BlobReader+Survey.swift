@@ -9,8 +9,10 @@ extension BlobReader {
     /// ranges of the deltas.
     ///
     /// - Parameter visit: told of every blob on the way, the asked one first; perhaps twice if the index is at fault.
-    package func survey(_ id: ContentID, _ type: BlobType, visit: (Pack.BlobHeader) -> Void) throws -> Chain {
-        try outlivingDamage(to: id, type) {
+    package func survey(_ id: ContentID, _ type: BlobType, visit: (Pack.BlobHeader) -> Void)
+        throws(VarveError) -> Chain
+    {
+        try outlivingDamage(to: id, type) { () throws(VarveError) in
             var chain = Chain()
             var seen: Set<ContentID> = [id]
             var next = id
@@ -29,25 +31,29 @@ extension BlobReader {
     }
 
     /// A blob's header, and how many bytes decoding it gives: of a delta, those that changed.
-    private func glance(at id: ContentID, _ type: BlobType) throws -> (Pack.BlobHeader, decoded: Int) {
+    private func glance(at id: ContentID, _ type: BlobType) throws(VarveError) -> (
+        Pack.BlobHeader, decoded: Int
+    ) {
         let location = try locate(id)
         do {
             let start = try read(location, count: min(location.readLength, Self.glance))
-            let header = try start.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
+            let header = try start.withBytes { (bytes) throws(VarveError) in
+                try Pack.BlobHeader(prefixOf: bytes)
+            }
             try Self.require(header, id, type)
             guard header.encoding == .delta else { return (header, Int(header.decodedLength)) }
             // What was cut off has fewer ranges than it says, so it can't be taken for a whole list.
             if let delta = try? Self.delta(header, start) { return (header, delta.changedLength) }
             let whole = try read(location, count: header.totalLength)
             return (header, try Self.delta(header, whole).changedLength)
-        } catch var error as VarveError where error.code == .corrupt && error.location == nil {
+        } catch var error where error.code == .corrupt && error.location == nil {
             error.location = location.describe(in: storage)
             throw error
         }
     }
 
-    private static func delta(_ header: Pack.BlobHeader, _ blob: [UInt8]) throws -> DeltaPayload {
-        try blob.withUnsafeBytes { blob in
+    private static func delta(_ header: Pack.BlobHeader, _ blob: [UInt8]) throws(VarveError) -> DeltaPayload {
+        try blob.withBytes { (blob) throws(VarveError) in
             let payload = UnsafeRawBufferPointer(rebasing: blob.dropFirst(header.length))
             return try DeltaPayload(prefixOf: payload, decodedLength: Int(header.decodedLength))
         }

@@ -31,15 +31,15 @@ package final class BlobReader {
     }
 
     /// The decoded bytes of a blob, checked against its id.
-    package func read(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
-        try preferringOthers(to: id, type, { $0 }) {
-            try outlivingDamage(to: id, type) { try readHere(id, type) }
-        } hastily: {
+    package func read(_ id: ContentID, _ type: BlobType) throws(VarveError) -> [UInt8] {
+        try preferringOthers(to: id, type, { $0 }) { () throws(VarveError) in
+            try outlivingDamage(to: id, type) { () throws(VarveError) in try readHere(id, type) }
+        } hastily: { () throws(VarveError) in
             try readHere(id, type)
         }
     }
 
-    private func readHere(_ id: ContentID, _ type: BlobType) throws -> [UInt8] {
+    private func readHere(_ id: ContentID, _ type: BlobType) throws(VarveError) -> [UInt8] {
         try decode(id, type, into: buffer)
         try Self.check(buffer.bytes, id, type)
         return Array(buffer.bytes)
@@ -47,29 +47,31 @@ package final class BlobReader {
 
     /// Like `read`, but the caller checks the id, together with others: hashing several at once is much faster.
     @discardableResult
-    package func readUnchecked(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws -> Chain {
+    package func readUnchecked(_ id: ContentID, _ type: BlobType, into buffer: BlobBuffer) throws(VarveError)
+        -> Chain
+    {
         try preferringOthers(
             to: id, type,
             { bytes in
                 bytes.withUnsafeBytes { buffer.replace(with: $0) }
                 return Chain()
             }
-        ) {
-            try outlivingDamage(to: id, type) { try decode(id, type, into: buffer) }
-        } hastily: {
+        ) { () throws(VarveError) in
+            try outlivingDamage(to: id, type) { () throws(VarveError) in try decode(id, type, into: buffer) }
+        } hastily: { () throws(VarveError) in
             try decode(id, type, into: buffer)
         }
     }
 
     /// What is damaged here is read from another copy, before every pack of this one is asked for it.
     private func preferringOthers<R>(
-        to id: ContentID, _ type: BlobType, _ take: ([UInt8]) -> R, _ thoroughly: () throws -> R,
-        hastily: () throws -> R
-    ) throws -> R {
+        to id: ContentID, _ type: BlobType, _ take: ([UInt8]) -> R, _ thoroughly: () throws(VarveError) -> R,
+        hastily: () throws(VarveError) -> R
+    ) throws(VarveError) -> R {
         guard let others else { return try thoroughly() }
         do {
             return try hastily()
-        } catch let error as VarveError where Self.isDamage(error) {
+        } catch let error where Self.isDamage(error) {
             for (number, reader) in otherReaders {
                 guard
                     let bytes = Notices.attempt(
@@ -88,17 +90,18 @@ package final class BlobReader {
 
     /// Every version on the way to a blob, the one that stands alone first, none of them checked.
     package func readVersions(
-        of id: ContentID, _ type: BlobType, visit: (ContentID, UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+        of id: ContentID, _ type: BlobType,
+        visit: (ContentID, UnsafeRawBufferPointer) throws(VarveError) -> Void
+    ) throws(VarveError) {
         try decode(id, type, into: buffer, visit: visit)
     }
 
     /// The ids on the way to a blob, its own first, from the blob headers alone.
-    package func chain(of id: ContentID, _ type: BlobType) throws -> [ContentID] {
+    package func chain(of id: ContentID, _ type: BlobType) throws(VarveError) -> [ContentID] {
         try links(of: id, type).map(\.header.id)
     }
 
-    static func check(_ bytes: UnsafeRawBufferPointer, _ id: ContentID, _ type: BlobType) throws {
+    static func check(_ bytes: UnsafeRawBufferPointer, _ id: ContentID, _ type: BlobType) throws(VarveError) {
         if Hasher.id(of: bytes, type) != id { throw mismatch(id) }
     }
 
@@ -116,7 +119,7 @@ package final class BlobReader {
         VarveError(.corrupt, "blob \(id.short) is damaged: its decoded bytes do not match its id")
     }
 
-    static func require(_ header: Pack.BlobHeader, _ id: ContentID, _ type: BlobType) throws {
+    static func require(_ header: Pack.BlobHeader, _ id: ContentID, _ type: BlobType) throws(VarveError) {
         guard header.id == id, header.type == type else {
             throw VarveError(.corrupt, "expected blob \(id.short), found another blob")
         }
@@ -124,16 +127,24 @@ package final class BlobReader {
 
     /// What is damaged may lie at another place as well; where it does not, a writer stores it again from now on. And
     /// the tables may be at fault: then the packs themselves are asked, once.
-    func outlivingDamage<R>(to id: ContentID, _ type: BlobType, _ body: () throws -> R) throws -> R {
+    func outlivingDamage<R>(to id: ContentID, _ type: BlobType, _ body: () throws(VarveError) -> R)
+        throws(VarveError) -> R
+    {
         do {
             return try body()
-        } catch let error as VarveError where Self.isDamage(error) {
-            while try distrustDamage(to: id, type) || index.lookElsewhere() || index.rebuild() {
+        } catch let error where Self.isDamage(error) {
+            while try mayLieElsewhere(id, type) {
                 if let result = try? body() { return result }
             }
             // The first one: those after it only say that nothing else is there.
             throw Self.advised(error)
         }
+    }
+
+    private func mayLieElsewhere(_ id: ContentID, _ type: BlobType) throws(VarveError) -> Bool {
+        if distrustDamage(to: id, type) { return true }
+        if try index.lookElsewhere() { return true }
+        return try index.rebuild()
     }
 
     /// `EIO`: what a disk can't read any more is as good as lost. And so is what is no file at all.
@@ -158,13 +169,13 @@ package final class BlobReader {
                 next = try load(version, type).header.base
             }
             if next == nil {
-                try decode(id, type, into: buffer) { version, bytes in
+                try decode(id, type, into: buffer) { (version, bytes) throws(VarveError) in
                     try Self.check(bytes, version, type)
                     sound += 1
                 }
                 return false
             }
-        } catch let error as VarveError where Self.isDamage(error) {
+        } catch let error where Self.isDamage(error) {
         } catch {
             return false
         }
@@ -182,20 +193,24 @@ package final class BlobReader {
     @discardableResult
     private func decode(
         _ id: ContentID, _ type: BlobType, into buffer: BlobBuffer,
-        visit: (ContentID, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
-    ) throws -> Chain {
+        visit: (ContentID, UnsafeRawBufferPointer) throws(VarveError) -> Void = { _, _ in }
+    ) throws(VarveError) -> Chain {
         var links = try self.links(of: id, type)
         let whole = links.removeLast()
         let length = Int(whole.header.decodedLength)
         buffer.resize(to: length)
         var chain = Chain(depth: links.count, work: length)
-        try whole.locatingErrors {
-            try whole.withPayload { try decoder.decode(whole.header, payload: $0, into: buffer.mutableBytes) }
+        try whole.locatingErrors { () throws(VarveError) in
+            try whole.withPayload { (item) throws(VarveError) in
+                try decoder.decode(whole.header, payload: item, into: buffer.mutableBytes)
+            }
         }
         try visit(whole.header.id, buffer.bytes)
         for link in links.reversed() {
-            chain.work += try link.locatingErrors {
-                try link.withPayload { try decoder.apply(link.header, payload: $0, to: buffer) }
+            chain.work += try link.locatingErrors { () throws(VarveError) in
+                try link.withPayload { (item) throws(VarveError) in
+                    try decoder.apply(link.header, payload: item, to: buffer)
+                }
             }
             try visit(link.header.id, buffer.bytes)
         }
@@ -203,7 +218,7 @@ package final class BlobReader {
     }
 
     /// The stored blobs from this one down to the one that stands alone.
-    private func links(of id: ContentID, _ type: BlobType) throws -> [Stored] {
+    private func links(of id: ContentID, _ type: BlobType) throws(VarveError) -> [Stored] {
         var links = [try load(id, type)]
         var seen: Set<ContentID> = [id]
         while let base = links[links.count - 1].header.base {
@@ -226,48 +241,51 @@ package final class BlobReader {
         var location: IndexTable.Location
         var storage: any Storage
 
-        func withPayload<R>(_ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
-            try bytes.withUnsafeBytes { bytes in
+        func withPayload<R>(_ body: (UnsafeRawBufferPointer) throws(VarveError) -> R) throws(VarveError) -> R
+        {
+            try bytes.withBytes { (bytes) throws(VarveError) in
                 try body(UnsafeRawBufferPointer(rebasing: bytes[header.length..<header.totalLength]))
             }
         }
 
-        func locatingErrors<R>(_ body: () throws -> R) throws -> R {
+        func locatingErrors<R>(_ body: () throws(VarveError) -> R) throws(VarveError) -> R {
             do {
                 return try body()
-            } catch var error as VarveError where error.code == .corrupt && error.location == nil {
+            } catch var error where error.code == .corrupt && error.location == nil {
                 error.location = location.describe(in: storage)
                 throw error
             }
         }
     }
 
-    func locate(_ id: ContentID) throws -> IndexTable.Location {
+    func locate(_ id: ContentID) throws(VarveError) -> IndexTable.Location {
         if let location = index.find(id) { return location }
         throw VarveError(
             .missing, "blob \(id.short) is in no pack", location: storage.location,
             hint: Self.advice)
     }
 
-    private func load(_ id: ContentID, _ type: BlobType) throws -> Stored {
+    private func load(_ id: ContentID, _ type: BlobType) throws(VarveError) -> Stored {
         let location = try locate(id)
-        do {
+        do throws(VarveError) {
             var bytes = try read(location, count: location.readLength)
-            let header = try bytes.withUnsafeBytes { try Pack.BlobHeader(prefixOf: $0) }
+            let header = try bytes.withBytes { (bytes) throws(VarveError) in
+                try Pack.BlobHeader(prefixOf: bytes)
+            }
             if header.totalLength > bytes.count { bytes = try read(location, count: header.totalLength) }
             guard header.totalLength <= bytes.count else {
                 throw VarveError(.corrupt, "the pack ends in the middle of blob \(id.short)")
             }
             try Self.require(header, id, type)
             return Stored(header: header, bytes: bytes, location: location, storage: storage)
-        } catch var error as VarveError where error.code == .corrupt && error.location == nil {
+        } catch var error where error.code == .corrupt && error.location == nil {
             error.location = location.describe(in: storage)
             throw error
         }
     }
 
-    func read(_ location: IndexTable.Location, count: Int) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: count) { buffer, read in
+    func read(_ location: IndexTable.Location, count: Int) throws(VarveError) -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { (buffer, read) throws(VarveError) in
             let room = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
             read = try storage.read(ObjectName(.pack, location.pack), at: UInt64(location.offset), into: room)
         }

@@ -31,13 +31,13 @@ final class CachedHead: ByteSource {
 
     var byteCount: Int { source.byteCount }
 
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
         guard offset >= 0, !buffer.isEmpty, buffer.count <= length, offset <= length - buffer.count else {
             return try source.read(at: offset, into: buffer)
         }
         // The caller's memory, used by nobody else and not kept.
         nonisolated(unsafe) let buffer = buffer
-        try pages.withLock { pages in
+        try pages.withLock { (pages) throws(VarveError) in
             for page in offset / Self.pageSize...(offset + buffer.count - 1) / Self.pageSize
             where !pages.isRead[page] {
                 let range = page * Self.pageSize..<min(length, (page + 1) * Self.pageSize)

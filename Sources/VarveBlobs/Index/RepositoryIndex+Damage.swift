@@ -47,7 +47,7 @@ extension RepositoryIndex {
 
     /// Looks for blobs that lie at several places, by the directories of all packs. Once, and once after `rebuild`; then
     /// it is false.
-    package func lookElsewhere() throws -> Bool {
+    package func lookElsewhere() throws(VarveError) -> Bool {
         if state.withLock({ $0.damage.others != nil }) { return false }
         var others: [ContentID: [IndexTable.Location]] = [:]
         try storage.forEachPack { pack in
@@ -80,7 +80,7 @@ extension RepositoryIndex {
 
     /// Lets deltas whose base is in no pack count as absent: in packs that no table listed, and in all if one is gone
     /// that a table lists. Then tables without what is lost take the place of the others.
-    func distrustBaseless(in unlisted: [ContentID]) throws {
+    func distrustBaseless(in unlisted: [ContentID]) throws(VarveError) {
         let isPackGone = state.withLock { $0.isPackGone }
         var packs = unlisted
         if isPackGone {
@@ -91,7 +91,7 @@ extension RepositoryIndex {
         // Again, as long as there are any: each may be the base of others.
         while try distrustBaselessOnce(in: packs, &isInTable) {}
         guard isPackGone || isInTable else { return }
-        try state.withLock { state in
+        try state.withLock { (state) throws(VarveError) in
             for table in state.tables { state.distrust(table, nil) }
             state.unlisted = [:]
             state.unlistedPacks = []
@@ -100,7 +100,9 @@ extension RepositoryIndex {
         }
     }
 
-    private func distrustBaselessOnce(in packs: [ContentID], _ isInTable: inout Bool) throws -> Bool {
+    private func distrustBaselessOnce(in packs: [ContentID], _ isInTable: inout Bool) throws(VarveError)
+        -> Bool
+    {
         var isAny = false
         for pack in packs {
             guard let contents = contents(of: pack) else { continue }

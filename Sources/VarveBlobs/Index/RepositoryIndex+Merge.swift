@@ -4,12 +4,13 @@ import VarveStorage
 
 extension RepositoryIndex {
     /// Turns what is unlisted into a table, together with the tables that are not much larger.
-    func merge(_ state: inout State) throws {
+    func merge(_ state: inout State) throws(VarveError) {
         let merged = try tablesToMerge(&state)
         var builder = IndexTableBuilder(repository: repository)
         for (id, location) in state.unlisted { builder.add(id, location) }
         let recent = try IndexTable(BytesInMemory(builder.encoded()))
-        let merge = try IndexTableMerge([recent] + merged.map(\.table), repository: repository) { pack in
+        let merge = try IndexTableMerge([recent] + merged.map(\.table), repository: repository) {
+            (pack) throws(VarveError) in
             if state.unlistedPacks.contains(pack) { return true }
             return try storage.size(of: ObjectName(.pack, pack)) != nil
         }
@@ -30,7 +31,7 @@ extension RepositoryIndex {
     ///
     /// Merging a damaged table would give its damage a valid name: one that is not what its name promises is
     /// distrusted, and its packs are asked when something is missed.
-    private func tablesToMerge(_ state: inout State) throws -> [StoredTable] {
+    private func tablesToMerge(_ state: inout State) throws(VarveError) -> [StoredTable] {
         var merged: [StoredTable] = []
         var count = state.unlisted.count
         // Smallest first. A reader leaves alone what is stored.
@@ -48,12 +49,12 @@ extension RepositoryIndex {
         return merged
     }
 
-    private func publish(_ merge: IndexTableMerge) throws -> StoredTable {
-        let object = try storage.publish(.index) { append in
+    private func publish(_ merge: IndexTableMerge) throws(VarveError) -> StoredTable {
+        let object = try storage.publish(.index) { (append) throws(VarveError) in
             var hasher = Hasher()
-            try merge.write {
-                hasher.update($0)
-                try append($0)
+            try merge.write { (item) throws(VarveError) in
+                hasher.update(item)
+                try append(item)
             }
             return hasher.finish().hex
         }
@@ -61,14 +62,14 @@ extension RepositoryIndex {
         return try StoredTable.open(name, filter: nil, in: storage)
     }
 
-    private func keep(_ merge: IndexTableMerge) throws -> StoredTable {
+    private func keep(_ merge: IndexTableMerge) throws(VarveError) -> StoredTable {
         var bytes: [UInt8] = []
         try merge.write { bytes.append(contentsOf: $0) }
         return try StoredTable(name: nil, source: BytesInMemory(bytes))
     }
 
     /// Each table that needs a filter has one, and there are no others.
-    func updateFilters(_ tables: [StoredTable]) throws {
+    func updateFilters(_ tables: [StoredTable]) throws(VarveError) {
         for table in tables where table.needsFilter && !table.hasFilter {
             if let damaged = table.damagedFilter { try storage.setAside(ObjectName(.filter, damaged)) }
             try table.publishFilter(in: storage)

@@ -42,7 +42,7 @@ package final class RepositoryIndex: Sendable {
     package init(
         storage: any Storage, repository: RepositoryID, isWriter: Bool = false,
         limit: Int = RepositoryIndex.defaultLimit
-    ) throws {
+    ) throws(VarveError) {
         self.storage = storage
         self.repository = repository
         self.isWriter = isWriter
@@ -50,7 +50,7 @@ package final class RepositoryIndex: Sendable {
         state = Mutex(try Self.load(storage, repository))
     }
 
-    private static func load(_ storage: any Storage, _ repository: RepositoryID) throws -> State {
+    private static func load(_ storage: any Storage, _ repository: RepositoryID) throws(VarveError) -> State {
         // A writer that is at work removes a table when what it was merged into is there: then we look again.
         for _ in 0..<5 {
             if let state = try loadOnce(storage, repository, refusingMissing: true) { return state }
@@ -60,7 +60,7 @@ package final class RepositoryIndex: Sendable {
 
     private static func loadOnce(
         _ storage: any Storage, _ repository: RepositoryID, refusingMissing: Bool
-    ) throws -> State? {
+    ) throws(VarveError) -> State? {
         var state = State()
         let filters = try storage.list(.filter).compactMap { name in
             StoredTable.table(ofFilter: name).map { ($0, name) }
@@ -113,7 +113,7 @@ package final class RepositoryIndex: Sendable {
                 if damage.spares(id, at: location) { return location }
                 damaged = location
             }
-            var unreadable: (table: StoredTable, error: any Error)?
+            var unreadable: (table: StoredTable, error: VarveError)?
             for table in tables {
                 do {
                     guard let location = try table.find(id, in: storage) else { continue }
@@ -142,8 +142,8 @@ package final class RepositoryIndex: Sendable {
     /// Reads every pack's own directory instead of the tables: after a lookup led nowhere. Once; then it is false.
     ///
     /// In bounded memory for a writer; a reader, which may not write, then holds some 50 bytes for each blob.
-    package func rebuild() throws -> Bool {
-        try state.withLock { state in
+    package func rebuild() throws(VarveError) -> Bool {
+        try state.withLock { (state) throws(VarveError) in
             if state.isRebuilt { return false }
             state.isRebuilt = true
             // Of several places another one may now be the first.
@@ -157,8 +157,8 @@ package final class RepositoryIndex: Sendable {
     }
 
     /// A pack that was just published, with its blobs.
-    package func add(pack: ContentID, entries: [Pack.Entry]) throws {
-        try state.withLock { state in
+    package func add(pack: ContentID, entries: [Pack.Entry]) throws(VarveError) {
+        try state.withLock { (state) throws(VarveError) in
             state.add(pack, entries)
             if state.unlisted.count > limit { try settle(&state) }
         }
@@ -166,15 +166,15 @@ package final class RepositoryIndex: Sendable {
 
     /// Reads the packs that no table lists, and makes them durable first: whoever published them may have died
     /// before they were. To be called by a writer before it refers to what they hold.
-    package func confirmUnlisted() throws {
-        try distrustBaseless(in: try state.withLock { state in try list(&state) })
+    package func confirmUnlisted() throws(VarveError) {
+        try distrustBaseless(in: try state.withLock { (state) throws(VarveError) in try list(&state) })
     }
 
     /// Writes what no table covers as a new table, and merges tables of similar size into it, so that their number
     /// grows with the logarithm of what they hold. A table is removed only when its successor is durable.
-    package func flush() throws {
+    package func flush() throws(VarveError) {
         precondition(isWriter)
-        try state.withLock { try flush(&$0) }
+        try state.withLock { (state) throws(VarveError) in try flush(&state) }
     }
 
     /// Blobs that are in memory one by one.
@@ -185,7 +185,7 @@ package final class RepositoryIndex: Sendable {
 
     /// - Returns: the packs that no table listed.
     @discardableResult
-    func list(_ state: inout State) throws -> [ContentID] {
+    func list(_ state: inout State) throws(VarveError) -> [ContentID] {
         state.isListed = true
         let packs = try packsWithoutTable(&state)
         if isWriter { try storage.confirm(packs.map { ObjectName(.pack, $0) }) }
@@ -206,7 +206,7 @@ package final class RepositoryIndex: Sendable {
         ) { try PackReader.contents(of: pack, in: storage) }
     }
 
-    private func packsWithoutTable(_ state: inout State) throws -> [ContentID] {
+    private func packsWithoutTable(_ state: inout State) throws(VarveError) -> [ContentID] {
         var packs: Set<ContentID> = []
         try storage.forEachPack { packs.insert($0) }
         let there = packs
@@ -226,11 +226,11 @@ package final class RepositoryIndex: Sendable {
         return packs.sorted()
     }
 
-    private func settle(_ state: inout State) throws {
+    private func settle(_ state: inout State) throws(VarveError) {
         if isWriter { try flush(&state) } else { try merge(&state) }
     }
 
-    private func flush(_ state: inout State) throws {
+    private func flush(_ state: inout State) throws(VarveError) {
         // A merge may find a table damaged: its packs are read then, and take its place.
         repeat {
             if !state.isListed { try list(&state) }
@@ -256,7 +256,7 @@ extension RepositoryIndex.State {
     /// The packs of a table that can't be trusted have to be asked themselves.
     ///
     /// - Parameter error: why; nil if nothing is wrong with the table itself.
-    mutating func distrust(_ table: StoredTable, _ error: (any Error)?) {
+    mutating func distrust(_ table: StoredTable, _ error: VarveError?) {
         if let error { Notices.note(.remark, table.description, StoredTable.unusable, error) }
         guard let at = tables.firstIndex(where: { $0 === table }) else { return }
         tables.remove(at: at)

@@ -27,7 +27,7 @@ final class StoredTable: Sendable, CustomStringConvertible {
     private let filter: Mutex<Filter>
     private let packs: Mutex<[PackState]>
 
-    init(name: ContentID?, source: some ByteSource) throws {
+    init(name: ContentID?, source: some ByteSource) throws(VarveError) {
         self.name = name
         self.source = source
         let table = try IndexTable(source)
@@ -38,7 +38,9 @@ final class StoredTable: Sendable, CustomStringConvertible {
     }
 
     /// - Parameter filter: the name of its filter's object, if there is one. A filter that can't be used costs time.
-    static func open(_ name: ContentID, filter: String?, in storage: any Storage) throws -> StoredTable {
+    static func open(_ name: ContentID, filter: String?, in storage: any Storage) throws(VarveError)
+        -> StoredTable
+    {
         let source = try load(ObjectName(.index, name), upTo: wholeLimit, in: storage)
         let table = try StoredTable(name: name, source: source)
         if let filter, table.needsFilter { table.openFilter(filter, in: storage) }
@@ -56,7 +58,7 @@ final class StoredTable: Sendable, CustomStringConvertible {
     var damagedFilter: String? { filter.withLock { $0.isDamaged ? $0.name : nil } }
 
     func openFilter(_ object: String, in storage: any Storage) {
-        let opened = Result {
+        let opened = Result { () throws(VarveError) in
             let source = try Self.load(ObjectName(.filter, object), upTo: Self.wholeFilterLimit, in: storage)
             let opened = try IndexFilter(source)
             guard opened.table == name else {
@@ -82,11 +84,11 @@ final class StoredTable: Sendable, CustomStringConvertible {
 
     private static func load(
         _ object: ObjectName, upTo limit: Int, in storage: any Storage
-    ) throws -> any ByteSource {
+    ) throws(VarveError) -> any ByteSource {
         let source = try storage.open(object)
         guard source.byteCount <= limit else { return source }
         return BytesInMemory(
-            try [UInt8](unsafeUninitializedCapacity: source.byteCount) { buffer, count in
+            try [UInt8](unsafeUninitializedCapacity: source.byteCount) { (buffer, count) throws(VarveError) in
                 let room = UnsafeMutableRawBufferPointer(buffer)
                 count = source.byteCount
                 try source.read(at: 0, into: UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
@@ -96,7 +98,7 @@ final class StoredTable: Sendable, CustomStringConvertible {
     /// Where the blob lies, if the pack still does.
     ///
     /// - Throws: if the table can't be read.
-    func find(_ id: ContentID, in storage: any Storage) throws -> IndexTable.Location? {
+    func find(_ id: ContentID, in storage: any Storage) throws(VarveError) -> IndexTable.Location? {
         guard mayContain(id), let entry = try table.find(id), let location = try table.location(entry) else {
             return nil
         }
@@ -130,18 +132,18 @@ final class StoredTable: Sendable, CustomStringConvertible {
     }
 
     /// Throws unless its bytes are what its name promises; they are read once, in pieces.
-    func requireIntact() throws {
+    func requireIntact() throws(VarveError) {
         if let name { try NamedBytes.require(source, name) }
     }
 
     /// Publishes the filter and uses it.
-    func publishFilter(in storage: any Storage) throws {
+    func publishFilter(in storage: any Storage) throws(VarveError) {
         guard let name else { return }
-        let object = try storage.publish(.filter) { append in
+        let object = try storage.publish(.filter) { (append) throws(VarveError) in
             var hasher = Hasher()
-            try IndexFilter.write(of: table, name: name) {
-                hasher.update($0)
-                try append($0)
+            try IndexFilter.write(of: table, name: name) { (item) throws(VarveError) in
+                hasher.update(item)
+                try append(item)
             }
             return "\(name)-\(hasher.finish())"
         }

@@ -13,14 +13,14 @@ package struct ExtentMapBuilder {
     ///
     /// - Parameter store: stores a finished node's bytes as a `map` blob and gives its id.
     package mutating func append(
-        _ id: ContentID, length: UInt64, store: (ExtentMapNode) throws -> ContentID
-    ) throws {
+        _ id: ContentID, length: UInt64, store: (ExtentMapNode) throws(VarveError) -> ContentID
+    ) throws(VarveError) {
         try append(id, length: length, level: 0, store)
     }
 
     private mutating func append(
-        _ id: ContentID, length: UInt64, level: Int, _ store: (ExtentMapNode) throws -> ContentID
-    ) throws {
+        _ id: ContentID, length: UInt64, level: Int, _ store: (ExtentMapNode) throws(VarveError) -> ContentID
+    ) throws(VarveError) {
         if level == levels.count {
             levels.append([])
             lengths.append(0)
@@ -31,7 +31,9 @@ package struct ExtentMapBuilder {
     }
 
     /// Stores the node of a level and hands its id to the level above.
-    private mutating func close(_ level: Int, _ store: (ExtentMapNode) throws -> ContentID) throws {
+    private mutating func close(_ level: Int, _ store: (ExtentMapNode) throws(VarveError) -> ContentID)
+        throws(VarveError)
+    {
         let children = levels[level]
         let length = lengths[level]
         levels[level] = []
@@ -45,7 +47,9 @@ package struct ExtentMapBuilder {
     }
 
     /// - Returns: the id of the root; nil for an empty file, `.zero` for one of zeros only.
-    package mutating func finish(store: (ExtentMapNode) throws -> ContentID) throws -> ContentID? {
+    package mutating func finish(store: (ExtentMapNode) throws(VarveError) -> ContentID) throws(VarveError)
+        -> ContentID?
+    {
         if levels.isEmpty { return nil }
         var level = 0
         // The top level closes too, unless all it holds is the one root.

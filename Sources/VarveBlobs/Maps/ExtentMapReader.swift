@@ -16,7 +16,7 @@ package struct ExtentMapReader {
     private let size: UInt64
 
     /// - Throws: `.corrupt` if the root does not cover exactly `size` bytes.
-    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws {
+    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws(VarveError) {
         self.reader = reader
         size = file.size
         guard let map = file.map else {
@@ -37,14 +37,16 @@ package struct ExtentMapReader {
         path = [(node, 0, 0)]
     }
 
-    private func load(_ id: ContentID) throws -> ExtentMapNode {
-        try reader.read(id, .map).withUnsafeBytes { try ExtentMapNode($0) }
+    private func load(_ id: ContentID) throws(VarveError) -> ExtentMapNode {
+        try reader.read(id, .map).withBytes { (bytes) throws(VarveError) in try ExtentMapNode(bytes) }
     }
 
     /// The next extent that is not all zeros; nil at the end.
     ///
     /// - Parameter visit: told of each node's id before it is read.
-    package mutating func next(visit: (ContentID) throws -> Void = { _ in }) throws -> MappedExtent? {
+    package mutating func next(visit: (ContentID) throws(VarveError) -> Void = { _ in }) throws(VarveError)
+        -> MappedExtent?
+    {
         while let top = path.last {
             guard top.next < top.node.children.count else {
                 path.removeLast()

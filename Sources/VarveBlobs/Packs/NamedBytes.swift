@@ -11,7 +11,7 @@ package enum NamedBytes {
     /// - Throws: `.corrupt` if they are not, and what `readAll` throws.
     package static func read(
         _ object: ObjectName, in storage: any Storage, limit: Int, what: String = "it", hint: String? = nil
-    ) throws -> [UInt8] {
+    ) throws(VarveError) -> [UInt8] {
         let bytes = try storage.readAll(object, limit: limit)
         guard bytes.withUnsafeBytes({ Hasher.name(of: $0) }) == object.contentHash else {
             throw mismatch(what, "\(storage.location)/\(object)", hint)
@@ -22,7 +22,7 @@ package enum NamedBytes {
     /// An object of any size, read once and in pieces.
     ///
     /// - Throws: `.corrupt` if they are not, and what reading throws.
-    package static func require(_ source: any ByteSource, _ name: ContentID?) throws {
+    package static func require(_ source: any ByteSource, _ name: ContentID?) throws(VarveError) {
         var hasher = Hasher()
         try source.forEachPiece { hasher.update($0) }
         if hasher.finish() != name { throw mismatch("it", nil, nil) }

@@ -4,7 +4,9 @@ import VarveStorage
 /// What a stored pack says of its blobs, without any index.
 package enum PackReader {
     /// The directory of a healthy pack, by two reads at its end.
-    package static func directory(of pack: ContentID, in storage: any Storage) throws -> PackDirectory {
+    package static func directory(of pack: ContentID, in storage: any Storage) throws(VarveError)
+        -> PackDirectory
+    {
         let object = ObjectName(.pack, pack)
         guard let size = try storage.size(of: object) else { throw storage.missing(object) }
         guard size >= UInt64(Pack.headerLength + Pack.trailerLength), size <= UInt64(Pack.maximumLength)
@@ -15,9 +17,13 @@ package enum PackReader {
         let length = Int(size)
         do {
             let end = try read(object, length - Pack.trailerLength, Pack.trailerLength, storage)
-            let trailer = try end.withUnsafeBytes { try PackDirectory.Trailer($0, packLength: length) }
+            let trailer = try end.withBytes { (bytes) throws(VarveError) in
+                try PackDirectory.Trailer(bytes, packLength: length)
+            }
             let bytes = try read(object, trailer.directoryOffset, trailer.directoryLength, storage)
-            return try bytes.withUnsafeBytes { try PackDirectory($0, trailer: trailer) }
+            return try bytes.withBytes { (bytes) throws(VarveError) in
+                try PackDirectory(bytes, trailer: trailer)
+            }
         } catch var error as VarveError where error.code == .corrupt {
             error.location = "\(storage.location)/\(object)"
             throw error
@@ -25,7 +31,9 @@ package enum PackReader {
     }
 
     /// Like `directory`, and if that can't be read, by scanning the whole pack.
-    package static func contents(of pack: ContentID, in storage: any Storage) throws -> PackContents {
+    package static func contents(of pack: ContentID, in storage: any Storage) throws(VarveError)
+        -> PackContents
+    {
         do {
             return PackContents(entries: try directory(of: pack, in: storage).entries, damaged: [])
         } catch let error as VarveError where error.code == .corrupt {
@@ -36,8 +44,8 @@ package enum PackReader {
 
     private static func read(
         _ object: ObjectName, _ offset: Int, _ count: Int, _ storage: any Storage
-    ) throws -> [UInt8] {
-        let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, read in
+    ) throws(VarveError) -> [UInt8] {
+        let bytes = try [UInt8](unsafeUninitializedCapacity: count) { (buffer, read) throws(VarveError) in
             read = try storage.read(
                 object, at: UInt64(offset),
                 into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])

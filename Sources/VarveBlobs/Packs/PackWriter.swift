@@ -44,7 +44,7 @@ package final class PackWriter {
         var isPublishing = false
         var isClosed = false
         var published: [Published] = []
-        var error: (any Error)?
+        var error: VarveError?
     }
 
     private let header: [UInt8]
@@ -68,8 +68,8 @@ package final class PackWriter {
     }
 
     /// Appends a blob as `BlobEncoder` wrote it. Waits while both buffers are on their way to the storage.
-    package func append(_ header: Pack.BlobHeader, _ blob: UnsafeRawBufferPointer) throws {
-        let buffer = try current ?? startPack()
+    package func append(_ header: Pack.BlobHeader, _ blob: UnsafeRawBufferPointer) throws(VarveError) {
+        let buffer = if let current { current } else { try startPack() }
         buffer.entries.append(Pack.Entry(offset: UInt32(buffer.count), header: header))
         buffer.append(blob)
         // The directory grows with the blobs: tiny blobs must not make it outgrow the buffer.
@@ -77,12 +77,14 @@ package final class PackWriter {
     }
 
     /// Packs that became durable since the last call.
-    package func takePublished() throws -> [Published] { try state.change { try Self.take(&$0) } }
+    package func takePublished() throws(VarveError) -> [Published] {
+        try state.change { (state) throws(VarveError) in try Self.take(&state) }
+    }
 
     /// Publishes what is left and waits until everything is durable.
-    package func finish() throws -> [Published] {
+    package func finish() throws(VarveError) -> [Published] {
         finishPack()
-        return try state.wait { state in
+        return try state.wait { (state) throws(VarveError) in
             if state.error == nil && (!state.full.isEmpty || state.isPublishing) { return nil }
             return try Self.take(&state)
         }
@@ -95,14 +97,14 @@ package final class PackWriter {
         publisher = nil
     }
 
-    private static func take(_ state: inout State) throws -> [Published] {
+    private static func take(_ state: inout State) throws(VarveError) -> [Published] {
         if let error = state.error { throw error }
         defer { state.published = [] }
         return state.published
     }
 
-    private func startPack() throws -> Buffer {
-        let buffer = try state.wait { state -> Buffer? in
+    private func startPack() throws(VarveError) -> Buffer {
+        let buffer = try state.wait { (state) throws(VarveError) -> Buffer? in
             if let error = state.error { throw error }
             return state.free.popLast()
         }
@@ -130,7 +132,9 @@ package final class PackWriter {
             guard let buffer = next else { return }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<buffer.count])
             let pack = buffer.hasher.finish()
-            let result = Result { try storage.publish(ObjectName(.pack, pack), [bytes]) }
+            let result = Result { () throws(VarveError) in
+                try storage.publish(ObjectName(.pack, pack), [bytes])
+            }
             state.change { state in
                 state.isPublishing = false
                 switch result {

@@ -16,7 +16,7 @@ package struct CopyRegistry: Sendable {
     /// - Throws: `.wrongDisk` if another repository is there, `.clonedCopy` if that copy is at another place as well,
     ///   `.invalid` if the directory is not empty, the label is taken, or a copy that is there has another label.
     ///   Nothing was written then.
-    package func add(at path: String, label: String?, role: String) throws -> RepositoryCopy {
+    package func add(at path: String, label: String?, role: String) throws(VarveError) -> RepositoryCopy {
         if try FileStatus.of(Path.join(path, RepositoryDescription.fileName)) != nil {
             return try welcome(try Repository.open(path), label)
         }
@@ -32,7 +32,7 @@ package struct CopyRegistry: Sendable {
         return try enter(try copies.named.createCopy(at: path, label: label, role: role), nil)
     }
 
-    private func welcome(_ repository: Repository, _ label: String?) throws -> RepositoryCopy {
+    private func welcome(_ repository: Repository, _ label: String?) throws(VarveError) -> RepositoryCopy {
         guard repository.id == copies.named.id else {
             throw VarveError(
                 .wrongDisk,
@@ -65,7 +65,9 @@ package struct CopyRegistry: Sendable {
         return try enter(repository, identity)
     }
 
-    private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws -> RepositoryCopy {
+    private func enter(_ repository: Repository, _ identity: DiskIdentity?) throws(VarveError)
+        -> RepositoryCopy
+    {
         let heard = copies.online.compactMap(\.repository).compactMap { other -> CopyRecord? in
             Notices.attempt(.remark, other.path, "its records of copies can't be read") {
                 try CopyRecords(other).records[repository.copy.copy]
@@ -82,9 +84,9 @@ package struct CopyRegistry: Sendable {
         }
         for copy in copies.writable where copy.record.copy != record.copy {
             guard let other = copy.repository else { continue }
-            do {
+            do throws(VarveError) {
                 let own = try CopyRecords(other).records[other.copy.copy]
-                let theirs = try own ?? other.updateRecord(copy.record) { _ in }
+                let theirs = if let own { own } else { try other.updateRecord(copy.record) { _ in } }
                 try other.learn([record])
                 try repository.learn([theirs] + copies.copies.map(\.record))
             } catch {
@@ -93,15 +95,14 @@ package struct CopyRegistry: Sendable {
                 Notices.note(.remark, other.path, Repository.unheard, error)
             }
         }
-        return RepositoryCopy(
-            record: record, repository: repository, lacking: nil,
-            identity: try identity ?? DiskIdentity(repository.path))
+        let identity = if let identity { identity } else { try DiskIdentity(repository.path) }
+        return RepositoryCopy(record: record, repository: repository, lacking: nil, identity: identity)
     }
 
     /// Takes down that the disk may be removed, on the copy and on the others, and flushes its file system.
     ///
     /// - Precondition: it is there, and has just been synchronized.
-    package func detach(_ copy: RepositoryCopy) throws {
+    package func detach(_ copy: RepositoryCopy) throws(VarveError) {
         let repository = try copy.writable()
         let verified = try repository.newestVerified(since: 0, try repository.manifests.list())
         let record = try repository.updateRecord(copy.record) {
@@ -113,7 +114,7 @@ package struct CopyRegistry: Sendable {
     }
 
     /// The repository goes on without it. Nothing on its disk is deleted.
-    package func remove(_ copy: RepositoryCopy) throws {
+    package func remove(_ copy: RepositoryCopy) throws(VarveError) {
         guard copy.record.copy != copies.named.copy.copy else {
             throw VarveError(
                 .invalid, "the copy '\(copy.record.label)' is the one that was named by -r",
@@ -125,7 +126,7 @@ package struct CopyRegistry: Sendable {
     }
 
     /// The named copy hears it, or it is an error; another that can't, hears it at its next record.
-    private func tell(_ record: CopyRecord) throws {
+    private func tell(_ record: CopyRecord) throws(VarveError) {
         for other in copies.writable where other.record.copy != record.copy {
             do {
                 try other.repository?.learn([record])

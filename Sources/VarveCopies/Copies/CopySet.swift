@@ -16,11 +16,11 @@ package final class CopySet: Storage {
         /// It holds all packs and manifests of the first, so a manifest may go there; others get only packs.
         package var isComplete: Bool
         /// Throws unless the disk is still the one that was opened.
-        package var check: @Sendable () throws -> Void
+        package var check: @Sendable () throws(VarveError) -> Void
 
         package init(
             label: String, storage: any Storage, isComplete: Bool,
-            check: @escaping @Sendable () throws -> Void
+            check: @escaping @Sendable () throws(VarveError) -> Void
         ) {
             self.label = label
             self.storage = storage
@@ -87,33 +87,34 @@ package final class CopySet: Storage {
     package func failures() -> [VarveError?] { members.map { member in member.failure.withLock { $0 } } }
 
     /// That each disk is still the one that was opened. Throws if too few are.
-    package func check() throws { try onEach { _ in } }
+    package func check() throws(VarveError) { try onEach { _ in } }
 
     private var reader: MemberState { members.first { $0.isOnline && $0.copy.isComplete } ?? members[0] }
 
     // MARK: Writing
 
-    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         let bytes = Bytes(parts)
-        try onEach(of: object.kind) { try $0.publish(object, [bytes.bytes]) }
+        try onEach(of: object.kind) { (item) throws(VarveError) in try item.publish(object, [bytes.bytes]) }
     }
 
     /// Made once, then copied: `write` can't be called by two threads.
     package func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName {
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName {
         while true {
             let first = reader
             let object: ObjectName
             do {
                 object = try first.copy.storage.publish(kind, write: write)
-            } catch let error as VarveError where error.code == .system {
+            } catch let error where error.code == .system {
                 first.fail(error)
                 try requireEnough()
                 continue
             }
-            try onEach(of: kind, but: first) { storage in
-                _ = try storage.publish(kind) { append in
+            try onEach(of: kind, but: first) { (storage) throws(VarveError) in
+                _ = try storage.publish(kind) { (append) throws(VarveError) in
                     let source = try first.copy.storage.open(object)
                     try source.forEachPiece(append)
                     return object.name
@@ -123,33 +124,38 @@ package final class CopySet: Storage {
         }
     }
 
-    package func confirm(_ objects: [ObjectName]) throws {
+    package func confirm(_ objects: [ObjectName]) throws(VarveError) {
         // Copies that lack some of them are not complete, and not asked.
-        try onEach(of: .manifest) { try $0.confirm(objects) }
+        try onEach(of: .manifest) { (item) throws(VarveError) in try item.confirm(objects) }
     }
 
-    package func remove(_ object: ObjectName) throws { try onEach { try $0.remove(object) } }
+    package func remove(_ object: ObjectName) throws(VarveError) {
+        try onEach { (item) throws(VarveError) in try item.remove(object) }
+    }
 
     /// Where it was read: what others have under this name may be good.
     package func replace(
-        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws { try reader.copy.storage.replace(object, write: write) }
+        _ object: ObjectName,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> Void
+    ) throws(VarveError) { try reader.copy.storage.replace(object, write: write) }
 
     /// Where it was read: what others have under this name may be good.
-    package func setAside(_ object: ObjectName) throws { try reader.copy.storage.setAside(object) }
+    package func setAside(_ object: ObjectName) throws(VarveError) {
+        try reader.copy.storage.setAside(object)
+    }
 
     /// - Parameter kind: manifests and their summaries go only to copies that have what they need.
     private func onEach(
         of kind: ObjectKind = .pack, but left: MemberState? = nil,
-        _ body: @escaping @Sendable (any Storage) throws -> Void
-    ) throws {
+        _ body: @escaping @Sendable (any Storage) throws(VarveError) -> Void
+    ) throws(VarveError) {
         let isForComplete = kind == .manifest || kind == .summary
         let asked = members.filter { $0 !== left && $0.isOnline && ($0.copy.isComplete || !isForComplete) }
-        let results = Monitor([Result<Void, any Error>?](repeating: nil, count: asked.count))
+        let results = Monitor([Result<Void, VarveError>?](repeating: nil, count: asked.count))
         let threads = asked.enumerated().map { number, member -> WorkerThread? in
-            do {
+            do throws(VarveError) {
                 return try WorkerThread {
-                    let result = Result {
+                    let result = Result { () throws(VarveError) in
                         try member.copy.check()
                         try body(member.copy.storage)
                     }
@@ -179,7 +185,7 @@ package final class CopySet: Storage {
         try requireEnough()
     }
 
-    private func requireEnough() throws {
+    private func requireEnough() throws(VarveError) {
         let complete = members.filter(\.copy.isComplete)
         let online = complete.count(where: \.isOnline)
         guard online < required else { return }
@@ -195,7 +201,7 @@ package final class CopySet: Storage {
     // MARK: Reading
 
     /// From the first that has it; the error is that of the first.
-    private func reading<R>(_ body: (any Storage) throws -> R) throws -> R {
+    private func reading<R>(_ body: (any Storage) throws(VarveError) -> R) throws(VarveError) -> R {
         let first = reader
         do {
             return try body(first.copy.storage)
@@ -212,25 +218,35 @@ package final class CopySet: Storage {
 
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-    ) throws -> Int { try reading { try $0.read(object, at: offset, into: buffer) } }
+    ) throws(VarveError) -> Int {
+        try reading { (item) throws(VarveError) in try item.read(object, at: offset, into: buffer) }
+    }
 
     package func willRead(_ object: ObjectName) { reader.copy.storage.willRead(object) }
 
-    package func open(_ object: ObjectName) throws -> any ByteSource { try reading { try $0.open(object) } }
-
-    package func size(of object: ObjectName) throws -> UInt64? { try reading { try $0.size(of: object) } }
-
-    package func list(_ kind: ObjectKind) throws -> [String] { try reading { try $0.list(kind) } }
-
-    package func strangers(_ kind: ObjectKind) throws -> [String] { try reading { try $0.strangers(kind) } }
-
-    package func missingDirectories() throws -> [ObjectDirectory] {
-        try reading { try $0.missingDirectories() }
+    package func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
+        try reading { (item) throws(VarveError) in try item.open(object) }
     }
 
-    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
+    package func size(of object: ObjectName) throws(VarveError) -> UInt64? {
+        try reading { (item) throws(VarveError) in try item.size(of: object) }
+    }
+
+    package func list(_ kind: ObjectKind) throws(VarveError) -> [String] {
+        try reading { (item) throws(VarveError) in try item.list(kind) }
+    }
+
+    package func strangers(_ kind: ObjectKind) throws(VarveError) -> [String] {
+        try reading { (item) throws(VarveError) in try item.strangers(kind) }
+    }
+
+    package func missingDirectories() throws(VarveError) -> [ObjectDirectory] {
+        try reading { (item) throws(VarveError) in try item.missingDirectories() }
+    }
+
+    package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
         // Twice for some, if a disk fails in between: whoever collects names does not mind.
-        try reading { try $0.forEachPack(body) }
+        try reading { (item) throws(VarveError) in try item.forEachPack(body) }
     }
 }
 

@@ -18,7 +18,7 @@ struct CopySurvey {
     private var places: [String: Result<Found, VarveError>] = [:]
 
     /// - Parameter patience: seconds that each place may take.
-    init(_ named: Repository, places: [String], _ known: CopyRecords, _ patience: Double) throws {
+    init(_ named: Repository, places: [String], _ known: CopyRecords, _ patience: Double) throws(VarveError) {
         self.named = Found(
             path: named.path, repository: named, identity: try DiskIdentity(named.path), records: known)
         self.known = known
@@ -51,7 +51,7 @@ struct CopySurvey {
         at path: String, _ patience: Double
     ) -> Result<Found, VarveError> {
         do {
-            let opened = try within(seconds: patience) {
+            let opened = try within(seconds: patience) { () throws(VarveError) in
                 let repository = try Repository.open(path)
                 return Found(
                     path: path, repository: repository, identity: try DiskIdentity(path),
@@ -64,14 +64,14 @@ struct CopySurvey {
                         hint: "see the kernel log, and mount it again when it is well"))
             }
             return .success(opened)
-        } catch var error as VarveError where error.code == .noRepository {
+        } catch var error where error.code == .noRepository {
             error.hint =
                 "mount its disk there; if the copy has another path now, run 'varve copy add PATH'; if the disk is "
                 + "lost, run 'varve copy remove LABEL'"
             return .failure(error)
         } catch {
             // Unreadable, or its identity is damaged: it can't be told from another disk, so nothing goes there.
-            return .failure(error as? VarveError ?? VarveError(.system, "\(error)", location: path))
+            return .failure(error)
         }
     }
 

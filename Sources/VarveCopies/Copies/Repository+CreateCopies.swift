@@ -9,9 +9,9 @@ extension Repository {
     package static func create(
         at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary",
         parity: Int? = nil, copies: [String]
-    ) throws -> Repository {
+    ) throws(VarveError) -> Repository {
         try create(at: path, parameters: parameters, label: label, parity: parity, copies: copies) {
-            first, copy in
+            (first, copy) throws(VarveError) in
             let known = try RepositoryCopies(first)
             let name = Path.name(copy)
             let isThere = try FileStatus.of(Path.join(copy, RepositoryDescription.fileName)) != nil

@@ -8,7 +8,7 @@ extension RepositoryCopies {
     /// same for all copies, and written anew.
     ///
     /// - Returns: their labels; open the copies again then.
-    package func healIdentities() throws -> [String] {
+    package func healIdentities() throws(VarveError) -> [String] {
         var healed: [String] = []
         for copy in copies where copy.repository == nil && copy.absence?.code == .corrupt {
             let name = RepositoryDescription.fileName

@@ -26,7 +26,7 @@ package final class RepositoryCopies: Sendable {
     /// Looks for all copies that the named one knows.
     ///
     /// - Throws: only what the named one's own directory throws. All that is wrong elsewhere is told by the copies.
-    package init(_ named: Repository, _ options: Options = .init()) throws {
+    package init(_ named: Repository, _ options: Options = .init()) throws(VarveError) {
         self.named = named
         let known = try CopyRecords(named)
         let own = known.records[named.copy.copy] ?? CopyRecord.first(named.copy, at: named.path)
@@ -72,7 +72,7 @@ package final class RepositoryCopies: Sendable {
     var writable: [RepositoryCopy] { copies.filter { $0.isThere && $0.refusal == nil } }
 
     /// By label, id, the beginning of an id, or path: at a path, the copy that is there comes before those that were.
-    package func find(_ text: String) throws -> RepositoryCopy {
+    package func find(_ text: String) throws(VarveError) -> RepositoryCopy {
         let resolved = (try? Path.resolve(text)) ?? text
         let ways: [(RepositoryCopy) -> Bool] = [
             { $0.record.label == text || $0.record.copy == text },
@@ -143,7 +143,7 @@ package final class RepositoryCopies: Sendable {
     }
 
     /// How many packs and manifests of the first each lacks. Names only: what is damaged is `verify`'s business.
-    private static func findLacking(_ copies: [RepositoryCopy], _ patience: Double) throws -> (
+    private static func findLacking(_ copies: [RepositoryCopy], _ patience: Double) throws(VarveError) -> (
         ofEach: [Int?], ofNamed: Int
     ) {
         guard copies.count(where: \.isThere) > 1, let named = copies[0].repository else {
@@ -155,7 +155,7 @@ package final class RepositoryCopies: Sendable {
             guard let repository = copy.repository else { return nil }
             let listed = Notices.attempt(
                 .remark, repository.path, "the copy can't be listed: what it lacks is not known"
-            ) { try within(seconds: patience) { try Self.common(repository) } }
+            ) { try within(seconds: patience) { () throws(VarveError) in try Self.common(repository) } }
             guard let theirs = listed ?? nil else { return nil }
             // Packs may be on their way to it just now.
             elsewhere.formUnion(theirs.subtracting(ours).lazy.filter { $0.kind != .pack })
@@ -165,19 +165,21 @@ package final class RepositoryCopies: Sendable {
     }
 
     /// Empty if the directory is lost: `heal` creates it again.
-    static func names(_ repository: Repository, _ kind: ObjectKind) throws -> Set<String> {
+    static func names(_ repository: Repository, _ kind: ObjectKind) throws(VarveError) -> Set<String> {
         do {
             return Set(try repository.storage.list(kind))
-        } catch let error as VarveError where error.code == .missing {
+        } catch let error where error.code == .missing {
             return []
         }
     }
 
     /// What should be the same everywhere.
-    private static func common(_ repository: Repository) throws -> Set<ObjectName> {
-        try ObjectKind.common.reduce(into: []) { all, kind in
+    private static func common(_ repository: Repository) throws(VarveError) -> Set<ObjectName> {
+        var all: Set<ObjectName> = []
+        for kind in ObjectKind.common {
             all.formUnion(try names(repository, kind).lazy.map { ObjectName(kind, $0) })
         }
+        return all
     }
 }
 
@@ -187,7 +189,7 @@ struct DiskIdentity: Equatable, Sendable {
     private let device: UInt64
     private let inode: UInt64
 
-    init(_ path: String) throws {
+    init(_ path: String) throws(VarveError) {
         guard let status = try FileStatus.of(path) else {
             throw VarveError(.noRepository, "\(path) is gone")
         }
@@ -198,7 +200,7 @@ struct DiskIdentity: Equatable, Sendable {
     static func == (a: DiskIdentity, b: DiskIdentity) -> Bool { (a.device, a.inode) == (b.device, b.inode) }
 
     /// Throws `.wrongDisk` if the path leads elsewhere now, or the disk calls itself another copy.
-    func check(_ copy: CopyDescription) throws {
+    func check(_ copy: CopyDescription) throws(VarveError) {
         guard let now = try? DiskIdentity(path), now == self,
             let read = try? IdentityDocuments(path).identity.copy, read == copy
         else {

@@ -28,9 +28,9 @@ package struct SourceRegistry: Sendable {
     }
 
     /// - Throws: `.missing` if there is no such source, `.invalid` for a name that can't be.
-    package func rename(_ from: String, to: String) throws -> Report {
+    package func rename(_ from: String, to: String) throws(VarveError) -> Report {
         try SourceName.check(to)
-        return try publish { list in
+        return try publish { (list) throws(VarveError) in
             let groups = list.groups
             let known = try Self.find(from, groups, list)
             guard known.name != to else {
@@ -46,8 +46,8 @@ package struct SourceRegistry: Sendable {
     }
 
     /// - Throws: `.missing` if there is no such source.
-    package func archive(_ source: String, undo: Bool = false) throws -> Report {
-        try publish { list in
+    package func archive(_ source: String, undo: Bool = false) throws(VarveError) -> Report {
+        try publish { (list) throws(VarveError) in
             let known = try Self.find(source, list.groups, list)
             let newest = known.snapshots.last?.sequence ?? 0
             let archive = Event.Archive(source: known.name, through: undo ? 0 : newest)
@@ -63,7 +63,9 @@ package struct SourceRegistry: Sendable {
 
     private typealias Group = (name: String, snapshots: [SnapshotSummary])
 
-    private static func find(_ name: String, _ groups: [Group], _ list: SourceList) throws -> Group {
+    private static func find(_ name: String, _ groups: [Group], _ list: SourceList) throws(VarveError)
+        -> Group
+    {
         let current = list.catalog.current(name)
         if let group = groups.first(where: { $0.name == current }) { return group }
         let names = groups.map { "'\($0.name)'" }.joined(separator: ", ")
@@ -73,7 +75,8 @@ package struct SourceRegistry: Sendable {
     }
 
     /// The named copy has it when this returns; the others, or it is told why not.
-    private func publish(_ decide: (SourceList) throws -> (changes: [Change], merged: Bool)) throws -> Report
+    private func publish(_ decide: (SourceList) throws(VarveError) -> (changes: [Change], merged: Bool))
+        throws(VarveError) -> Report
     {
         let named = try copies.copies[0].writable()
         let lock = try WriterLock(named)
@@ -99,7 +102,7 @@ package struct SourceRegistry: Sendable {
         for copy in copies.copies.dropFirst() {
             do {
                 let repository = try copy.writable()
-                let done: Void? = try within(seconds: 20) {
+                let done: Void? = try within(seconds: 20) { () throws(VarveError) in
                     let lock = try WriterLock(repository)
                     defer { withExtendedLifetime(lock) {} }
                     for event in all { try repository.events.publish(event) }

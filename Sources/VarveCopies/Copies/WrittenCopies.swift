@@ -53,7 +53,7 @@ package final class WrittenCopies: CommitDestination {
     /// - Parameter required: so many copies must have a snapshot for it to count.
     /// - Throws: `.locked` if another writer is in the named copy, `.clonedCopy` or `.rolledBack` if nothing may be
     ///   written to it, `.tooFewCopies` if fewer than required can be written to.
-    package init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws {
+    package init(_ known: RepositoryCopies, required: Int, patience: Double = 20) throws(VarveError) {
         if let refusal = known.copies[0].refusal { throw refusal }
         repository = known.named
         var copies = known.copies
@@ -73,10 +73,12 @@ package final class WrittenCopies: CommitDestination {
             }
             do {
                 if number > 0 {
-                    guard let lock = try within(seconds: patience, { try Self.prepare(repository) }),
+                    guard
+                        let lock = try within(
+                            seconds: patience, { () throws(VarveError) in try Self.prepare(repository) }),
                         let brought = try within(
                             seconds: 3 * patience,
-                            {
+                            { () throws(VarveError) in
                                 // Nobody waits for it any more, and it writes still: the lock stays with it.
                                 defer { withExtendedLifetime(lock) {} }
                                 return try Self.catchUp(copy, repository, known)
@@ -107,7 +109,7 @@ package final class WrittenCopies: CommitDestination {
                 else { return nil }
                 return CopySet.Member(
                     label: copy.record.label, storage: storage, isComplete: copy.isComplete,
-                    check: { try identity.check(repository.copy) })
+                    check: { () throws(VarveError) in try identity.check(repository.copy) })
             }, required: required)
         let complete = members.count { copies[$0].isComplete }
         guard complete >= required else {
@@ -121,7 +123,7 @@ package final class WrittenCopies: CommitDestination {
 
     package var storage: any Storage { disks }
 
-    package func check() throws { try disks.check() }
+    package func check() throws(VarveError) { try disks.check() }
 
     /// Those but the first that nothing has happened to.
     package var others: [Repository] {
@@ -134,7 +136,7 @@ package final class WrittenCopies: CommitDestination {
     /// - Throws: why it could not be brought up to date; it is left out of the backup then.
     private static func catchUp(
         _ copy: RepositoryCopy, _ repository: Repository, _ known: RepositoryCopies
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         guard let lacking = copy.lacking, (1...catchUpLimit).contains(lacking) else { return 0 }
         let synchronizer = CopySynchronizer(known)
         let plan = try synchronizer.plan(copy)
@@ -143,14 +145,14 @@ package final class WrittenCopies: CommitDestination {
         return report.isComplete ? report.objects : 0
     }
 
-    private static func prepare(_ repository: Repository) throws -> WriterLock {
+    private static func prepare(_ repository: Repository) throws(VarveError) -> WriterLock {
         let lock = try WriterLock(repository)
         try repository.storage.removeTemporaryFiles()
         return lock
     }
 
     /// After the manifest was published: each copy that has it writes its record, then all hear of all records.
-    package func acknowledge(_ reference: SnapshotReference) throws {
+    package func acknowledge(_ reference: SnapshotReference) throws(VarveError) {
         let failures = Dictionary(uniqueKeysWithValues: zip(members, disks.failures()))
         var records: [CopyRecord] = []
         var reasons: [Int: VarveError] = absences
@@ -198,7 +200,7 @@ package final class WrittenCopies: CommitDestination {
 
     private func require(
         _ count: Int, _ reference: SnapshotReference, _ reasons: [Int: VarveError]
-    ) throws {
+    ) throws(VarveError) {
         guard count < required else { return }
         throw VarveError.tooFewCopies(
             "snapshot \(reference) is on only \(count) copies; \(required) required",

@@ -14,7 +14,7 @@ extension Healer {
     /// - Returns: those that it does not give back.
     func heal(
         _ objects: [ObjectName], by parity: ParityHealer, _ report: inout HealReport
-    ) throws -> [ObjectName] {
+    ) throws(VarveError) -> [ObjectName] {
         guard !objects.isEmpty else { return [] }
         let outcomes = try parity.heal(Set(objects))
         let results = Dictionary(uniqueKeysWithValues: outcomes.map { ($0.object, $0) })
@@ -37,7 +37,7 @@ extension Healer {
     /// aside if it is proved that nothing more can be had of it.
     func heal(
         packs: [ObjectName], in target: RepositoryCopy, _ report: inout HealReport
-    ) throws {
+    ) throws(VarveError) {
         guard !packs.isEmpty else { return }
         let repository = try target.there()
         let all = [repository] + copies.online.compactMap(\.repository).filter { $0 !== repository }
@@ -59,7 +59,9 @@ extension Healer {
                 unhealed.append(object)
                 continue
             }
-            try repository.storage.replace(object) { append in try bytes.withUnsafeBytes(append) }
+            try repository.storage.replace(object) { (append) throws(VarveError) in
+                try bytes.withBytes(append)
+            }
             report.healed.append(.init(place: .object(object), source: .parts))
         }
         try salvage(unhealed, all, readers, &report)
@@ -67,7 +69,7 @@ extension Healer {
 
     private func salvage(
         _ packs: [ObjectName], _ all: [Repository], _ readers: [BlobReader], _ report: inout HealReport
-    ) throws {
+    ) throws(VarveError) {
         guard !packs.isEmpty, let repository = all.first else { return }
         let parameters = repository.description.parameters
         let largest = max(Int(parameters.extentSize), ExtentMapNode.maximumLength)
@@ -78,13 +80,15 @@ extension Healer {
         let encoder = BlobEncoder(level: parameters.compressionLevel)
         var buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(largest))
         var saved: Set<ContentID> = []
-        let standings = try packs.map { try Standing($0, in: repository.storage) }
+        let standings = try packs.map { (item) throws(VarveError) in
+            try Standing(item, in: repository.storage)
+        }
         for (object, standing) in zip(packs, standings) where standing.mayBeSetAside {
             for (id, type) in try blobs(of: object, in: all) where !saved.contains(id) {
                 guard let bytes = try read(id, type, readers) else { continue }
                 saved.insert(id)
-                try bytes.withUnsafeBytes { bytes in
-                    try buffer.withUnsafeMutableBytes { buffer in
+                try bytes.withBytes { (bytes) throws(VarveError) in
+                    try buffer.withMutableBytes { (buffer) throws(VarveError) in
                         let header = try encoder.encode(bytes, id: id, type: type, into: buffer)
                         try writer.append(
                             header,
@@ -123,14 +127,16 @@ extension Healer {
 
     /// From the first that can give it. A reader that fails for another reason than damage fails the whole: what is not
     /// saved now would be set aside with the pack.
-    private func read(_ id: ContentID, _ type: BlobType, _ readers: [BlobReader]) throws -> [UInt8]? {
+    private func read(_ id: ContentID, _ type: BlobType, _ readers: [BlobReader]) throws(VarveError)
+        -> [UInt8]?
+    {
         for reader in readers {
             for _ in 0..<2 {
                 do {
                     return try reader.read(id, type)
-                } catch let error as VarveError where error.isOfMedium {
+                } catch let error where error.isOfMedium {
                     continue
-                } catch let error as VarveError where error.isOfTheMoment {
+                } catch let error where error.isOfTheMoment {
                     throw error
                 } catch {
                     break
@@ -141,7 +147,9 @@ extension Healer {
     }
 
     /// Every blob that any copy of the pack still tells of.
-    private func blobs(of object: ObjectName, in all: [Repository]) throws -> [(ContentID, BlobType)] {
+    private func blobs(of object: ObjectName, in all: [Repository]) throws(VarveError) -> [(
+        ContentID, BlobType
+    )] {
         guard let pack = ContentID(hex: object.name) else { return [] }
         var seen: Set<ContentID> = []
         var found: [(ContentID, BlobType)] = []
@@ -149,7 +157,7 @@ extension Healer {
             let contents: PackContents
             do {
                 contents = try PackReader.contents(of: pack, in: repository.storage)
-            } catch let error as VarveError where error.isOfTheMoment {
+            } catch let error where error.isOfTheMoment {
                 throw error
             } catch {
                 continue
@@ -182,7 +190,7 @@ private enum Standing {
         }
     }
 
-    init(_ object: ObjectName, in storage: any CopyStorage) throws {
+    init(_ object: ObjectName, in storage: any CopyStorage) throws(VarveError) {
         guard let size = try storage.size(of: object) else {
             self = .absent
             return
@@ -215,10 +223,8 @@ private enum Standing {
             do {
                 let count = try storage.read(object, at: UInt64(start), into: room)
                 hasher.update(UnsafeRawBufferPointer(rebasing: room[..<count]))
-            } catch let error as VarveError {
-                if error.isOfTheMoment { other = error } else { failure = error }
-                unreadable += 1
             } catch {
+                if error.isOfTheMoment { other = error } else { failure = error }
                 unreadable += 1
             }
         }
@@ -246,7 +252,7 @@ struct PackAssembler {
         name = ContentID(hex: object.name)
     }
 
-    func assemble() throws -> [UInt8]? {
+    func assemble() throws(VarveError) -> [UInt8]? {
         guard let name else { return nil }
         let versions = storages.compactMap { Self.read(object, $0) }
         guard versions.count > 1 else { return nil }

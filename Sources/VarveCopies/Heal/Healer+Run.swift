@@ -11,7 +11,7 @@ extension Healer {
     /// What was bad is set aside when something good has taken its place, or when it was proved in this run that it is
     /// bad and nothing more can be had of it. So a run that errors cut short leaves things no worse, and the next one
     /// is as good as the first would have been.
-    package func run(_ plan: HealPlan) throws -> HealReport {
+    package func run(_ plan: HealPlan) throws(VarveError) -> HealReport {
         let target = try copies.find(plan.copy)
         let repository = try target.writable()
         var report = HealReport(copy: plan.copy, label: plan.label, path: plan.path)
@@ -60,7 +60,7 @@ extension Healer {
 
     /// Caches are made anew; records of this copy have no other source.
     private func setAside(_ bad: Set<ObjectName>, of repository: Repository, _ report: inout HealReport)
-        throws
+        throws(VarveError)
     {
         for object in bad.sorted(by: { $0.name < $1.name }) where object.kind != .parity {
             if object.kind.isCache {
@@ -76,7 +76,9 @@ extension Healer {
 
     /// What is true now: what was written where the medium has been bad is read again, what should be there is looked
     /// for, and if anything was missed, every snapshot is decoded.
-    private func conclude(_ plan: HealPlan, _ repository: Repository, _ report: inout HealReport) throws {
+    private func conclude(_ plan: HealPlan, _ repository: Repository, _ report: inout HealReport)
+        throws(VarveError)
+    {
         var options = MediaOptions()
         // What was missing counts as never read.
         options.onlyBad = true
@@ -104,7 +106,7 @@ extension Healer {
     }
 
     /// A snapshot whose backup met damage in the repository is as good as any other once it was found whole.
-    private func endTaint(_ repository: Repository) throws {
+    private func endTaint(_ repository: Repository) throws(VarveError) {
         let unknown = "whether a snapshot is tainted can't be told"
         let read = Notices.attempt(.remark, repository.path, unknown) {
             (ledger: try repository.ledger(), summaries: try repository.manifests.summaries())
@@ -122,7 +124,7 @@ extension Healer {
     /// Damaged parity is made anew from what it covers, and what came to be uncovered is covered again.
     private func healParity(
         _ parity: ParityHealer, of repository: Repository, _ report: inout HealReport
-    ) throws {
+    ) throws(VarveError) {
         var unreadable: [ObjectName] = []
         for outcome in try parity.healParity() {
             switch outcome.result {
@@ -140,7 +142,7 @@ extension Healer {
         }
         do {
             _ = try repository.parity()
-        } catch let error as VarveError where error.code == .corrupt {
+        } catch let error where error.code == .corrupt {
             // Only a person knows the percentage. `conclude` names the document with what else is found.
             return
         }
@@ -164,7 +166,7 @@ extension Healer {
     private func replace(
         _ objects: [ObjectName], _ bad: Set<ObjectName>, in target: RepositoryCopy,
         _ report: inout HealReport
-    ) throws -> [ObjectName] {
+    ) throws(VarveError) -> [ObjectName] {
         let repository = try target.there()
         let sources = copies.online.compactMap(\.repository).filter { $0 !== repository }
         let labels = Dictionary(

@@ -89,7 +89,7 @@ package final class Healer: Sendable {
     }
 
     /// Reads every byte of the copy, and follows every snapshot.
-    package func plan(_ target: RepositoryCopy) throws -> HealPlan {
+    package func plan(_ target: RepositoryCopy) throws(VarveError) -> HealPlan {
         let repository = try target.writable()
         var options = MediaOptions()
         // All of it, whatever an interrupted run has read already.

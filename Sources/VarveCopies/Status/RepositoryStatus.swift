@@ -87,11 +87,13 @@ package struct RepositoryStatus: Encodable, Sendable {
     /// What is against the policy, or damaged, one sentence each; empty if all is well.
     package var problems: [String]
 
-    package init(_ copies: RepositoryCopies, policy: Policy = .init(), now: Timestamp = Clock.now()) throws {
+    package init(_ copies: RepositoryCopies, policy: Policy = .init(), now: Timestamp = Clock.now())
+        throws(VarveError)
+    {
         repository = copies.named.id.description
         time = now
         self.policy = policy
-        let holdings = try copies.copies.map { try Holding($0, policy, now) }
+        let holdings = try copies.copies.map { (item) throws(VarveError) in try Holding(item, policy, now) }
         self.copies = holdings.map(\.copy)
         if copies.namedLacks > 0 { self.copies[0].lacking = copies.namedLacks }
         let list = try copies.named.sources()
@@ -114,7 +116,7 @@ package struct RepositoryStatus: Encodable, Sendable {
         /// It was decoded there, and found whole.
         func proves(_ snapshot: SnapshotReference) -> Bool { ledger?.isProven(snapshot) ?? false }
 
-        init(_ known: RepositoryCopy, _ policy: Policy, _ now: Timestamp) throws {
+        init(_ known: RepositoryCopy, _ policy: Policy, _ now: Timestamp) throws(VarveError) {
             let record = known.record
             newest = record.newestSnapshot.flatMap { SnapshotReference(name: $0) }
             copy = CopyStatus(
@@ -158,7 +160,7 @@ package struct RepositoryStatus: Encodable, Sendable {
 
     private static func sources(
         _ list: SourceList, _ holdings: [Holding], _ policy: Policy, _ now: Timestamp
-    ) throws -> [Source] {
+    ) throws(VarveError) -> [Source] {
         let wanted = policy.sources.map { Set($0.map(list.catalog.current)) }
         let groups = list.groups
         if let unknown = wanted?.subtracting(groups.map { $0.name }).sorted().first {

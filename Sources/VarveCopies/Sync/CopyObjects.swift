@@ -32,7 +32,7 @@ struct CopyObjects {
         to target: RepositoryCopy, from sources: [Repository], replacing: Set<ObjectName> = [],
         cancellation: Cancellation,
         damaged: @escaping @Sendable (ObjectName, Repository, VarveError) -> Void
-    ) throws {
+    ) throws(VarveError) {
         self.target = target
         self.sources = sources
         self.replacing = replacing
@@ -46,11 +46,13 @@ struct CopyObjects {
     ///
     /// - Parameter done: hears of each; what was copied is durable then.
     /// - Throws: what the target throws; of the objects that were under way nothing is there then.
-    func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Arrival) -> Void) throws {
+    func copy(_ objects: [ObjectName], done: @escaping @Sendable (ObjectName, Arrival) -> Void)
+        throws(VarveError)
+    {
         let threads =
             objects.contains { $0.kind == .manifest || $0.kind == .event } ? 1 : ObjectWorkers.defaultThreads
         try ObjectWorkers.forEachGroup(objects, limit: Hasher.batchSize, threads: threads, cancellation) {
-            group in
+            (group) throws(VarveError) in
             var open = group
             for source in sources where !open.isEmpty {
                 for (object, outcome) in try copy(open, from: source) {
@@ -64,7 +66,7 @@ struct CopyObjects {
 
     private func copy(
         _ objects: [ObjectName], from source: Repository
-    ) throws -> [(object: ObjectName, outcome: Arrival)] {
+    ) throws(VarveError) -> [(object: ObjectName, outcome: Arrival)] {
         var (copied, lost) = try stage(objects, from: source)
         if !lost.isEmpty {
             // A failed write-back loses the pages: write them again, to new files, once.
@@ -83,10 +85,10 @@ struct CopyObjects {
     /// - Returns: what is durable, and has no name yet; and what the target's disk has lost.
     private func stage(
         _ objects: [ObjectName], from source: Repository
-    ) throws -> (copied: [Transfer], lost: [(object: ObjectName, error: VarveError)]) {
+    ) throws(VarveError) -> (copied: [Transfer], lost: [(object: ObjectName, error: VarveError)]) {
         var transfers: [Transfer] = []
         for object in objects {
-            try judging(object, source) {
+            try judging(object, source) { () throws(VarveError) in
                 transfers.append(try Transfer(object, from: source, to: repository))
             }
         }
@@ -95,7 +97,7 @@ struct CopyObjects {
             byteCount: transfers.count * Self.pieceSize, alignment: 4096)
         defer { memory.deallocate() }
         let names = Hasher.names(ofObjects: transfers.map { UInt64($0.byteCount) }, memory: memory) {
-            number, offset, piece in
+            (number, offset, piece) throws(VarveError) in
             if cancellation.isRequested { throw ObjectWorkers.interrupted }
             try transfers[number].pass(at: Int(offset), by: piece)
         }
@@ -103,11 +105,11 @@ struct CopyObjects {
         var lost: [(object: ObjectName, error: VarveError)] = []
         for (transfer, name) in zip(transfers, names) {
             do {
-                try judging(transfer.object, source) {
+                try judging(transfer.object, source) { () throws(VarveError) in
                     try transfer.finish(name: try name.get(), source)
                     copied.append(transfer)
                 }
-            } catch let error as VarveError where error.errno == EIO {
+            } catch let error where error.errno == EIO {
                 lost.append((transfer.object, error))
             }
         }
@@ -115,11 +117,15 @@ struct CopyObjects {
     }
 
     /// A bad source is told of, and another is asked; a bad target throws.
-    private func judging(_ object: ObjectName, _ source: Repository, _ body: () throws -> Void) throws {
+    private func judging(_ object: ObjectName, _ source: Repository, _ body: () throws(VarveError) -> Void)
+        throws(VarveError)
+    {
         do {
             try body()
-        } catch let error as SourceDamage {
-            if error.cause.code != .missing { damaged(object, source, error.cause) }
+        } catch let error where error.code == SourceDamage.code {
+            if let cause = error.cause as? VarveError, cause.code != .missing {
+                damaged(object, source, cause)
+            }
         }
     }
 }
@@ -133,12 +139,12 @@ private struct Transfer {
     private let written: Timestamp?
     var byteCount: Int { source.byteCount }
 
-    init(_ object: ObjectName, from source: Repository, to target: Repository) throws {
+    init(_ object: ObjectName, from source: Repository, to target: Repository) throws(VarveError) {
         self.object = object
-        let opened = try SourceDamage.blaming { try source.storage.open(object) }
+        let opened = try SourceDamage.blaming { () throws(VarveError) in try source.storage.open(object) }
         guard opened.byteCount <= Self.limit(object.kind) else {
-            throw SourceDamage(
-                cause: VarveError(
+            throw SourceDamage.error(
+                VarveError(
                     .corrupt, "\(object) has \(opened.byteCount) bytes", location: source.path))
         }
         self.source = opened
@@ -151,16 +157,16 @@ private struct Transfer {
         file = try target.storage.stage()
     }
 
-    func pass(at offset: Int, by buffer: UnsafeMutableRawBufferPointer) throws {
-        try SourceDamage.blaming { try source.read(at: offset, into: buffer) }
+    func pass(at offset: Int, by buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
+        try SourceDamage.blaming { () throws(VarveError) in try source.read(at: offset, into: buffer) }
         try file.append(UnsafeRawBufferPointer(buffer))
         file.startWriting(last: buffer.count)
     }
 
-    func finish(name: ContentID, _ source: Repository) throws {
+    func finish(name: ContentID, _ source: Repository) throws(VarveError) {
         guard name == object.contentHash else {
-            throw SourceDamage(
-                cause: VarveError(
+            throw SourceDamage.error(
+                VarveError(
                     .corrupt, "\(object) is damaged: its bytes do not match its name", location: source.path,
                     hint: "run 'varve heal' to replace it from a good copy"))
         }
@@ -172,15 +178,17 @@ private struct Transfer {
     }
 }
 
-/// Tells a bad source from a bad target.
-private struct SourceDamage: Error {
-    var cause: VarveError
+/// Tells a bad source from a bad target: an error whose cause is that of the source.
+private enum SourceDamage {
+    static let code = VarveError.Code(rawValue: "source")
 
-    static func blaming<R>(_ body: () throws -> R) throws -> R {
+    static func error(_ cause: VarveError) -> VarveError { VarveError(code, cause.message, cause: cause) }
+
+    static func blaming<R>(_ body: () throws(VarveError) -> R) throws(VarveError) -> R {
         do {
             return try body()
-        } catch let error as VarveError {
-            throw SourceDamage(cause: error)
+        } catch {
+            throw Self.error(error)
         }
     }
 }

@@ -54,13 +54,12 @@ package final class CopySynchronizer: Sendable {
     }
 
     /// - Throws: `.noRepository` and others if the copy is away.
-    package func plan(_ target: RepositoryCopy) throws -> SyncPlan {
+    package func plan(_ target: RepositoryCopy) throws(VarveError) -> SyncPlan {
         let repository = try target.there()
         let sources = sources(but: repository)
-        func missing(_ kind: ObjectKind) throws -> [String] {
-            let names = try sources.reduce(into: Set<String>()) {
-                $0.formUnion(try RepositoryCopies.names($1, kind))
-            }
+        func missing(_ kind: ObjectKind) throws(VarveError) -> [String] {
+            var names: Set<String> = []
+            for source in sources { names.formUnion(try RepositoryCopies.names(source, kind)) }
             return names.subtracting(try RepositoryCopies.names(repository, kind)).sorted()
         }
         // Manifests first: a backup may be at work, and what one needs is there before it.
@@ -83,7 +82,7 @@ package final class CopySynchronizer: Sendable {
     /// Packs, then the index, then manifests: each snapshot is whole when it appears.
     ///
     /// - Throws: also why the copy may not be written to (`Copy.refusal`).
-    package func run(_ target: RepositoryCopy) throws -> SyncReport {
+    package func run(_ target: RepositoryCopy) throws(VarveError) -> SyncReport {
         let repository = try target.writable()
         let lock = try WriterLock(repository)
         defer { withExtendedLifetime(lock) {} }
@@ -93,7 +92,9 @@ package final class CopySynchronizer: Sendable {
     }
 
     /// - Precondition: the caller has the copy's lock.
-    func run(_ plan: SyncPlan, _ target: RepositoryCopy, _ repository: Repository) throws -> SyncReport {
+    func run(_ plan: SyncPlan, _ target: RepositoryCopy, _ repository: Repository) throws(VarveError)
+        -> SyncReport
+    {
         var report = SyncReport(copy: plan.copy, label: plan.label, path: plan.path)
         let done = (bytes: Tally(), total: plan.bytes)
         try copy(plan.packs.map { ObjectName(.pack, $0) }, to: target, done, &report)
@@ -119,7 +120,7 @@ package final class CopySynchronizer: Sendable {
     /// The record, and what everybody else says.
     private func updateRecord(
         _ target: RepositoryCopy, _ repository: Repository, _ report: SyncReport
-    ) throws {
+    ) throws(VarveError) {
         try target.identity?.check(repository.copy)
         let snapshots = try repository.manifests.list()
         let packs = UInt64(try repository.storage.list(.pack).count)
@@ -130,9 +131,8 @@ package final class CopySynchronizer: Sendable {
             if report.isComplete { $0.synchronized = $0.written }
             $0.detached = nil
         }
-        let known = try copies.online.compactMap(\.repository).flatMap {
-            Array(try CopyRecords($0).records.values)
-        }
+        var known: [CopyRecord] = []
+        for other in copies.online.compactMap(\.repository) { known += try CopyRecords(other).records.values }
         try repository.learn(known + copies.copies.map(\.record))
         for other in copies.writable {
             Notices.attempt(.remark, other.record.path, Repository.unheard) {
@@ -144,7 +144,7 @@ package final class CopySynchronizer: Sendable {
     private func copy(
         _ objects: [ObjectName], to target: RepositoryCopy, _ done: (bytes: Tally, total: UInt64),
         _ report: inout SyncReport
-    ) throws {
+    ) throws(VarveError) {
         let state = Monitor(report)
         let copying = try CopyObjects(
             to: target, from: sources(but: try target.there()), cancellation: cancellation
@@ -172,13 +172,13 @@ package final class CopySynchronizer: Sendable {
 
 extension RepositoryCopy {
     /// The copy, if it is there and may be written to.
-    package func writable() throws -> Repository {
+    package func writable() throws(VarveError) -> Repository {
         if let refusal { throw refusal }
         return try there()
     }
 
     /// The copy, or why it is away.
-    package func there() throws -> Repository {
+    package func there() throws(VarveError) -> Repository {
         if let repository { return repository }
         var error = absence ?? VarveError(.noRepository, "it is away", location: record.path)
         error.message = "the copy '\(record.label)' is away: " + error.message

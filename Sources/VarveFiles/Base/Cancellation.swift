@@ -22,7 +22,7 @@ package final class Cancellation: Sendable {
     package var isRequested: Bool { requested.load(ordering: .relaxed) }
 
     /// Throws `.interrupted` once it was requested.
-    package func check() throws {
+    package func check() throws(VarveError) {
         if isRequested { throw VarveError(.interrupted, "interrupted") }
     }
 }
@@ -31,7 +31,7 @@ package final class Cancellation: Sendable {
 private final class WakePipe: Sendable {
     private let pipe: VarveFiles.Pipe
 
-    init() throws { pipe = try VarveFiles.Pipe() }
+    init() throws(VarveError) { pipe = try VarveFiles.Pipe() }
 
     var descriptor: Int32 { pipe.reading.descriptor }
 

@@ -48,12 +48,12 @@ package enum Notices {
     }
 
     /// Runs `body` while `handler` hears of the notices of this thread and of those that begin beneath.
-    package static func heard<R>(by handler: Handler?, _ body: () throws -> R) rethrows -> R {
+    package static func heard<R, E: Error>(by handler: Handler?, _ body: () throws(E) -> R) throws(E) -> R {
         guard let key else { return try body() }
         let (before, binding) = (pthread_getspecific(key), Binding(handler))
         pthread_setspecific(key, Unmanaged.passUnretained(binding).toOpaque())
         defer { pthread_setspecific(key, before) }
-        return try withExtendedLifetime(binding) { try body() }
+        return try withExtendedLifetime(binding) { () throws(E) in try body() }
     }
 
     /// That something was interrupted is the caller's to say.

@@ -10,7 +10,7 @@ import VarveFormat
 @inline(__always)
 package func systemCall<T: BinaryInteger>(
     _ name: StaticString, _ path: @autoclosure () -> String, _ call: () -> T
-) throws -> T {
+) throws(VarveError) -> T {
     while true {
         let result = call()
         if result >= 0 { return result }

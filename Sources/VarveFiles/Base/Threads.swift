@@ -105,7 +105,7 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Changes the state and wakes everybody who waits.
-    package func change<R>(_ body: (inout State) throws -> R) rethrows -> R {
+    package func change<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(condition)
@@ -115,7 +115,7 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Waits until `body` gives something else than nil, then wakes the others.
-    package func wait<R>(_ body: (inout State) throws -> R?) rethrows -> R {
+    package func wait<R, E: Error>(_ body: (inout State) throws(E) -> R?) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(condition)
@@ -130,7 +130,9 @@ package final class Monitor<State>: @unchecked Sendable {
 
 extension Monitor {
     /// Like `wait`, but nil when `body` has given nothing until `deadline`, by `Clock.monotonic`.
-    package func wait<R>(until deadline: UInt64, _ body: (inout State) throws -> R?) rethrows -> R? {
+    package func wait<R, E: Error>(until deadline: UInt64, _ body: (inout State) throws(E) -> R?) throws(E)
+        -> R?
+    {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(condition)
@@ -150,11 +152,11 @@ extension Monitor {
 /// - Returns: nil if it has not returned after so many seconds. The thread is left behind then, with all it holds.
 /// - Throws: what `body` throws; `.system` where no thread can be had.
 package func within<R: Sendable>(
-    seconds: Double, _ body: @escaping @Sendable () throws -> R
-) throws -> R? {
-    let result = Monitor<Result<R, any Error>?>(nil)
+    seconds: Double, _ body: @escaping @Sendable () throws(VarveError) -> R
+) throws(VarveError) -> R? {
+    let result = Monitor<Result<R, VarveError>?>(nil)
     let thread = try WorkerThread {
-        let value = Result { try body() }
+        let value = Result { () throws(VarveError) in try body() }
         result.change { $0 = value }
     }
     let deadline = Clock.monotonic() + UInt64(seconds * 1e9)

@@ -5,14 +5,16 @@ import VarveFormat
 /// Directories by path: list, create, make durable.
 package enum Directory {
     /// Names in the directory without "." and "..", sorted by their bytes.
-    package static func list(_ path: String) throws -> [String] {
+    package static func list(_ path: String) throws(VarveError) -> [String] {
         var names: [String] = []
         try forEachName(path) { names.append(String(decoding: $0, as: UTF8.self)) }
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     /// The bytes of each name in the directory but "." and "..", in no order, valid for the call only.
-    package static func forEachName(_ path: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    package static func forEachName(
+        _ path: String, _ body: (UnsafeRawBufferPointer) throws(VarveError) -> Void
+    ) throws(VarveError) {
         var stream = opendir(path)
         while stream == nil && errno == EINTR { stream = opendir(path) }
         guard let stream else { throw SystemCallError(call: "opendir", path: path, errno: errno).error }
@@ -23,7 +25,7 @@ package enum Directory {
                 if errno != 0 { throw SystemCallError(call: "readdir", path: path, errno: errno).error }
                 return
             }
-            try withUnsafeBytes(of: &entry.pointee.d_name) { field in
+            try withUnsafeBytes(of: &entry.pointee.d_name) { (field) throws(VarveError) in
                 let name = UnsafeRawBufferPointer(
                     rebasing: field[..<(field.firstIndex(of: 0) ?? field.count)])
                 if !name.elementsEqual(".".utf8) && !name.elementsEqual("..".utf8) { try body(name) }
@@ -32,28 +34,28 @@ package enum Directory {
     }
 
     /// Creates one directory; one that is there already is fine.
-    package static func create(_ path: String, mode: mode_t = 0o700) throws {
+    package static func create(_ path: String, mode: mode_t = 0o700) throws(VarveError) {
         do {
             try systemCall("mkdir", path) { mkdir(path, mode) }
-        } catch let error as VarveError where error.errno == EEXIST {
+        } catch let error where error.errno == EEXIST {
             guard try FileStatus.of(path)?.kind == .directory else { throw error }
         }
     }
 
     /// Opens one to ask for its status, and to open and make what lies in it.
-    static func open(_ path: String, followLinks: Bool = true) throws -> File {
+    static func open(_ path: String, followLinks: Bool = true) throws(VarveError) -> File {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followLinks ? 0 : O_NOFOLLOW)
         return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags) }, path: path)
     }
 
     /// The same as `create`, for whoever owns the directory that it is made in, also where root makes it.
-    package static func create(forOwner path: String, mode: mode_t = 0o700) throws {
+    package static func create(forOwner path: String, mode: mode_t = 0o700) throws(VarveError) {
         guard Host.isRoot else { return try create(path, mode: mode) }
         let parent = try open(Path.parent(path))
         let name = Path.name(path)
         do {
             try systemCall("mkdirat", path) { mkdirat(parent.descriptor, name, mode) }
-        } catch let error as VarveError where error.errno == EEXIST {
+        } catch let error where error.errno == EEXIST {
             guard try FileStatus.of(path)?.kind == .directory else { throw error }
             return
         }
@@ -69,7 +71,7 @@ package enum Directory {
     }
 
     /// Creates what is missing of the path, each directory's name durably.
-    package static func createAll(_ path: String, mode: mode_t = 0o700) throws {
+    package static func createAll(_ path: String, mode: mode_t = 0o700) throws(VarveError) {
         if try FileStatus.of(path)?.kind == .directory { return }
         let parent = Path.parent(path)
         if parent != path { try createAll(parent, mode: mode) }
@@ -78,32 +80,36 @@ package enum Directory {
     }
 
     /// Makes the names in the directory durable.
-    package static func sync(_ path: String) throws {
+    package static func sync(_ path: String) throws(VarveError) {
         let file = try open(path)
         try file.sync()
         try file.close()
     }
 
     /// All that was written to the file system of the directory, to the medium.
-    package static func syncFileSystem(_ path: String) throws {
+    package static func syncFileSystem(_ path: String) throws(VarveError) {
         let file = try open(path)
         try systemCall("syncfs", path) { varve_syncfs(file.descriptor) }
         try file.close()
     }
 
-    package static func removeFile(_ path: String) throws { try systemCall("unlink", path) { unlink(path) } }
+    package static func removeFile(_ path: String) throws(VarveError) {
+        try systemCall("unlink", path) { unlink(path) }
+    }
 
-    package static func removeEmpty(_ path: String) throws { try systemCall("rmdir", path) { rmdir(path) } }
+    package static func removeEmpty(_ path: String) throws(VarveError) {
+        try systemCall("rmdir", path) { rmdir(path) }
+    }
 
     /// Removes the directory and everything beneath it; symbolic links are removed, not followed, also where somebody
     /// puts one in a directory's place meanwhile (`RootDirectory.removeTree`). Of the path itself, links in what leads
     /// to its last component are followed.
-    package static func removeTree(_ path: String) throws {
+    package static func removeTree(_ path: String) throws(VarveError) {
         try RootDirectory(Path.parent(path)).removeTree(Path.name(path))
     }
 
     /// Atomic; replaces an existing file.
-    package static func rename(_ from: String, to: String) throws {
+    package static func rename(_ from: String, to: String) throws(VarveError) {
         try systemCall("rename", to) { Glibc.rename(from, to) }
     }
 }
@@ -134,7 +140,7 @@ package enum Path {
     }
 
     /// Absolute, without symbolic links; throws if a component is missing.
-    package static func resolve(_ path: String) throws -> String {
+    package static func resolve(_ path: String) throws(VarveError) -> String {
         guard let resolved = realpath(path, nil) else {
             throw SystemCallError(call: "realpath", path: path, errno: errno).error
         }

@@ -27,7 +27,7 @@ package struct MountTable: Sendable {
     /// The innermost place that the path is at or beneath, if nothing is mounted there.
     ///
     /// - Parameter path: absolute, without symbolic links.
-    package func unmounted(above path: String) throws -> String? {
+    package func unmounted(above path: String) throws(VarveError) -> String? {
         let above = places.filter { place in
             let resolved = (try? Path.resolve(place)) ?? place
             return path == resolved || path.hasPrefix(resolved + "/")

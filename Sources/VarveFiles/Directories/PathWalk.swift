@@ -20,10 +20,10 @@ package enum PathWalk {
     ///   - mayFollow: is told what each link is (whose, above all) before it is followed, and throws if it must not be.
     package static func find(
         _ path: String, from directory: Int32? = nil, followsLast: Bool = true,
-        mayFollow: (FileStatus) throws -> Void
-    ) throws -> Place {
+        mayFollow: (FileStatus) throws(VarveError) -> Void
+    ) throws(VarveError) -> Place {
         let flags = Int32(VARVE_O_PATH) | O_NOFOLLOW | O_CLOEXEC
-        func begin(_ directory: Int32, _ name: String) throws -> File {
+        func begin(_ directory: Int32, _ name: String) throws(VarveError) -> File {
             File(
                 descriptor: try systemCall("open", path) { openat(directory, name, flags | O_DIRECTORY) },
                 path: path)

@@ -3,15 +3,17 @@ import Glibc
 import VarveFormat
 
 extension RootDirectory {
-    package func setMode(_ mode: mode_t) throws { try file.setMode(mode) }
+    package func setMode(_ mode: mode_t) throws(VarveError) { try file.setMode(mode) }
 
-    package func setOwner(user: UInt32, group: UInt32) throws { try file.setOwner(user: user, group: group) }
+    package func setOwner(user: UInt32, group: UInt32) throws(VarveError) {
+        try file.setOwner(user: user, group: group)
+    }
 
-    package func setModified(_ time: Timestamp) throws { try file.setModified(time) }
+    package func setModified(_ time: Timestamp) throws(VarveError) { try file.setModified(time) }
 
     /// Whatever it leads to need not be there.
-    package func makeSymbolicLink(_ name: String, to target: String) throws {
-        try withParent(of: name) { parent, leaf in
+    package func makeSymbolicLink(_ name: String, to target: String) throws(VarveError) {
+        try withParent(of: name) { (parent, leaf) throws(VarveError) in
             try call("symlinkat", name) { symlinkat(target, parent, leaf) }
         }
     }
@@ -24,9 +26,9 @@ extension RootDirectory {
 
     /// Whether the directory of this name is where a file system, or a part of one, is mounted. Where the kernel does not
     /// say, another device than that of the directory that it is in tells.
-    package func isMountPoint(_ name: String) throws -> Bool {
+    package func isMountPoint(_ name: String) throws(VarveError) -> Bool {
         guard let status = try status(of: name), status.kind == .directory else { return false }
-        return try withParent(of: name) { parent, leaf in
+        return try withParent(of: name) { (parent, leaf) throws(VarveError) in
             let answer = varve_is_mount_root(parent, leaf)
             if answer >= 0 { return answer == 1 }
             var value = stat()

@@ -5,25 +5,27 @@ import VarveFormat
 extension RootDirectory {
     /// Opens a regular file for reading. What is none (a directory, a named pipe, a socket, a device) throws `.refused`
     /// at once and by what it is: nothing here waits for a writer.
-    package func open(reading name: String, direct: Bool = false) throws -> File {
+    package func open(reading name: String, direct: Bool = false) throws(VarveError) -> File {
         let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (direct ? Int32(VARVE_O_DIRECT) : 0)
         return try openRegular(name, flags)
     }
 
     /// Opens a regular file for reading and writing, creating an empty one if there is none.
-    package func open(updating name: String, mode: mode_t = 0o600, creating: Bool = true) throws -> File {
+    package func open(updating name: String, mode: mode_t = 0o600, creating: Bool = true) throws(VarveError)
+        -> File
+    {
         let flags = O_RDWR | O_NONBLOCK | O_NOCTTY | (creating ? O_CREAT : 0)
         return try openRegular(name, flags, mode: mode)
     }
 
     /// Creates a file that must not be there.
-    package func create(_ name: String, mode: mode_t = 0o600) throws -> File {
+    package func create(_ name: String, mode: mode_t = 0o600) throws(VarveError) -> File {
         try Self.checked(name, in: self)
         let opened = try open(name, O_RDWR | O_CREAT | O_EXCL, mode: mode)
         return File(descriptor: opened, path: Path.join(path, name))
     }
 
-    private func openRegular(_ name: String, _ flags: Int32, mode: mode_t = 0) throws -> File {
+    private func openRegular(_ name: String, _ flags: Int32, mode: mode_t = 0) throws(VarveError) -> File {
         try Self.checked(name, in: self)
         let full = Path.join(path, name)
         // Opening a device does something to some of them: look first. What counts is the second look.
@@ -33,7 +35,7 @@ extension RootDirectory {
         let opened: Int32
         do {
             opened = try open(name, flags, mode: mode)
-        } catch let error as VarveError where error.errno == ENXIO || error.errno == EISDIR {
+        } catch let error where error.errno == ENXIO || error.errno == EISDIR {
             // A socket; a directory that is opened for writing.
             try status(of: name)?.requireRegular(full)
             throw error
@@ -44,15 +46,15 @@ extension RootDirectory {
     }
 
     /// "." is the directory itself, which is no file.
-    private static func checked(_ name: String, in root: RootDirectory) throws {
+    private static func checked(_ name: String, in root: RootDirectory) throws(VarveError) {
         _ = try components(name, in: root.path)
     }
 
     /// The whole content of a small file; refuses more than `limit` bytes. Nil if there is none.
-    package func read(_ name: String, limit: Int) throws -> [UInt8]? {
+    package func read(_ name: String, limit: Int) throws(VarveError) -> [UInt8]? {
         do {
             return try open(reading: name).readAll(limit: limit)
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
     }
@@ -62,12 +64,12 @@ extension RootDirectory {
     /// - Parameter owner: whose the new file is; nil: this process's user.
     package func replace(
         _ name: String, with bytes: [UInt8], mode: mode_t = 0o600, owner: (user: UInt32, group: UInt32)? = nil
-    ) throws {
+    ) throws(VarveError) {
         let staged = "\(name).\(Path.randomName()).tmp"
         let file = try create(staged, mode: mode)
         do {
             if let owner { try file.setOwner(user: owner.user, group: owner.group) }
-            try bytes.withUnsafeBytes { try file.write($0) }
+            try bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes) }
             try file.sync()
             try file.close()
             try rename(staged, to: name)
@@ -79,7 +81,7 @@ extension RootDirectory {
     }
 
     /// Makes the name durable: of the directory that it is in.
-    package func syncParent(of name: String) throws {
+    package func syncParent(of name: String) throws(VarveError) {
         let components = try Self.components(name, in: path)
         guard components.count > 1 else { return try sync() }
         try directory(components.dropLast().joined(separator: "/")).sync()
@@ -88,7 +90,7 @@ extension RootDirectory {
 
 extension FileStatus {
     /// Throws `.refused` for what is no regular file, by what it is.
-    package func requireRegular(_ path: String) throws {
+    package func requireRegular(_ path: String) throws(VarveError) {
         guard kind != .regular else { return }
         throw VarveError(
             .refused, "expected a file, found \(kindName)", location: path,

@@ -40,7 +40,7 @@ package final class RootDirectory: Sendable {
     package var descriptor: Int32 { file.descriptor }
 
     /// Opens a directory that the user named: links in this path are followed, they are the user's word.
-    package init(_ path: String, resolution: Resolution = .kernel) throws {
+    package init(_ path: String, resolution: Resolution = .kernel) throws(VarveError) {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK
         file = File(descriptor: try systemCall("open", path) { Glibc.open(path, flags) }, path: path)
         self.resolution = resolution
@@ -53,43 +53,43 @@ package final class RootDirectory: Sendable {
     }
 
     /// The directory of this name, opened beneath this one.
-    package func directory(_ name: String) throws -> RootDirectory {
+    package func directory(_ name: String) throws(VarveError) -> RootDirectory {
         let opened = try open(name, O_RDONLY | O_DIRECTORY | O_NONBLOCK)
         return RootDirectory(
             taking: File(descriptor: opened, path: Path.join(path, name)), resolution: resolution)
     }
 
-    package func identity() throws -> DirectoryIdentity {
+    package func identity() throws(VarveError) -> DirectoryIdentity {
         let status = try file.status()
         return DirectoryIdentity(device: status.device, inode: status.inode)
     }
 
     /// Of the directory itself.
-    package func status() throws -> FileStatus { try file.status() }
+    package func status() throws(VarveError) -> FileStatus { try file.status() }
 
     /// Of what has this name; a symbolic link is told as one. Nil if there is nothing.
-    package func status(of name: String) throws -> FileStatus? {
+    package func status(of name: String) throws(VarveError) -> FileStatus? {
         if name == "." { return try status() }
         do {
-            return try withParent(of: name) { parent, leaf in
+            return try withParent(of: name) { (parent, leaf) throws(VarveError) in
                 var value = stat()
                 try call("fstatat", name) { fstatat(parent, leaf, &value, AT_SYMLINK_NOFOLLOW) }
                 return FileStatus(value)
             }
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
     }
 
     /// Makes this the process's working directory, so that what knows paths only (libdb) finds it, whatever its name is
     /// by then.
-    package func changeInto() throws { try call("fchdir", ".") { fchdir(descriptor) } }
+    package func changeInto() throws(VarveError) { try call("fchdir", ".") { fchdir(descriptor) } }
 
     /// Makes the names in it durable.
-    package func sync() throws { try file.sync() }
+    package func sync() throws(VarveError) { try file.sync() }
 
     /// All that was written to its file system, to the medium.
-    package func syncFileSystem() throws { try call("syncfs", ".") { varve_syncfs(descriptor) } }
+    package func syncFileSystem() throws(VarveError) { try call("syncfs", ".") { varve_syncfs(descriptor) } }
 
     // MARK: Resolution
 
@@ -97,7 +97,7 @@ package final class RootDirectory: Sendable {
     private static let isWithoutOpenat2 = Atomic<Bool>(false)
 
     /// Opens by a validated name, never through a link; closed on exec.
-    func open(_ name: String, _ flags: Int32, mode: mode_t = 0) throws -> Int32 {
+    func open(_ name: String, _ flags: Int32, mode: mode_t = 0) throws(VarveError) -> Int32 {
         if name == "." {
             return try call("openat", name) { openat(descriptor, ".", flags | O_CLOEXEC) }
         }
@@ -125,7 +125,7 @@ package final class RootDirectory: Sendable {
 
     private func walk(
         _ components: [String], _ name: String, _ flags: Int32, _ mode: mode_t
-    ) throws -> Int32 {
+    ) throws(VarveError) -> Int32 {
         var holder: File?
         var current = descriptor
         for component in components.dropLast() {
@@ -143,7 +143,9 @@ package final class RootDirectory: Sendable {
 
     /// Runs `body` with a descriptor of the directory that the name's last component is in, and that component.
     @discardableResult
-    func withParent<R>(of name: String, _ body: (Int32, String) throws -> R) throws -> R {
+    func withParent<R>(of name: String, _ body: (Int32, String) throws(VarveError) -> R) throws(VarveError)
+        -> R
+    {
         let components = try Self.components(name, in: path)
         let last = components[components.count - 1]
         guard components.count > 1 else { return try body(descriptor, last) }
@@ -154,7 +156,7 @@ package final class RootDirectory: Sendable {
     }
 
     /// The components of a name, checked.
-    static func components(_ name: String, in path: String) throws -> [String] {
+    static func components(_ name: String, in path: String) throws(VarveError) -> [String] {
         func refuse(_ why: String) -> VarveError {
             VarveError(
                 .invalid, "a name that \(why) can't be used here: '\(Text.printable(name.prefix(300)))'",
@@ -178,7 +180,8 @@ package final class RootDirectory: Sendable {
 
     /// A system call on this name; see `failure`.
     @discardableResult
-    func call<T: BinaryInteger>(_ call: StaticString, _ name: String, _ body: () -> T) throws -> T {
+    func call<T: BinaryInteger>(_ call: StaticString, _ name: String, _ body: () -> T) throws(VarveError) -> T
+    {
         while true {
             let result = body()
             if result >= 0 { return result }

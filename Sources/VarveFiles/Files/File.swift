@@ -17,7 +17,8 @@ package struct File: ~Copyable, Sendable {
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
     /// Opens for reading. A missing file throws a system error with `ENOENT` (`VarveError.errno`).
-    package static func open(reading path: String, followLinks: Bool = true, direct: Bool = false) throws
+    package static func open(reading path: String, followLinks: Bool = true, direct: Bool = false)
+        throws(VarveError)
         -> File
     {
         let flags =
@@ -28,24 +29,26 @@ package struct File: ~Copyable, Sendable {
     }
 
     /// Opens for reading and writing, creating an empty file if there is none.
-    package static func open(updating path: String, mode: mode_t = 0o600) throws -> File {
+    package static func open(updating path: String, mode: mode_t = 0o600) throws(VarveError) -> File {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
         return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
     }
 
     /// Creates a file that must not be there.
-    package static func create(_ path: String, mode: mode_t = 0o600) throws -> File {
+    package static func create(_ path: String, mode: mode_t = 0o600) throws(VarveError) -> File {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
         return File(descriptor: try systemCall("open", path) { Glibc.open(path, flags, mode) }, path: path)
     }
 
     /// A new file for what is too large for memory; its name goes at once, and its bytes with the last descriptor.
-    package static func scratch(in directory: String) throws -> File {
+    package static func scratch(in directory: String) throws(VarveError) -> File {
         try RootDirectory(Path.parent(directory)).scratch(in: Path.name(directory))
     }
 
     /// Reads up to `buffer.count` bytes at `offset`, short only at the end of the file.
-    package borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
+    package borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
+        throws(VarveError) -> Int
+    {
         var done = 0
         while done < buffer.count {
             let base = buffer.baseAddress! + done
@@ -65,7 +68,7 @@ package struct File: ~Copyable, Sendable {
     ///   which shows when the block is read again.
     package borrowing func readDirect(
         into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64, size: UInt64
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         let block = 4096
         var done = 0
         while done < buffer.count, offset + UInt64(done) < size {
@@ -81,17 +84,17 @@ package struct File: ~Copyable, Sendable {
     }
 
     /// The whole content of a small file; refuses more than `limit` bytes.
-    package borrowing func readAll(limit: Int) throws -> [UInt8] {
+    package borrowing func readAll(limit: Int) throws(VarveError) -> [UInt8] {
         let size = try status().size
         guard size <= UInt64(limit) else {
             throw VarveError(.invalid, "\(path) has \(size) bytes, at most \(limit) are expected")
         }
-        return try [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
+        return try [UInt8](unsafeUninitializedCapacity: Int(size)) { (buffer, count) throws(VarveError) in
             count = try read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
         }
     }
 
-    package borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    package borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(VarveError) {
         var done = 0
         while done < bytes.count {
             let base = bytes.baseAddress! + done
@@ -105,7 +108,7 @@ package struct File: ~Copyable, Sendable {
     }
 
     /// Appends at the descriptor's own position.
-    package borrowing func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         var done = 0
         while done < bytes.count {
             let base = bytes.baseAddress! + done
@@ -118,7 +121,7 @@ package struct File: ~Copyable, Sendable {
 
     /// Appends past the page cache what goes in whole blocks of 4096 bytes, and the rest through it; all of it through
     /// it where the file system refuses, or the bytes do not begin at a multiple of 4096.
-    package borrowing func writeDirect(_ bytes: UnsafeRawBufferPointer) throws {
+    package borrowing func writeDirect(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         let flags = fcntl(descriptor, F_GETFL)
         var done = 0
         if let base = bytes.baseAddress, UInt(bitPattern: base) % 4096 == 0,
@@ -133,25 +136,25 @@ package struct File: ~Copyable, Sendable {
                     // What is no whole block can't be gone on from.
                     if count <= 0 || count % 4096 != 0 { break }
                 }
-            } catch let error as VarveError where error.errno == EINVAL {}
+            } catch let error where error.errno == EINVAL {}
         }
         try write(UnsafeRawBufferPointer(rebasing: bytes[done...]))
     }
 
     /// To the medium. After an error the file must be written anew: the kernel forgets the failed pages, and a
     /// second `fsync` would say that all is well.
-    package borrowing func sync() throws { try systemCall("fsync", path) { fsync(descriptor) } }
+    package borrowing func sync() throws(VarveError) { try systemCall("fsync", path) { fsync(descriptor) } }
 
     /// The disk begins to write these bytes, and nobody waits for it; what fails, `sync` tells.
     package borrowing func startWriting(at offset: UInt64, count: Int) {
         varve_start_writing(descriptor, offset, UInt64(count))
     }
 
-    package borrowing func truncate(to size: UInt64) throws {
+    package borrowing func truncate(to size: UInt64) throws(VarveError) {
         try systemCall("ftruncate", path) { ftruncate(descriptor, off_t(size)) }
     }
 
-    package borrowing func status() throws -> FileStatus {
+    package borrowing func status() throws(VarveError) -> FileStatus {
         var value = stat()
         try systemCall("fstat", path) { fstat(descriptor, &value) }
         return FileStatus(value)
@@ -159,7 +162,7 @@ package struct File: ~Copyable, Sendable {
 
     /// Where the last bytes end that the file system keeps; behind them the file reads as zeros. Its size, where the file
     /// system can't tell (`lseek(2)`, SEEK_HOLE).
-    package borrowing func dataEnd() throws -> UInt64 {
+    package borrowing func dataEnd() throws(VarveError) -> UInt64 {
         var end: off_t = 0
         while true {
             let data = lseek(descriptor, end, Int32(VARVE_SEEK_DATA))
@@ -172,16 +175,21 @@ package struct File: ~Copyable, Sendable {
     }
 
     /// Of a symbolic link that was opened itself (`O_PATH`).
-    package borrowing func linkTarget() throws -> String {
+    package borrowing func linkTarget() throws(VarveError) -> String {
         try Self.linkTarget(descriptor, "", path)
     }
 
     /// Where a symbolic link leads to, as it is written in it.
-    package static func linkTarget(_ path: String) throws -> String { try linkTarget(AT_FDCWD, path, path) }
+    package static func linkTarget(_ path: String) throws(VarveError) -> String {
+        try linkTarget(AT_FDCWD, path, path)
+    }
 
-    private static func linkTarget(_ directory: Int32, _ name: String, _ path: String) throws -> String {
-        let bytes = try [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
-            try buffer.withMemoryRebound(to: CChar.self) { buffer in
+    private static func linkTarget(_ directory: Int32, _ name: String, _ path: String) throws(VarveError)
+        -> String
+    {
+        let bytes = try [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) {
+            (buffer, count) throws(VarveError) in
+            try buffer.withMemoryRebound(to: CChar.self) { (buffer) throws(VarveError) in
                 count = try systemCall("readlinkat", path) {
                     readlinkat(directory, name, buffer.baseAddress!, buffer.count)
                 }
@@ -190,15 +198,15 @@ package struct File: ~Copyable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    package borrowing func setMode(_ mode: mode_t) throws {
+    package borrowing func setMode(_ mode: mode_t) throws(VarveError) {
         try systemCall("fchmod", path) { fchmod(descriptor, mode) }
     }
 
-    package borrowing func setOwner(user: UInt32, group: UInt32) throws {
+    package borrowing func setOwner(user: UInt32, group: UInt32) throws(VarveError) {
         try systemCall("fchown", path) { fchown(descriptor, user, group) }
     }
 
-    package borrowing func setModified(_ time: Timestamp) throws {
+    package borrowing func setModified(_ time: Timestamp) throws(VarveError) {
         let modified = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
         let times = [timespec(tv_sec: 0, tv_nsec: Int(VARVE_UTIME_OMIT)), modified]
         try systemCall("futimens", path) { futimens(descriptor, times) }
@@ -216,7 +224,7 @@ package struct File: ~Copyable, Sendable {
     package borrowing func adviseSequential() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL) }
 
     /// Closes and reports what only shows here (delayed write errors on network file systems).
-    package consuming func close() throws {
+    package consuming func close() throws(VarveError) {
         let closing = descriptor
         descriptor = -1
         // Not retried on EINTR: on Linux the descriptor is gone either way.
@@ -228,14 +236,14 @@ package struct File: ~Copyable, Sendable {
 
 extension File {
     /// The first bytes, fewer if the file is shorter.
-    package borrowing func readStart(_ count: Int) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
+    package borrowing func readStart(_ count: Int) throws(VarveError) -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { (buffer, done) throws(VarveError) in
             done = try read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
         }
     }
 
     /// Everything from the descriptor's own position on, of a pipe too; cut off at the limit.
-    package borrowing func readStream(limit: Int) throws -> [UInt8] {
+    package borrowing func readStream(limit: Int) throws(VarveError) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < limit {
             let piece = try readSome(limit: limit - bytes.count)
@@ -246,12 +254,12 @@ extension File {
     }
 
     /// Everything of a file whose size `stat` does not tell, as those in `/proc`; cut off at the limit.
-    package borrowing func readToEnd(limit: Int) throws -> [UInt8] {
+    package borrowing func readToEnd(limit: Int) throws(VarveError) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < limit {
             let offset = UInt64(bytes.count)
             let piece = try [UInt8](unsafeUninitializedCapacity: min(1 << 16, limit - bytes.count)) {
-                buffer, done in
+                (buffer, done) throws(VarveError) in
                 done = try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
             }
             if piece.isEmpty { break }
@@ -304,11 +312,11 @@ package struct FileStatus: Sendable, Hashable {
     }
 
     /// Nil if there is nothing at the path.
-    package static func of(_ path: String, followLinks: Bool = true) throws -> FileStatus? {
+    package static func of(_ path: String, followLinks: Bool = true) throws(VarveError) -> FileStatus? {
         var value = stat()
         do {
             try systemCall("stat", path) { followLinks ? stat(path, &value) : lstat(path, &value) }
-        } catch let error as VarveError where error.errno == ENOENT || error.errno == ENOTDIR {
+        } catch let error where error.errno == ENOENT || error.errno == ENOTDIR {
             return nil
         }
         return FileStatus(value)

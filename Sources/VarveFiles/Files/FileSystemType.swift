@@ -1,4 +1,5 @@
 import CLinux
+import VarveFormat
 
 /// The kind of a file system, by the magic number that `statfs` gives.
 package struct FileSystemType: RawRepresentable, Sendable, Hashable {
@@ -15,7 +16,7 @@ package struct FileSystemType: RawRepresentable, Sendable, Hashable {
     package static func capacityBytes(_ path: String) -> UInt64 { varve_capacity_bytes(path) }
 
     /// Of the file system that the path lies on.
-    package static func of(_ path: String) throws -> FileSystemType {
+    package static func of(_ path: String) throws(VarveError) -> FileSystemType {
         FileSystemType(rawValue: try systemCall("statfs", path) { varve_file_system_type(path) })
     }
 }

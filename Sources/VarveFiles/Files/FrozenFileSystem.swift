@@ -9,7 +9,7 @@ package enum FrozenFileSystem {
     ///
     /// A read-only mount of a file system that is writable elsewhere, as a container or a bind mount has it, does not
     /// count, nor does one of the network.
-    package static func holds(_ path: String) throws -> Bool {
+    package static func holds(_ path: String) throws(VarveError) -> Bool {
         let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
         let file = File(descriptor: try systemCall("open", path) { open(path, flags) }, path: path)
         guard let mount = try mount(of: file) else { return false }
@@ -18,7 +18,7 @@ package enum FrozenFileSystem {
         return mount.type == "btrfs" && !mount.isReadOnly && access(path, W_OK) != 0 && errno == EROFS
     }
 
-    private static func mount(of file: borrowing File) throws -> Mount? {
+    private static func mount(of file: borrowing File) throws(VarveError) -> Mount? {
         let facts = try text("/proc/self/fdinfo/\(file.descriptor)", limit: 1 << 16)
         let line = facts.split(separator: "\n").first { $0.hasPrefix("mnt_id:") }
         guard let number = line?.dropFirst(7).split(whereSeparator: \.isWhitespace).first else { return nil }
@@ -26,7 +26,7 @@ package enum FrozenFileSystem {
             .compactMap(Mount.init).first { $0.identifier == number }
     }
 
-    private static func text(_ path: String, limit: Int) throws -> String {
+    private static func text(_ path: String, limit: Int) throws(VarveError) -> String {
         String(decoding: try File.open(reading: path).readToEnd(limit: limit), as: UTF8.self)
     }
 

@@ -17,23 +17,23 @@ package struct MappedFile: Sendable, Hashable {
     /// - Returns: those that can be seen, and how many processes this user may not look into.
     package static func find(
         named name: String, _ isRelated: (String) -> Bool
-    ) throws -> (found: Set<MappedFile>, hiddenProcesses: Int) {
+    ) throws(VarveError) -> (found: Set<MappedFile>, hiddenProcesses: Int) {
         var found: Set<MappedFile> = []
         var hidden = 0
         for entry in try Directory.list("/proc") {
             guard let process = Int32(entry) else { continue }
             do {
                 found.formUnion(try of(process, named: name))
-            } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
+            } catch let error where error.errno == EACCES || error.errno == EPERM {
                 if try isHidden(process, isRelated) { hidden += 1 }
-            } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
+            } catch let error where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
         }
         return (found, hidden)
     }
 
-    private static func isHidden(_ process: Int32, _ isRelated: (String) -> Bool) throws -> Bool {
+    private static func isHidden(_ process: Int32, _ isRelated: (String) -> Bool) throws(VarveError) -> Bool {
         let directory = "/proc/\(process)/fd"
         guard let names = try? Directory.list(directory) else {
             return try FileStatus.of("/proc/\(process)") != nil
@@ -45,7 +45,7 @@ package struct MappedFile: Sendable, Hashable {
     }
 
     /// Those of one process.
-    package static func of(_ process: Int32, named name: String) throws -> Set<MappedFile> {
+    package static func of(_ process: Int32, named name: String) throws(VarveError) -> Set<MappedFile> {
         let file = try File.open(reading: "/proc/\(process)/maps")
         let text = String(decoding: try file.readToEnd(limit: 64 << 20), as: UTF8.self)
         return Set(

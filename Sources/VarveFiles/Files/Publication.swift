@@ -12,8 +12,9 @@ package enum Publication {
     ///   was written.
     /// - Returns: the name, and false if it was there already; the caller decides whether what is there is good.
     package static func publish(
-        in root: RootDirectory, _ directory: String, temporary: String, write: (StagedFile) throws -> String
-    ) throws -> (name: String, isNew: Bool) {
+        in root: RootDirectory, _ directory: String, temporary: String,
+        write: (StagedFile) throws(VarveError) -> String
+    ) throws(VarveError) -> (name: String, isNew: Bool) {
         let (file, name) = try stage(in: root, temporary, write)
         return (name, try place([Placement(file, at: join(directory, name))], in: root)[0])
     }
@@ -38,7 +39,8 @@ package enum Publication {
     ///
     /// - Precondition: `finish()` of each file has returned.
     /// - Returns: false for each whose name was taken.
-    package static func place(_ placements: [Placement], in root: RootDirectory) throws -> [Bool] {
+    package static func place(_ placements: [Placement], in root: RootDirectory) throws(VarveError) -> [Bool]
+    {
         var quarantines: Set<String> = []
         for placement in placements {
             guard let aside = placement.aside else { continue }
@@ -59,7 +61,9 @@ package enum Publication {
     }
 
     /// - Returns: false if there is none.
-    private static func putAside(_ name: String, _ aside: String, in root: RootDirectory) throws -> Bool {
+    private static func putAside(_ name: String, _ aside: String, in root: RootDirectory) throws(VarveError)
+        -> Bool
+    {
         guard let status = try root.status(of: name) else { return false }
         // Whoever empties the quarantine may remove it.
         try root.makeDirectory(forOwner: parent(aside))
@@ -70,7 +74,7 @@ package enum Publication {
                 return true
             }
             try root.link(name, to: aside)
-        } catch let error as VarveError where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
+        } catch let error where [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error.errno) {
             // A file system without hard links.
             try root.rename(name, to: aside)
         }
@@ -84,9 +88,9 @@ package enum Publication {
     ///   - write: writes the content; called again, for a new file, if the disk lost what was written.
     package static func stage<R>(
         in root: RootDirectory, _ temporary: String, modified: Timestamp? = nil,
-        _ write: (StagedFile) throws -> R
-    ) throws -> (file: StagedFile, result: R) {
-        func attempt() throws -> (StagedFile, R) {
+        _ write: (StagedFile) throws(VarveError) -> R
+    ) throws(VarveError) -> (file: StagedFile, result: R) {
+        func attempt() throws(VarveError) -> (StagedFile, R) {
             let file = try StagedFile(in: root, temporary)
             let result = try write(file)
             try file.finish(modified: modified)
@@ -94,7 +98,7 @@ package enum Publication {
         }
         do {
             return try attempt()
-        } catch let error as VarveError where error.errno == EIO {
+        } catch let error where error.errno == EIO {
             // A failed write-back loses the pages: write them again, to a new file, once.
             return try attempt()
         }
@@ -108,21 +112,22 @@ package enum Publication {
     /// Replaces a small mutable file (a state file, never an object): new content or old content, never a mix.
     package static func replace(
         _ name: String, in root: RootDirectory, with bytes: [UInt8], mode: mode_t = 0o600
-    ) throws {
+    ) throws(VarveError) {
         let file = try StagedFile(in: root, at: name + ".\(Path.randomName()).tmp", mode: mode)
-        try bytes.withUnsafeBytes { try file.append($0) }
+        try bytes.withBytes { (bytes) throws(VarveError) in try file.append(bytes) }
         try file.finish()
         try file.takeOver(name)
         try sync(parent(name), in: root)
     }
 
     /// The same in a directory that the user named.
-    package static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws {
+    package static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws(VarveError)
+    {
         try replace(Path.name(path), in: RootDirectory(Path.parent(path)), with: bytes, mode: mode)
     }
 
     /// Makes the names in a directory durable.
-    package static func sync(_ directory: String, in root: RootDirectory) throws {
+    package static func sync(_ directory: String, in root: RootDirectory) throws(VarveError) {
         directory == "." ? try root.sync() : try root.directory(directory).sync()
     }
 

@@ -8,7 +8,7 @@ package struct SharedMemory: ~Copyable {
     package let bytes: UnsafeMutableRawBufferPointer
 
     /// - Precondition: `count > 0`
-    package init(count: Int) throws {
+    package init(count: Int) throws(VarveError) {
         let memory = try File.memory("varve")
         try memory.truncate(to: UInt64(count))
         let mapped = try Self.map(memory.descriptor, count)
@@ -17,7 +17,7 @@ package struct SharedMemory: ~Copyable {
     }
 
     /// Maps all of a descriptor that another process made.
-    package init(mapping file: consuming File) throws {
+    package init(mapping file: consuming File) throws(VarveError) {
         let size = try file.status().size
         let mapped = try Self.map(file.descriptor, Int(size))
         self.file = file
@@ -26,7 +26,9 @@ package struct SharedMemory: ~Copyable {
 
     deinit { munmap(bytes.baseAddress, bytes.count) }
 
-    private static func map(_ descriptor: Int32, _ count: Int) throws -> UnsafeMutableRawBufferPointer {
+    private static func map(_ descriptor: Int32, _ count: Int) throws(VarveError)
+        -> UnsafeMutableRawBufferPointer
+    {
         let address = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
         guard let address, address != MAP_FAILED else {
             throw SystemCallError(call: "mmap", path: "shared memory", errno: errno).error
@@ -37,7 +39,7 @@ package struct SharedMemory: ~Copyable {
 
 extension File {
     /// A file in memory that has no name in any directory.
-    package static func memory(_ name: String) throws -> File {
+    package static func memory(_ name: String) throws(VarveError) -> File {
         let descriptor = try systemCall("memfd_create", name) {
             varve_memfd_create(name, UInt32(VARVE_MFD_CLOEXEC))
         }
@@ -45,14 +47,14 @@ extension File {
     }
 
     /// Whether there is something to read, or nothing will come any more; false after `milliseconds`.
-    package borrowing func waitReadable(milliseconds: Int32) throws -> Bool {
+    package borrowing func waitReadable(milliseconds: Int32) throws(VarveError) -> Bool {
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return try systemCall("poll", path) { Glibc.poll(&waiting, 1, milliseconds) } > 0
     }
 
     /// What is there now, at least one byte unless the other end is gone; empty then.
-    package borrowing func readSome(limit: Int = 1 << 16) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+    package borrowing func readSome(limit: Int = 1 << 16) throws(VarveError) -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: limit) { (buffer, count) throws(VarveError) in
             let base = buffer.baseAddress
             count = try systemCall("read", path) { Glibc.read(descriptor, base, limit) }
         }

@@ -16,11 +16,11 @@ package final class StagedFile {
     package var path: String { Path.join(root.path, name) }
 
     /// In a directory beneath the root, on the file system where it will get its name.
-    package convenience init(in root: RootDirectory, _ temporary: String) throws {
+    package convenience init(in root: RootDirectory, _ temporary: String) throws(VarveError) {
         try self.init(in: root, at: Publication.join(temporary, Path.randomName()), mode: 0o400)
     }
 
-    init(in root: RootDirectory, at name: String, mode: mode_t) throws {
+    init(in root: RootDirectory, at name: String, mode: mode_t) throws(VarveError) {
         self.root = root
         self.name = name
         file = try root.create(forOwner: name, mode: mode)
@@ -31,13 +31,13 @@ package final class StagedFile {
         Notices.cleanUp(.remark, path) { try root.unlink(name) }
     }
 
-    package func append(_ bytes: UnsafeRawBufferPointer) throws {
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         try file?.write(bytes)
         count += bytes.count
     }
 
     /// What nobody reads again soon: past the page cache, where that can be.
-    package func appendDirect(_ bytes: UnsafeRawBufferPointer) throws {
+    package func appendDirect(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         try file?.writeDirect(bytes)
         count += bytes.count
     }
@@ -51,7 +51,7 @@ package final class StagedFile {
     /// to a new one.
     ///
     /// - Parameter modified: the time that the file gets, of what it is a copy of; nil: now.
-    package func finish(modified: Timestamp? = nil) throws {
+    package func finish(modified: Timestamp? = nil) throws(VarveError) {
         guard let file = file.take() else { return }
         if let modified { try file.setModified(modified) }
         try file.sync()
@@ -59,14 +59,14 @@ package final class StagedFile {
     }
 
     /// Under its name, which was free; false if it was not, and the file is gone.
-    func take(_ name: String) throws -> Bool {
+    func take(_ name: String) throws(VarveError) -> Bool {
         guard try root.renameWithoutReplacing(self.name, to: name) else { return false }
         isNamed = true
         return true
     }
 
     /// Under its name, in place of what has it.
-    func takeOver(_ name: String) throws {
+    func takeOver(_ name: String) throws(VarveError) {
         try root.rename(self.name, to: name)
         isNamed = true
     }

@@ -11,12 +11,12 @@ package struct SystemVMemory: Sendable, Hashable {
     package let attachments: UInt64
 
     /// Nil if there is no such segment on this machine, or in this container.
-    package static func find(_ identifier: Int64) throws -> SystemVMemory? {
+    package static func find(_ identifier: Int64) throws(VarveError) -> SystemVMemory? {
         guard let number = Int32(exactly: identifier), number >= 0 else { return nil }
         var facts = shmid_ds()
         do {
             try systemCall("shmctl", "shared memory segment \(number)") { shmctl(number, IPC_STAT, &facts) }
-        } catch let error as VarveError where error.errno == EINVAL || error.errno == EIDRM {
+        } catch let error where error.errno == EINVAL || error.errno == EIDRM {
             return nil
         }
         return SystemVMemory(
@@ -25,7 +25,8 @@ package struct SystemVMemory: Sendable, Hashable {
     }
 
     /// Copies bytes out of it; fewer where it ends.
-    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(VarveError) -> Int
+    {
         guard offset < size else { return 0 }
         let count = Int(min(UInt64(buffer.count), size - offset))
         let address = shmat(identifier, nil, SHM_RDONLY)

@@ -2,7 +2,7 @@ import Glibc
 
 /// Writes to a pipe whose reader may be gone: that is EPIPE then, and SIGPIPE reaches nobody. The process's own way with
 /// the signal stays as it is, because it may be another program's.
-package func withoutBrokenPipeSignal<R>(_ body: () throws -> R) rethrows -> R {
+package func withoutBrokenPipeSignal<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     var (pipe, before, pending) = (sigset_t(), sigset_t(), sigset_t())
     sigemptyset(&pipe)
     sigaddset(&pipe, SIGPIPE)

@@ -8,7 +8,7 @@ package struct Pipe: ~Copyable {
     package var reading: File
     package var writing: File
 
-    package init() throws {
+    package init() throws(VarveError) {
         var ends: [Int32] = [-1, -1]
         // In one call: a child that another thread starts in between would keep the ends open.
         try systemCall("pipe2", "pipe") { varve_pipe2(&ends, O_CLOEXEC) }
@@ -41,7 +41,7 @@ package final class ChildProcess {
     package init(
         _ executable: String, arguments: [String] = [], environment: [String],
         descriptors: [(ours: Int32, theirs: Int32)]
-    ) throws {
+    ) throws(VarveError) {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -81,7 +81,7 @@ package final class ChildProcess {
     }
 
     /// Waits for its end.
-    package func wait() throws -> Status {
+    package func wait() throws(VarveError) -> Status {
         if let status { return status }
         var raw: Int32 = 0
         try systemCall("waitpid", "process \(process)") { waitpid(process, &raw, 0) }
@@ -92,7 +92,7 @@ package final class ChildProcess {
     }
 
     /// - Precondition: nobody waited for it yet, or the signal would go to a stranger.
-    package func send(signal: Int32) throws {
+    package func send(signal: Int32) throws(VarveError) {
         precondition(status == nil)
         try systemCall("kill", "process \(process)") { kill(process, signal) }
     }
@@ -113,7 +113,10 @@ package enum ProcessTable {
     package static func startTime(of process: Int32) -> UInt64? {
         guard let file = try? File.open(reading: "/proc/\(process)/stat") else { return nil }
         var buffer = [UInt8](repeating: 0, count: 4096)
-        guard let count = try? buffer.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+        guard
+            let count = try? buffer.withUnsafeMutableBytes({ (item) throws(VarveError) in
+                try file.read(into: item, at: 0)
+            }),
             // The name, in parentheses, may hold anything; what follows it does not.
             let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")"))
         else { return nil }

@@ -31,7 +31,7 @@ package struct FileRights: Sendable, Hashable {
     ///
     /// The home's group counts where the owner is a member of it, or is not in the user database: a directory may have
     /// got its group from the one above it (set-group-ID), and that gives its owner no right.
-    package init(ofEnvironment home: RootDirectory) throws {
+    package init(ofEnvironment home: RootDirectory) throws(VarveError) {
         let status = try home.status()
         let isWritable = status.mode & 0o020 != 0
         var user = status.user
@@ -99,7 +99,7 @@ package struct FileRights: Sendable, Hashable {
     }
 
     /// Throws `.notOwner` unless a region may be joined with these rights: libdb believes what is in it.
-    package func requireOwnRegion(_ status: FileStatus, _ home: String) throws {
+    package func requireOwnRegion(_ status: FileStatus, _ home: String) throws(VarveError) {
         guard own(status) else {
             throw VarveError(
                 .notOwner,
@@ -131,7 +131,7 @@ package struct FileRights: Sendable, Hashable {
 
     /// Gives a file or directory that this process has just made, or that the owner once kept for himself, to the group
     /// that shares the home: the next backup may be another member's. Where none shares it, nothing happens.
-    package func share(_ descriptor: Int32, _ path: String, mode: mode_t) throws {
+    package func share(_ descriptor: Int32, _ path: String, mode: mode_t) throws(VarveError) {
         guard isShared else { return }
         var status = stat()
         try systemCall("fstat", path) { fstat(descriptor, &status) }
@@ -144,21 +144,21 @@ package struct FileRights: Sendable, Hashable {
 
     /// Runs `body` with these rights, on the calling thread alone; where this process is not root's, or root is the
     /// owner, it has them already. May be nested. `body` starts no thread.
-    package func perform<R: ~Copyable>(_ body: () throws -> R) throws -> R {
+    package func perform<R: ~Copyable>(_ body: () throws(VarveError) -> R) throws(VarveError) -> R {
         // With an identity that does not exist the call fails, and tells the one that is there.
         if isOwn || varve_setfsuid(UInt32.max) == Int32(bitPattern: user) { return try body() }
         try takeOn()
         defer { Self.giveBack() }
         do {
             return try body()
-        } catch var error as VarveError where error.errno == EACCES || error.errno == EPERM {
+        } catch var error where error.errno == EACCES || error.errno == EPERM {
             error.hint =
                 "varve reads an environment with the rights of its owner: give user \(user) access (chown, chmod)"
             throw error
         }
     }
 
-    private func takeOn() throws {
+    private func takeOn() throws(VarveError) {
         let isDone =
             varve_thread_setgroups(UInt(groups.count), groups) == 0
             && {
@@ -198,7 +198,7 @@ package struct FileRights: Sendable, Hashable {
     /// all, is then writable for the group, whatever the umask was.
     ///
     /// - Throws: `.notOwner` where this process is neither root's nor the owner's nor such a member's.
-    package func becomeForGood(_ home: String) throws {
+    package func becomeForGood(_ home: String) throws(VarveError) {
         _ = varve_no_new_privileges()
         if isShared { umask(umask(0o077) & ~0o070) }
         if geteuid() == user || isMember { return }

@@ -15,7 +15,7 @@ package enum Mounting {
         try? find(path, device)
     }
 
-    private static func find(_ path: String, _ device: UInt64) throws -> String? {
+    private static func find(_ path: String, _ device: UInt64) throws(VarveError) -> String? {
         guard let kind = try FileSystemType.of(path).systemDirectory else { return nil }
         let (major, minor) = Self.numbers(device)
         let link = "/sys/dev/block/\(major):\(minor)"
@@ -30,7 +30,7 @@ package enum Mounting {
         ((device >> 8) & 0xfff | (device >> 32) & ~0xfff, device & 0xff | (device >> 12) & ~0xff)
     }
 
-    private static func bootIdentifier() throws -> String? {
+    private static func bootIdentifier() throws(VarveError) -> String? {
         let file = try File.open(reading: "/proc/sys/kernel/random/boot_id")
         let text = String(decoding: try file.readToEnd(limit: 64), as: UTF8.self)
         return text.split(whereSeparator: \.isWhitespace).first.map(String.init)

@@ -9,14 +9,16 @@ package enum OwnerThread {
     ///
     /// - Throws: what `body` throws; a system error if the rights can't be taken on or no thread can be had, and then
     ///   nothing was done.
-    package static func run<R>(user: UInt32, group: UInt32, _ body: () throws -> R) throws -> R {
+    package static func run<R>(user: UInt32, group: UInt32, _ body: () throws(VarveError) -> R)
+        throws(VarveError) -> R
+    {
         guard Host.isRoot else { return try body() }
-        return try withoutActuallyEscaping(body) { body in
+        return try withoutActuallyEscaping(body) { (body) throws(VarveError) in
             // The caller waits: nobody else touches them meanwhile.
             nonisolated(unsafe) let work = body
-            nonisolated(unsafe) var result: Result<R, any Error>?
+            nonisolated(unsafe) var result: Result<R, VarveError>?
             let thread = try WorkerThread {
-                result = Result {
+                result = Result { () throws(VarveError) in
                     try systemCall("setfsuid", "user \(user)") { varve_thread_becomes(user, group) }
                     return try work()
                 }

@@ -4,7 +4,7 @@ import VarveFormat
 /// A command of the user's own, run for what it prints.
 package enum ShellCommand {
     /// - Throws: `.invalid` if it fails or prints more than `limit` bytes.
-    package static func output(of command: String, limit: Int) throws -> [UInt8] {
+    package static func output(of command: String, limit: Int) throws(VarveError) -> [UInt8] {
         guard let stream = popen(command, "r") else {
             throw SystemCallError(call: "popen", path: command, errno: errno).error
         }

@@ -6,22 +6,22 @@ enum DocumentCheck {
     /// Of a path, as the kernel has it.
     static let pathLimit = 4096
 
-    static func require(_ holds: Bool, _ message: @autoclosure () -> String) throws {
+    static func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(VarveError) {
         if !holds { throw VarveError(.corrupt, message()) }
     }
 
     /// 32 hexadecimal digits.
-    static func repositoryID(_ text: String, _ what: String) throws {
+    static func repositoryID(_ text: String, _ what: String) throws(VarveError) {
         try require(RepositoryID(hex: text) != nil, "\(what) is no id: \(quoted(text))")
     }
 
     /// 64 hexadecimal digits.
-    static func contentID(_ text: String, _ what: String) throws {
+    static func contentID(_ text: String, _ what: String) throws(VarveError) {
         try require(ContentID(hex: text) != nil, "\(what) is no id: \(quoted(text))")
     }
 
     /// `<digits>-<64 hexadecimal digits>`, as a manifest is called.
-    static func snapshotName(_ text: String, _ what: String) throws {
+    static func snapshotName(_ text: String, _ what: String) throws(VarveError) {
         let parts = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         let isName =
             parts.count == 2 && (10...20).contains(parts[0].count)
@@ -30,12 +30,12 @@ enum DocumentCheck {
         try require(isName, "\(what) is no snapshot's name: \(quoted(text))")
     }
 
-    static func text(_ text: String, _ what: String, limit: Int = textLimit) throws {
+    static func text(_ text: String, _ what: String, limit: Int = textLimit) throws(VarveError) {
         try require(text.utf8.count <= limit && !text.utf8.contains(0), "\(what) is too long, or no text")
     }
 
     /// Absolute.
-    static func path(_ path: String, _ what: String) throws {
+    static func path(_ path: String, _ what: String) throws(VarveError) {
         try text(path, what, limit: pathLimit)
         try require(path.hasPrefix("/"), "\(what) is no absolute path: \(quoted(path))")
     }
@@ -45,11 +45,11 @@ enum DocumentCheck {
 }
 
 extension RepositoryDescription: CheckedDocument {
-    package func check() throws { try DocumentCheck.repositoryID(repository, "'repository'") }
+    package func check() throws(VarveError) { try DocumentCheck.repositoryID(repository, "'repository'") }
 }
 
 extension CopyDescription: CheckedDocument {
-    package func check() throws {
+    package func check() throws(VarveError) {
         try DocumentCheck.repositoryID(repository, "'repository'")
         try DocumentCheck.repositoryID(copy, "'copy'")
         try DocumentCheck.text(label, "'label'")
@@ -58,7 +58,7 @@ extension CopyDescription: CheckedDocument {
 }
 
 extension RepositoryIdentity: CheckedDocument {
-    package func check() throws {
+    package func check() throws(VarveError) {
         try description.check()
         try copy.check()
     }
@@ -68,7 +68,7 @@ extension CopyRecord: CheckedDocument {
     /// A copy counts its changes; nobody comes near to this, and counting on must not overflow.
     static let generationLimit: UInt64 = 1 << 62
 
-    package func check() throws {
+    package func check() throws(VarveError) {
         try DocumentCheck.repositoryID(repository, "'repository'")
         try DocumentCheck.repositoryID(copy, "'copy'")
         for (text, what) in [(label, "'label'"), (role, "'role'"), (host, "'host'"), (mark, "'mark'")] {
@@ -83,7 +83,7 @@ extension CopyRecord: CheckedDocument {
 }
 
 extension CopyList: CheckedDocument {
-    package func check() throws {
+    package func check() throws(VarveError) {
         try DocumentCheck.repositoryID(repository, "'repository'")
         for record in copies { try record.check() }
     }
@@ -91,7 +91,7 @@ extension CopyList: CheckedDocument {
 
 extension Manifest: CheckedDocument {
     /// Ids, and where files come to lie: a restore joins these to its target.
-    package func check() throws {
+    package func check() throws(VarveError) {
         try DocumentCheck.repositoryID(repository, "'repository'")
         if let previous { try DocumentCheck.snapshotName(previous, "'previous'") }
         for file in files {
@@ -107,7 +107,7 @@ extension Manifest: CheckedDocument {
     }
 
     /// Beneath a restore's target, and nowhere else. Whether a file system takes so long a name is `RestorePlan`'s matter.
-    static func checkPath(_ path: String) throws {
+    static func checkPath(_ path: String) throws(VarveError) {
         for component in path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             let isName =
                 !component.isEmpty && !component.elementsEqual(".".utf8)

@@ -47,7 +47,8 @@ package struct ContentID: Hashable, Comparable, Sendable {
     /// Enough of the id to tell it apart for a reader: 12 digits.
     package var short: String { String(hex.prefix(12)) }
 
-    package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    package func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R
+    {
         let stored = (
             words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian
         )

@@ -6,7 +6,7 @@ import FoundationEssentials
 /// (`JSON.decode`), so nobody can come by one that leads elsewhere.
 package protocol CheckedDocument {
     /// - Throws: `.corrupt`
-    func check() throws
+    func check() throws(VarveError)
 }
 
 /// JSON with sorted keys: the same value is always the same bytes.
@@ -16,7 +16,8 @@ package enum JSON {
     package static let valueLimit = 1 << 17
 
     /// One line, or indented for files that people read in place.
-    package static func encode(_ value: some Encodable, indented: Bool = false) throws -> [UInt8] {
+    package static func encode(_ value: some Encodable, indented: Bool = false) throws(VarveError) -> [UInt8]
+    {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if indented { encoder.outputFormatting.insert(.prettyPrinted) }
@@ -25,6 +26,9 @@ package enum JSON {
         } catch EncodingError.invalidValue(_, let context) {
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
             throw VarveError(.invalid, "\(path): \(context.debugDescription)")
+        } catch {
+            // Not of Foundation, and no `encode(to:)` of ours throws another.
+            throw VarveError(.invalid, "\(error)")
         }
     }
 
@@ -34,7 +38,7 @@ package enum JSON {
     ///     memory than an honest one may.
     package static func decode<T: Decodable>(
         _ type: T.Type, from bytes: [UInt8], what: String, valueLimit: Int = JSON.valueLimit
-    ) throws -> T {
+    ) throws(VarveError) -> T {
         let values = bytes.withUnsafeBytes { countValues(in: $0, upTo: valueLimit) }
         guard values <= valueLimit else {
             throw VarveError(.corrupt, "\(what) has more than \(valueLimit) values, which none has")
@@ -47,7 +51,7 @@ package enum JSON {
         }
         do {
             try (value as? any CheckedDocument)?.check()
-        } catch var error as VarveError {
+        } catch var error {
             error.message = "\(what) is not valid: \(error.message)"
             throw error
         }

@@ -143,7 +143,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    mutating func timestamp() throws -> Timestamp {
+    mutating func timestamp() throws(VarveError) -> Timestamp {
         let seconds: Int64 = try integer()
         let nanoseconds: UInt32 = try integer()
         let time = Timestamp(seconds: seconds, nanoseconds: nanoseconds)

@@ -19,10 +19,10 @@ package struct IndexFilter: Sendable {
     package let blockCount: Int
 
     /// Reads and checks the header; a block is checked when it is used.
-    package init(_ source: some ByteSource) throws {
+    package init(_ source: some ByteSource) throws(VarveError) {
         self.source = source
         let headerLength = min(Self.headerLength, source.byteCount)
-        (table, blockCount) = try source.withBytes(at: 0, count: headerLength) { bytes in
+        (table, blockCount) = try source.withBytes(at: 0, count: headerLength) { (bytes) throws(VarveError) in
             var reader = ByteReader(bytes, what: "the index filter")
             try reader.expect(Self.magic)
             let version: UInt16 = try reader.integer()
@@ -48,10 +48,10 @@ package struct IndexFilter: Sendable {
     /// False only if the table does not hold the id. One read.
     ///
     /// - Throws: `.corrupt` if the block that would tell is damaged: then it tells nothing.
-    package func mayContain(_ id: ContentID) throws -> Bool {
+    package func mayContain(_ id: ContentID) throws(VarveError) -> Bool {
         let key = id.prefix
         let offset = Self.headerLength + Self.block(of: key, blockCount) * Self.blockLength
-        return try source.withBytes(at: offset, count: Self.blockLength) { block in
+        return try source.withBytes(at: offset, count: Self.blockLength) { (block) throws(VarveError) in
             let bits = UnsafeRawBufferPointer(rebasing: block[..<(Self.blockLength - 4)])
             let sum = block.littleEndian(at: bits.count, as: UInt32.self)
             guard CRC32C.of(bits) == sum else {
@@ -78,18 +78,18 @@ package struct IndexFilter: Sendable {
     /// - Parameter name: the table's.
     /// - Throws: `.corrupt` if the table's entries are out of order.
     package static func write(
-        of table: IndexTable, name: ContentID, _ emit: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+        of table: IndexTable, name: ContentID, _ emit: (UnsafeRawBufferPointer) throws(VarveError) -> Void
+    ) throws(VarveError) {
         let blocks = max(1, (table.count + entriesPerBlock - 1) / entriesPerBlock)
         var writer = ByteWriter(capacity: 1 << 16)
         writeHeader(&writer, blocks: blocks, table: name)
         var bits = [UInt8](repeating: 0, count: blockLength - 4)
         var current = 0
-        func endBlock() throws {
+        func endBlock() throws(VarveError) {
             writer.raw(bits)
             writer.integer(bits.withUnsafeBytes { CRC32C.of($0) })
             if writer.bytes.count > 60_000 {
-                try writer.bytes.withUnsafeBytes { try emit($0) }
+                try writer.bytes.withBytes(emit)
                 writer.removeAll()
             }
             for index in bits.indices { bits[index] = 0 }
@@ -108,7 +108,7 @@ package struct IndexFilter: Sendable {
             }
         }
         while current < blocks { try endBlock() }
-        try writer.bytes.withUnsafeBytes { try emit($0) }
+        try writer.bytes.withBytes(emit)
     }
 
     private static func writeHeader(_ writer: inout ByteWriter, blocks: Int, table: ContentID) {

@@ -61,11 +61,12 @@ package struct IndexTable: Sendable {
 
     /// Reads the header and checks the bounds of the parts; entries are checked as they are used, so that opening
     /// costs the same for any size.
-    package init(_ source: some ByteSource) throws {
+    package init(_ source: some ByteSource) throws(VarveError) {
         self.source = source
         let headerLength = min(Self.headerLength, source.byteCount)
         (fanOutBits, packCount, count, repository) = try source.withBytes(at: 0, count: headerLength) {
-            try Self.header($0)
+            (item) throws(VarveError) in
+            try Self.header(item)
         }
         fanOutStart = Self.headerLength + packCount * ContentID.byteCount
         entriesStart = fanOutStart + ((1 << fanOutBits) + 1) * 4
@@ -77,7 +78,7 @@ package struct IndexTable: Sendable {
 
     private static func header(
         _ bytes: UnsafeRawBufferPointer
-    ) throws -> (bits: Int, packs: Int, count: Int, repository: RepositoryID) {
+    ) throws(VarveError) -> (bits: Int, packs: Int, count: Int, repository: RepositoryID) {
         var reader = ByteReader(bytes, what: "the index")
         try reader.expect(magic)
         let version: UInt16 = try reader.integer()
@@ -97,18 +98,18 @@ package struct IndexTable: Sendable {
     }
 
     /// - Precondition: `number` is below `packCount`.
-    package func pack(_ number: Int) throws -> ContentID {
+    package func pack(_ number: Int) throws(VarveError) -> ContentID {
         precondition(number < packCount)
         return try source.id(at: Self.headerLength + number * ContentID.byteCount)
     }
 
     /// The packs in the order of their numbers, read in pieces.
-    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
+    package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
         let batch = 2048
         for first in stride(from: 0, to: packCount, by: batch) {
             let length = min(batch, packCount - first) * ContentID.byteCount
             try source.withBytes(at: Self.headerLength + first * ContentID.byteCount, count: length) {
-                bytes in
+                (bytes) throws(VarveError) in
                 for at in stride(from: 0, to: length, by: ContentID.byteCount) {
                     try body(
                         ContentID(UnsafeRawBufferPointer(rebasing: bytes[at..<at + ContentID.byteCount])))
@@ -120,7 +121,7 @@ package struct IndexTable: Sendable {
     /// The first entry for the id, or nil: one read in the fan-out, and one of the entries that it points to.
     ///
     /// A damaged table gives nil, an entry that leads nowhere, or throws; it never reads beyond itself.
-    package func find(_ id: ContentID) throws -> Entry? {
+    package func find(_ id: ContentID) throws(VarveError) -> Entry? {
         let key = id.prefix
         let bucket = fanOutBits == 0 ? 0 : Int(key.0 >> UInt64(64 - fanOutBits))
         var (low, high) = try source.withBytes(at: fanOutStart + bucket * 4, count: 8) { bytes in
@@ -155,14 +156,14 @@ package struct IndexTable: Sendable {
     }
 
     /// The place that an entry tells; nil if it is damaged.
-    package func location(_ entry: Entry) throws -> Location? {
+    package func location(_ entry: Entry) throws(VarveError) -> Location? {
         guard entry.packNumber < packCount else { return nil }
         return Location(
             pack: try pack(entry.packNumber), offset: entry.offset, readLength: entry.readLength)
     }
 
     /// - Precondition: `index` is below `count`.
-    package func entry(_ index: Int) throws -> Entry {
+    package func entry(_ index: Int) throws(VarveError) -> Entry {
         precondition(index < count)
         return try source.withBytes(at: entriesStart + index * Self.entryLength, count: Self.entryLength) {
             Entry($0, at: 0)
@@ -193,7 +194,7 @@ package struct IndexTable: Sendable {
 
         deinit { buffer.deallocate() }
 
-        package func next() throws -> Entry? {
+        package func next() throws(VarveError) -> Entry? {
             if at == end {
                 end = min(buffer.count, limit - offset)
                 at = 0

@@ -13,13 +13,13 @@ package struct IndexTableMerge {
         let cursor: IndexTable.Cursor
         var head: IndexTable.Entry?
 
-        init(_ part: Part) throws {
+        init(_ part: Part) throws(VarveError) {
             packs = part.packs
             cursor = part.table.entries()
             try advance()
         }
 
-        mutating func advance() throws {
+        mutating func advance() throws(VarveError) {
             while let entry = try cursor.next() {
                 if entry.packNumber < packs.count, let number = packs[entry.packNumber] {
                     head = IndexTable.Entry(
@@ -41,15 +41,16 @@ package struct IndexTableMerge {
     ///   - isThere: tells the packs whose entries are kept.
     /// - Throws: what `isThere` throws, or if a table can't be read.
     package init(
-        _ tables: [IndexTable], repository: RepositoryID, where isThere: (ContentID) throws -> Bool
-    ) throws {
+        _ tables: [IndexTable], repository: RepositoryID,
+        where isThere: (ContentID) throws(VarveError) -> Bool
+    ) throws(VarveError) {
         self.repository = repository
         bits = IndexTable.fanOutBits(forCount: tables.reduce(0) { $0 + $1.count })
         var numbers: [ContentID: UInt32] = [:]
         for table in tables {
             var own: [UInt32?] = []
             own.reserveCapacity(table.packCount)
-            try table.forEachPack { pack in
+            try table.forEachPack { (pack) throws(VarveError) in
                 guard try isThere(pack) else { return own.append(nil) }
                 let number = numbers[pack] ?? UInt32(packs.count)
                 if number == packs.count {
@@ -64,7 +65,7 @@ package struct IndexTableMerge {
     }
 
     /// Emits the table's bytes in order; the same bytes at each call.
-    package func write(_ emit: (UnsafeRawBufferPointer) throws -> Void) throws {
+    package func write(_ emit: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) {
         var fanOut = [UInt32](repeating: 0, count: (1 << bits) + 1)
         var count = 0
         try forEach { entry in
@@ -74,9 +75,9 @@ package struct IndexTableMerge {
         for bucket in 1..<fanOut.count { fanOut[bucket] += fanOut[bucket - 1] }
 
         var writer = ByteWriter(capacity: 1 << 16)
-        func flush(ifOver limit: Int) throws {
+        func flush(ifOver limit: Int) throws(VarveError) {
             guard writer.bytes.count > limit else { return }
-            try writer.bytes.withUnsafeBytes { try emit($0) }
+            try writer.bytes.withBytes(emit)
             writer.removeAll()
         }
         IndexTable.writeHeader(&writer, bits: bits, packs: packs.count, count: count, repository: repository)
@@ -88,7 +89,7 @@ package struct IndexTableMerge {
             writer.integer(start)
             try flush(ifOver: 60_000)
         }
-        try forEach { entry in
+        try forEach { (entry) throws(VarveError) in
             IndexTable.writeEntry(&writer, entry)
             try flush(ifOver: 60_000)
         }
@@ -96,8 +97,8 @@ package struct IndexTableMerge {
     }
 
     /// Every kept entry once, by ascending key.
-    private func forEach(_ body: (IndexTable.Entry) throws -> Void) throws {
-        var readings = try parts.map { try Reading($0) }
+    private func forEach(_ body: (IndexTable.Entry) throws(VarveError) -> Void) throws(VarveError) {
+        var readings = try parts.map { (item) throws(VarveError) in try Reading(item) }
         var last: (UInt64, UInt64)?
         while true {
             var best: (reading: Int, entry: IndexTable.Entry)?

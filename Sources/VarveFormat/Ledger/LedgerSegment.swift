@@ -82,7 +82,7 @@ package struct LedgerSegment: Sendable {
     /// - Throws: `.unsupported` for another version, `.corrupt` if it is another copy's or too short for any row.
     package init(
         salvaging bytes: UnsafeRawBufferPointer, repository: RepositoryID, copy: RepositoryID
-    ) throws {
+    ) throws(VarveError) {
         guard bytes.count >= Self.headerLength else {
             throw VarveError(.corrupt, "the ledger's segment ends in its header")
         }
@@ -132,7 +132,7 @@ package struct LedgerSegment: Sendable {
         var rows: UInt32
         var devices: UInt32
 
-        init(_ bytes: UnsafeRawBufferPointer) throws {
+        init(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
             var reader = ByteReader(bytes, what: "the ledger's segment")
             try reader.expect(LedgerSegment.magic)
             version = try reader.integer()
@@ -149,7 +149,9 @@ package struct LedgerSegment: Sendable {
         }
     }
 
-    private static func devices(in bytes: UnsafeRawBufferPointer, header: Header) throws -> [String] {
+    private static func devices(in bytes: UnsafeRawBufferPointer, header: Header) throws(VarveError)
+        -> [String]
+    {
         var reader = ByteReader(bytes, what: "the ledger's devices")
         try reader.skip(headerLength)
         try reader.skip(Int(header.rows) * rowLength)
@@ -172,7 +174,7 @@ package struct LedgerSegment: Sendable {
 
     private static func row(
         _ bytes: UnsafeRawBufferPointer, copy: RepositoryID, devices: [String]
-    ) throws -> LedgerRow {
+    ) throws(VarveError) -> LedgerRow {
         var reader = ByteReader(bytes, what: "a row of the ledger")
         let damaged = VarveError(.corrupt, "a row of the ledger is damaged")
         let checksum = bytes.littleEndian(at: rowLength - 4, as: UInt32.self)

@@ -52,7 +52,7 @@ package struct ExtentMapNode: Hashable, Sendable {
         return writer.bytes
     }
 
-    package init(_ bytes: UnsafeRawBufferPointer) throws {
+    package init(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
         var reader = ByteReader(bytes, what: "the extent map")
         try reader.expect(Self.magic)
         let version: UInt8 = try reader.integer()

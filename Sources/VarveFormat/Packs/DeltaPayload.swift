@@ -49,7 +49,7 @@ package struct DeltaPayload: Hashable, Sendable {
         return writer.bytes
     }
 
-    package init(prefixOf payload: UnsafeRawBufferPointer, decodedLength: Int) throws {
+    package init(prefixOf payload: UnsafeRawBufferPointer, decodedLength: Int) throws(VarveError) {
         var reader = ByteReader(payload, what: "the delta")
         baseLength = Int(try reader.varint())
         granuleShift = try reader.integer()
@@ -79,7 +79,7 @@ package struct DeltaPayload: Hashable, Sendable {
     }
 
     /// What no range covers must come from the base.
-    private func checkGap(_ gap: Range<Int>) throws {
+    private func checkGap(_ gap: Range<Int>) throws(VarveError) {
         guard gap.isEmpty || gap.upperBound <= baseLength else {
             throw VarveError(.corrupt, "the delta takes bytes from beyond the end of its base")
         }

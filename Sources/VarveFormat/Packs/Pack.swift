@@ -35,7 +35,7 @@ package enum Pack {
             return writer.bytes
         }
 
-        package init(_ bytes: UnsafeRawBufferPointer) throws {
+        package init(_ bytes: UnsafeRawBufferPointer) throws(VarveError) {
             var reader = ByteReader(bytes, what: "the pack header")
             try reader.expect(Pack.magic)
             let version: UInt16 = try reader.integer()
@@ -97,12 +97,12 @@ package enum Pack {
         /// Reads the header at the start of `bytes`, which may go on behind it.
         ///
         /// - Throws: `.unsupported` for what a newer varve may have written, `.corrupt` for damage.
-        package init(prefixOf bytes: UnsafeRawBufferPointer) throws {
+        package init(prefixOf bytes: UnsafeRawBufferPointer) throws(VarveError) {
             var reader = ByteReader(bytes, what: "the blob header")
             try reader.expect(Self.magic)
             do {
                 try self.init(fields: &reader)
-            } catch let error as VarveError where error.code == .unsupported {
+            } catch let error where error.code == .unsupported {
                 // A foreign header has its checksum where ours do, or these are not the bytes that were written.
                 for length in [Self.minimumLength, Self.maximumLength] where length <= bytes.count {
                     if Self.hasChecksum(bytes, length: length) { throw error }
@@ -134,7 +134,7 @@ package enum Pack {
             if let base { writer.id(base) }
         }
 
-        init(fields reader: inout ByteReader) throws {
+        init(fields reader: inout ByteReader) throws(VarveError) {
             let (type, encoding): (UInt8, UInt8) = (try reader.integer(), try reader.integer())
             guard let type = BlobType(rawValue: type), let encoding = BlobEncoding(rawValue: encoding) else {
                 throw VarveError(

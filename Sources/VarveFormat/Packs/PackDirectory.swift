@@ -42,7 +42,7 @@ package struct PackDirectory: Hashable, Sendable {
         package var directoryChecksum: UInt32
 
         /// - Parameter packLength: as the file system tells it; a pack that was cut or appended to is refused.
-        package init(_ bytes: UnsafeRawBufferPointer, packLength: Int) throws {
+        package init(_ bytes: UnsafeRawBufferPointer, packLength: Int) throws(VarveError) {
             var reader = ByteReader(bytes, what: "the pack trailer")
             try reader.expect(PackDirectory.trailerMagic)
             directoryOffset = Int(try reader.integer(UInt32.self))
@@ -63,7 +63,7 @@ package struct PackDirectory: Hashable, Sendable {
     }
 
     /// - Parameter bytes: the directory alone, as the trailer located it.
-    package init(_ bytes: UnsafeRawBufferPointer, trailer: Trailer) throws {
+    package init(_ bytes: UnsafeRawBufferPointer, trailer: Trailer) throws(VarveError) {
         var reader = ByteReader(bytes, what: "the pack directory")
         guard CRC32C.of(bytes) == trailer.directoryChecksum else {
             throw VarveError(.corrupt, "the pack directory has a wrong checksum")

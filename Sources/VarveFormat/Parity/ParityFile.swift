@@ -23,7 +23,7 @@ package struct ParityFile: Sendable {
     /// Reads header and members; the checksums are read by `checksums()`.
     ///
     /// - Throws: `.corrupt` if they are damaged in both places, or can't be; `.unsupported` for another version.
-    package init(_ source: some ByteSource) throws {
+    package init(_ source: some ByteSource) throws(VarveError) {
         self.source = source
         let header = try Self.header(source)
         (repository, shape) = (header.repository, header.shape)
@@ -35,7 +35,7 @@ package struct ParityFile: Sendable {
             }
             bytes += block.prefix(Self.payloadLength)
         }
-        members = try bytes.withUnsafeBytes { bytes in
+        members = try bytes.withBytes { (bytes) throws(VarveError) in
             try Self.members(
                 UnsafeRawBufferPointer(rebasing: bytes[Self.headerLength..<end]), of: header.shape)
         }
@@ -64,7 +64,7 @@ package struct ParityFile: Sendable {
 
     private static func members(
         _ bytes: UnsafeRawBufferPointer, of shape: ParityShape
-    ) throws -> [ParityMember] {
+    ) throws(VarveError) -> [ParityMember] {
         var reader = ByteReader(bytes, what: "the parity object's list of members")
         var members: [ParityMember] = []
         var blocks = 0
@@ -111,7 +111,7 @@ extension ParityFile {
     fileprivate static func block(at offset: Int, _ source: any ByteSource) -> [UInt8]? {
         guard offset >= 0, offset <= source.byteCount - ParityShape.blockSize else { return nil }
         var block = [UInt8](repeating: 0, count: ParityShape.blockSize)
-        let isGood = block.withUnsafeMutableBytes { bytes -> Bool in
+        let isGood = block.withMutableBytes { (bytes) -> Bool in
             do { try source.read(at: offset, into: bytes) } catch { return false }
             let payload = UnsafeRawBufferPointer(rebasing: bytes[..<payloadLength])
             let sum = UnsafeRawBufferPointer(bytes).littleEndian(at: payloadLength, as: UInt32.self)
@@ -121,13 +121,13 @@ extension ParityFile {
     }
 
     /// From the front, or else from the back of an object that has the length that it says there.
-    private static func header(_ source: any ByteSource) throws -> Header {
-        var found: (any Error)?
+    private static func header(_ source: any ByteSource) throws(VarveError) -> Header {
+        var found: VarveError?
         for (offset, isBack) in [(0, false), (source.byteCount - ParityShape.blockSize, true)] {
             guard let block = block(at: offset, source) else { continue }
             do {
-                let header = try block.withUnsafeBytes {
-                    try Self.header(UnsafeRawBufferPointer(rebasing: $0[..<headerLength]))
+                let header = try block.withBytes { (bytes) throws(VarveError) in
+                    try Self.header(UnsafeRawBufferPointer(rebasing: bytes[..<headerLength]))
                 }
                 if !isBack || header.length == source.byteCount { return header }
             } catch {
@@ -137,7 +137,7 @@ extension ParityFile {
         throw found ?? VarveError(.corrupt, "the parity object's header is damaged in both places")
     }
 
-    private static func header(_ bytes: UnsafeRawBufferPointer) throws -> Header {
+    private static func header(_ bytes: UnsafeRawBufferPointer) throws(VarveError) -> Header {
         var reader = ByteReader(bytes, what: "the parity object's header")
         try reader.expect(magic)
         let version: UInt16 = try reader.integer()

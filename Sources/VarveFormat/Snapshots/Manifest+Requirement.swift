@@ -8,7 +8,7 @@ extension Manifest {
     }
 
     /// Throws `.unsupported` for a snapshot that requires what this version can't do.
-    package func requireKnownRequirements(location: String? = nil) throws {
+    package func requireKnownRequirements(location: String? = nil) throws(VarveError) {
         guard let word = requires?.first(where: { !Requirement.known.contains($0) }) else { return }
         throw VarveError(
             .unsupported, "snapshot \(sequence) requires \"\(word)\", which this varve can't do",

@@ -22,5 +22,7 @@ package struct RememberedSource: Codable, Hashable, Sendable {
         self = known
     }
 
-    package func encoded() throws -> [UInt8] { try JSON.encode(self, indented: true) + [UInt8(ascii: "\n")] }
+    package func encoded() throws(VarveError) -> [UInt8] {
+        try JSON.encode(self, indented: true) + [UInt8(ascii: "\n")]
+    }
 }

@@ -106,7 +106,7 @@ package enum SummaryTable {
     /// - Throws: if the bytes are not what `encode` writes for this repository.
     package static func decode(
         _ bytes: UnsafeRawBufferPointer, repository: RepositoryID
-    ) throws -> [SnapshotSummary] {
+    ) throws(VarveError) -> [SnapshotSummary] {
         var reader = ByteReader(bytes, what: "the table of summaries")
         try reader.expect(magic)
         let version: UInt16 = try reader.integer()
@@ -140,9 +140,11 @@ package enum SummaryTable {
         return summaries
     }
 
-    private static func row(_ reader: inout ByteReader, _ strings: [String]) throws -> SnapshotSummary {
+    private static func row(_ reader: inout ByteReader, _ strings: [String]) throws(VarveError)
+        -> SnapshotSummary
+    {
         let damaged = VarveError(.corrupt, "the table of summaries has an impossible row")
-        func string(_ number: UInt32) throws -> String {
+        func string(_ number: UInt32) throws(VarveError) -> String {
             guard number < strings.count else { throw damaged }
             return strings[Int(number)]
         }

@@ -7,7 +7,7 @@ package enum SourceName {
     package static func ordinary(host: String, home: String?) -> String { "\(host):\(home ?? "-")" }
 
     /// - Throws: `.invalid` if nobody could type or read the name.
-    package static func check(_ name: String) throws {
+    package static func check(_ name: String) throws(VarveError) {
         guard isPossible(name) else {
             throw VarveError(
                 .invalid, "a source can't be called '\(name.prefix(60))'",

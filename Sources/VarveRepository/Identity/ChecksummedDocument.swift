@@ -15,19 +15,19 @@ package enum ChecksummedDocument {
             case checksum = "seal"
         }
 
-        func check() throws { try (document as? any CheckedDocument)?.check() }
+        func check() throws(VarveError) { try (document as? any CheckedDocument)?.check() }
     }
 
     private static let hint = "run 'varve heal -r PATH' with the path of a good copy"
 
     package static func write(
         _ value: some Codable, to name: String, in storage: any CopyStorage
-    ) throws { try storage.replaceDocument(name, with: try encode(value)) }
+    ) throws(VarveError) { try storage.replaceDocument(name, with: try encode(value)) }
 
     /// - Throws: `.corrupt` if it is missing or damaged, or no file; `.unreadable` if this process may not read it.
     package static func read<Value: Codable>(
         _ type: Value.Type, from name: String, in storage: any CopyStorage
-    ) throws -> Value {
+    ) throws(VarveError) -> Value {
         guard let value = try readIfThere(type, from: name, in: storage) else {
             throw VarveError(
                 .corrupt, "\(Path.name(name)) is missing", location: Path.join(storage.location, name),
@@ -41,16 +41,16 @@ package enum ChecksummedDocument {
     /// - Throws: as `read`.
     package static func readIfThere<Value: Codable>(
         _ type: Value.Type, from name: String, in storage: any CopyStorage
-    ) throws -> Value? {
+    ) throws(VarveError) -> Value? {
         let path = Path.join(storage.location, name)
         let bytes: [UInt8]
         do {
             guard let found = try storage.readDocument(name) else { return nil }
             bytes = found
-        } catch let error as VarveError where error.isOfAnotherKind {
+        } catch let error where error.isOfAnotherKind {
             throw VarveError(
                 .corrupt, "\(Path.name(path)) is no file: \(error.message)", location: path, hint: hint)
-        } catch let error as VarveError where error.isAccess {
+        } catch let error where error.isAccess {
             throw error.unreadable(Path.name(path))
         }
         let decoded = try JSON.decode(Checksummed<Value>.self, from: bytes, what: path)
@@ -63,7 +63,7 @@ package enum ChecksummedDocument {
         return decoded.document
     }
 
-    private static func encode(_ value: some Codable) throws -> [UInt8] {
+    private static func encode(_ value: some Codable) throws(VarveError) -> [UInt8] {
         let checksum = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
         return try JSON.encode(Checksummed(document: value, checksum: checksum), indented: true) + [
             UInt8(ascii: "\n")

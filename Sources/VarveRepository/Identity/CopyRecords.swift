@@ -15,7 +15,7 @@ package struct CopyRecords: Sendable {
     private let own: String
     private var list: CopyList?
 
-    package init(_ repository: Repository) throws {
+    package init(_ repository: Repository) throws(VarveError) {
         storage = repository.storage
         self.repository = repository.id.description
         own = repository.copy.copy
@@ -48,7 +48,7 @@ package struct CopyRecords: Sendable {
     }
 
     /// Durable when it returns. An older record than the one that is there is not written.
-    mutating func write(_ record: CopyRecord) throws {
+    mutating func write(_ record: CopyRecord) throws(VarveError) {
         if let known = records[record.copy],
             known.generation > record.generation || known == record && !lost.contains(record.copy)
         {
@@ -88,7 +88,8 @@ extension CopyRecord {
 
 extension Repository {
     /// Writes this copy's own record anew. Everything that it counts must be durable.
-    package func updateRecord(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws -> CopyRecord
+    package func updateRecord(_ known: CopyRecord, _ change: (inout CopyRecord) -> Void) throws(VarveError)
+        -> CopyRecord
     {
         var records = try CopyRecords(self)
         let here = (try? Path.resolve(path)) ?? path
@@ -104,7 +105,7 @@ extension Repository {
     package static let unheard = "it does not hear now what other copies are: it does at its next record"
 
     /// Takes down what others say of themselves.
-    package func learn(_ others: [CopyRecord]) throws {
+    package func learn(_ others: [CopyRecord]) throws(VarveError) {
         var records = try CopyRecords(self)
         for record in others where record.copy != copy.copy { try records.write(record) }
     }

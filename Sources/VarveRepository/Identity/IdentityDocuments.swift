@@ -10,17 +10,17 @@ package struct IdentityDocuments {
     let damage: [Finding]
 
     /// - Throws: `.corrupt` if one is damaged and there is no second copy of it.
-    package init(_ path: String) throws { try self.init(DirectoryStorage(RootDirectory(path))) }
+    package init(_ path: String) throws(VarveError) { try self.init(DirectoryStorage(RootDirectory(path))) }
 
-    init(_ storage: any CopyStorage) throws {
+    init(_ storage: any CopyStorage) throws(VarveError) {
         let path = storage.location
-        func read<Value: Codable>(_ type: Value.Type, _ name: String) -> Result<Value, any Error> {
-            Result { try ChecksummedDocument.read(type, from: name, in: storage) }
+        func read<Value: Codable>(_ type: Value.Type, _ name: String) -> Result<Value, VarveError> {
+            Result { () throws(VarveError) in try ChecksummedDocument.read(type, from: name, in: storage) }
         }
         let description = read(RepositoryDescription.self, RepositoryDescription.fileName)
         let copy = read(CopyDescription.self, CopyDescription.fileName)
         // Earlier versions made none.
-        let both: Result<RepositoryIdentity, any Error>?
+        let both: Result<RepositoryIdentity, VarveError>?
         do {
             both = try ChecksummedDocument.readIfThere(
                 RepositoryIdentity.self, from: RepositoryIdentity.fileName, in: storage
@@ -31,11 +31,11 @@ package struct IdentityDocuments {
         let second = try? both?.get()
         var damage: [Finding] = []
         func outlived<Value: Equatable>(
-            _ result: Result<Value, any Error>, _ name: String, _ second: Value?
-        ) throws -> Value {
+            _ result: Result<Value, VarveError>, _ name: String, _ second: Value?
+        ) throws(VarveError) -> Value {
             do {
                 return try result.get()
-            } catch let error as VarveError where error.code == .corrupt || error.errno == EIO {
+            } catch let error where error.code == .corrupt || error.errno == EIO {
                 guard let second else { throw error }
                 damage.append(Finding(.document(name), error.message))
                 return second
@@ -50,7 +50,7 @@ package struct IdentityDocuments {
                 hint: "one of them comes from another repository: bring back the one that belongs here")
         }
         switch both {
-        case .failure(let error as VarveError)?:
+        case .failure(let error)?:
             damage.append(Finding(.document(RepositoryIdentity.fileName), error.message))
         case .success(let second)? where second != found:
             damage.append(
@@ -63,14 +63,14 @@ package struct IdentityDocuments {
     }
 
     /// A directory that lost its `varve.json` is still a repository.
-    static func holdsSnapshots(_ path: String) throws -> Bool {
+    static func holdsSnapshots(_ path: String) throws(VarveError) -> Bool {
         try holdsSnapshots(DirectoryStorage(RootDirectory(path)))
     }
 
-    static func holdsSnapshots(_ storage: any CopyStorage) throws -> Bool {
+    static func holdsSnapshots(_ storage: any CopyStorage) throws(VarveError) -> Bool {
         do {
             return try !storage.list(.manifest).isEmpty
-        } catch let error as VarveError where error.code == .missing || error.isOfAnotherKind {
+        } catch let error where error.code == .missing || error.isOfAnotherKind {
             return false
         }
     }
@@ -80,7 +80,7 @@ extension Repository {
     /// For a repository of an earlier version.
     ///
     /// - Precondition: the caller has the lock.
-    func keepIdentityTwice() throws {
+    func keepIdentityTwice() throws(VarveError) {
         guard try !storage.holds(document: RepositoryIdentity.fileName) else { return }
         try ChecksummedDocument.write(
             RepositoryIdentity(description: description, copy: copy), to: RepositoryIdentity.fileName,
@@ -96,7 +96,7 @@ extension Repository {
     ///
     /// - Precondition: the caller has the lock.
     /// - Returns: their names.
-    package func healIdentity() throws -> [String] {
+    package func healIdentity() throws(VarveError) -> [String] {
         let names = damagedIdentityDocuments
         for name in names {
             try storage.setAside(document: name)

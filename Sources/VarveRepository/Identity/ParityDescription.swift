@@ -16,7 +16,7 @@ package struct ParityDescription: Codable, Hashable, Sendable {
         self.percent = percent
     }
 
-    package static func check(_ percent: Int) throws {
+    package static func check(_ percent: Int) throws(VarveError) {
         guard ParityShape.percents.contains(percent) else {
             throw VarveError(.invalid, "parity must be 1 to 50 percent, not \(percent)")
         }
@@ -25,9 +25,9 @@ package struct ParityDescription: Codable, Hashable, Sendable {
 
 extension Repository {
     /// In percent; nil if this copy keeps none.
-    package func parity() throws -> Int? {
+    package func parity() throws(VarveError) -> Int? {
         let file = Path.join(path, ParityDescription.fileName)
-        do {
+        do throws(VarveError) {
             guard
                 let description = try ChecksummedDocument.readIfThere(
                     ParityDescription.self, from: ParityDescription.fileName, in: storage)
@@ -37,7 +37,7 @@ extension Repository {
                 ParityShape.percents.contains(description.percent)
             else { throw VarveError(.corrupt, "parity.json is that of another repository", location: file) }
             return description.percent
-        } catch var error as VarveError where error.code == .corrupt {
+        } catch var error where error.code == .corrupt {
             error.hint = "'varve parity add PERCENT' writes it anew"
             throw error
         }

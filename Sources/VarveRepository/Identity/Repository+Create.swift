@@ -15,8 +15,9 @@ extension Repository {
     /// - Throws: `.invalid`, before anything is written, if a directory is not empty or is named twice.
     package static func create(
         at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary",
-        parity: Int? = nil, copies: [String], add: (_ first: Repository, _ path: String) throws -> Void
-    ) throws -> Repository {
+        parity: Int? = nil, copies: [String],
+        add: (_ first: Repository, _ path: String) throws(VarveError) -> Void
+    ) throws(VarveError) -> Repository {
         try check(parameters)
         if let parity { try ParityDescription.check(parity) }
         try requireApart([path] + copies)
@@ -41,12 +42,12 @@ extension Repository {
     package static func create(
         at path: String, parameters: RepositoryDescription.Parameters = .init(), label: String = "primary",
         parity: Int? = nil
-    ) throws -> Repository {
+    ) throws(VarveError) -> Repository {
         try create(at: path, parameters: parameters, label: label, parity: parity, copies: []) { _, _ in }
     }
 
     /// Makes a further copy, still without any object, in a directory that is empty or absent.
-    package func createCopy(at path: String, label: String, role: String) throws -> Repository {
+    package func createCopy(at path: String, label: String, role: String) throws(VarveError) -> Repository {
         try Self.requireRoom(at: path, for: nil)
         return try Self.finish(try Self.prepare(at: path, description, id, label: label, role: role))
     }
@@ -55,7 +56,7 @@ extension Repository {
     private static func prepare(
         at path: String, _ description: RepositoryDescription, _ id: RepositoryID, label: String,
         role: String, parity: Int? = nil, copy known: RepositoryID? = nil
-    ) throws -> Repository {
+    ) throws(VarveError) -> Repository {
         // Its parent was there (`requireRoom`): where it has gone meanwhile, this is an error.
         if try FileStatus.of(path)?.kind != .directory {
             try Directory.create(path)
@@ -84,7 +85,7 @@ extension Repository {
     }
 
     /// With it the directory is a repository.
-    private static func finish(_ prepared: Repository) throws -> Repository {
+    private static func finish(_ prepared: Repository) throws(VarveError) -> Repository {
         try ChecksummedDocument.write(
             prepared.description, to: RepositoryDescription.fileName, in: prepared.storage)
         return try open(prepared.path)
@@ -98,7 +99,7 @@ extension Repository {
     }
 
     /// No directory twice, and none within another.
-    private static func requireApart(_ paths: [String]) throws {
+    private static func requireApart(_ paths: [String]) throws(VarveError) {
         let all = paths.map(resolved)
         for (index, path) in all.enumerated() {
             for other in all[..<index] {
@@ -117,7 +118,7 @@ extension Repository {
     }
 
     /// - Parameter id: a copy of this repository may be there, of an `init` that was cut off; nil: none may.
-    private static func requireRoom(at path: String, for id: RepositoryID?) throws {
+    private static func requireRoom(at path: String, for id: RepositoryID?) throws(VarveError) {
         try requireMounted(path)
         guard let status = try FileStatus.of(path) else {
             // Only the last directory is made: what else is missing may be the mount point of a disk that is away, and the
@@ -141,7 +142,7 @@ extension Repository {
                 .invalid, "\(path) is a repository already",
                 hint: "use it as it is, or choose another path. Nothing was written")
         }
-        guard try names.isEmpty || isUnfinished(path, names) else {
+        if !names.isEmpty, try !isUnfinished(path, names) {
             throw VarveError(
                 .invalid, "\(path) is not empty (it holds \(names[0]))",
                 hint: "choose an empty or new directory. Nothing was written")
@@ -149,7 +150,7 @@ extension Repository {
     }
 
     /// That the disk is there on which `/etc/fstab` says the path lies.
-    private static func requireMounted(_ path: String) throws {
+    private static func requireMounted(_ path: String) throws(VarveError) {
         guard let place = try MountTable.system().unmounted(above: resolved(path)) else { return }
         throw VarveError(
             .invalid,
@@ -158,7 +159,7 @@ extension Repository {
     }
 
     /// What an `init` that was cut off had begun to make; nil if there is none.
-    private static func unfinished(_ path: String) throws -> Repository? {
+    private static func unfinished(_ path: String) throws(VarveError) -> Repository? {
         guard try FileStatus.of(path)?.kind == .directory else { return nil }
         let storage = DirectoryStorage(try RootDirectory(path))
         guard try !storage.holds(document: RepositoryDescription.fileName),
@@ -168,7 +169,7 @@ extension Repository {
     }
 
     /// What an `init` that was killed leaves: its directories, but not yet `varve.json`; and no snapshot.
-    static func isUnfinished(_ path: String, _ names: [String]) throws -> Bool {
+    static func isUnfinished(_ path: String, _ names: [String]) throws(VarveError) -> Bool {
         if try IdentityDocuments.holdsSnapshots(path) { return false }
         let documents = [
             CopyDescription.fileName, RepositoryIdentity.fileName, ParityDescription.fileName,
@@ -179,7 +180,7 @@ extension Repository {
         return names.allSatisfy { ours.contains($0) || $0.hasSuffix(".tmp") }
     }
 
-    private static func check(_ parameters: RepositoryDescription.Parameters) throws {
+    private static func check(_ parameters: RepositoryDescription.Parameters) throws(VarveError) {
         let extent = Int(parameters.extentSize)
         guard extent >= 64 << 10, extent <= 1 << 20, extent.nonzeroBitCount == 1 else {
             throw VarveError(

@@ -6,7 +6,7 @@ extension Repository {
     ///
     /// - Parameter path: need not be there yet.
     /// - Throws: `.invalid`.
-    package func requireOutside(_ path: String) throws {
+    package func requireOutside(_ path: String) throws(VarveError) {
         guard let own = try FileStatus.of(self.path) else { return }
         var place = path
         while try FileStatus.of(place) == nil, Path.parent(place) != place { place = Path.parent(place) }

@@ -14,7 +14,7 @@ package final class Repository: Sendable {
     /// What is wrong with the documents that say who this is, and was outlived: `varve heal` mends it.
     package let identityDamage: [Finding]
 
-    init(_ storage: any CopyStorage, _ documents: IdentityDocuments) throws {
+    init(_ storage: any CopyStorage, _ documents: IdentityDocuments) throws(VarveError) {
         let path = storage.location
         description = documents.identity.description
         copy = documents.identity.copy
@@ -35,19 +35,19 @@ package final class Repository: Sendable {
     }
 
     /// The same directory, with its documents as they are now.
-    package func reopened() throws -> Repository {
+    package func reopened() throws(VarveError) -> Repository {
         try Repository(storage, IdentityDocuments(storage))
     }
 
-    package static func open(_ path: String) throws -> Repository {
+    package static func open(_ path: String) throws(VarveError) -> Repository {
         let storage: DirectoryStorage
         do {
             storage = DirectoryStorage(try RootDirectory(path))
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             throw try notThere(path)
         }
         let name = RepositoryDescription.fileName
-        guard try storage.holds(document: name) || IdentityDocuments.holdsSnapshots(storage) else {
+        if try !storage.holds(document: name), try !IdentityDocuments.holdsSnapshots(storage) {
             throw try notThere(path)
         }
         let documents = try IdentityDocuments(storage)
@@ -63,7 +63,9 @@ package final class Repository: Sendable {
     }
 
     /// Wider than what `create` offers, and narrow enough that no writer divides by zero or runs out of memory.
-    private static func checkStored(_ parameters: RepositoryDescription.Parameters, _ file: String) throws {
+    private static func checkStored(_ parameters: RepositoryDescription.Parameters, _ file: String)
+        throws(VarveError)
+    {
         let extent = Int(parameters.extentSize)
         guard extent >= 512, extent <= Pack.maximumBlobLength, extent.nonzeroBitCount == 1,
             parameters.packSize <= 256 << 20, (1...19).contains(parameters.compressionLevel)
@@ -74,7 +76,7 @@ package final class Repository: Sendable {
         }
     }
 
-    private static func notThere(_ path: String) throws -> VarveError {
+    private static func notThere(_ path: String) throws(VarveError) -> VarveError {
         guard let status = try FileStatus.of(path) else {
             return VarveError(
                 .noRepository, "there is no repository at \(path): no such directory",
@@ -101,7 +103,7 @@ package final class Repository: Sendable {
     }
 
     /// - Parameter isWriter: the caller holds the repository's lock, so the index may write.
-    package func openIndex(isWriter: Bool = false) throws -> RepositoryIndex {
+    package func openIndex(isWriter: Bool = false) throws(VarveError) -> RepositoryIndex {
         try RepositoryIndex(storage: storage, repository: id, isWriter: isWriter)
     }
 }

@@ -7,7 +7,7 @@ package final class WriterLock: Sendable {
     private let lease: any WriterLease
 
     /// - Throws: `.locked` if somebody else has it.
-    package init(_ repository: Repository) throws {
+    package init(_ repository: Repository) throws(VarveError) {
         lease = try repository.storage.acquireLease(
             as: "process \(Host.processID) on \(Host.name) since \(Clock.now())")
         try repository.keepIdentityTwice()

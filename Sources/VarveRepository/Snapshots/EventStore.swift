@@ -15,17 +15,17 @@ package struct EventStore: Sendable {
     }
 
     /// Oldest first.
-    package func list() throws -> [SnapshotReference] {
+    package func list() throws(VarveError) -> [SnapshotReference] {
         try storage.list(.event).compactMap { SnapshotReference(name: $0) }.sorted()
     }
 
-    package func read(_ reference: SnapshotReference) throws -> Event {
+    package func read(_ reference: SnapshotReference) throws(VarveError) -> Event {
         let object = ObjectName(.event, reference.name)
         let stored = try NamedBytes.read(
             object, in: storage, limit: Event.maximumLength, what: "the event",
             hint: "run 'varve heal' to replace it from a good copy")
-        let json = try stored.withUnsafeBytes {
-            try Decompressor().decompress($0, limit: Event.maximumLength)
+        let json = try stored.withBytes { (bytes) throws(VarveError) in
+            try Decompressor().decompress(bytes, limit: Event.maximumLength)
         }
         let event = try JSON.decode(Event.self, from: json, what: "event \(reference)")
         try event.requirePlace(reference, in: repository, location: "\(storage.location)/\(object)")
@@ -34,7 +34,7 @@ package struct EventStore: Sendable {
 
     /// What became of the names of sources. An event that can't be read is verification's business: without it a source
     /// has an old name, and nothing is lost.
-    package func catalog() throws -> SourceCatalog {
+    package func catalog() throws(VarveError) -> SourceCatalog {
         SourceCatalog(
             try list().compactMap { reference in
                 Notices.attempt(
@@ -46,7 +46,7 @@ package struct EventStore: Sendable {
 
     /// Durable when it returns. The caller holds the lock of every copy that the storage writes to.
     @discardableResult
-    package func publish(_ event: Event) throws -> SnapshotReference {
+    package func publish(_ event: Event) throws(VarveError) -> SnapshotReference {
         let json = try JSON.encode(event)
         let stored = try Event.compressed(json)
         guard stored.count <= Event.maximumLength, json.count <= Event.maximumLength else {
@@ -54,7 +54,9 @@ package struct EventStore: Sendable {
         }
         let reference = SnapshotReference(
             sequence: event.sequence, hash: stored.withUnsafeBytes { Hasher.name(of: $0) })
-        try stored.withUnsafeBytes { try storage.publish(ObjectName(.event, reference.name), [$0]) }
+        try stored.withBytes { (bytes) throws(VarveError) in
+            try storage.publish(ObjectName(.event, reference.name), [bytes])
+        }
         return reference
     }
 }

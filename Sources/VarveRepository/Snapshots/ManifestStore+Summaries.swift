@@ -13,16 +13,16 @@ extension ManifestStore {
     ///
     /// Which snapshots there are is told by the manifests' names alone. A summary only spares reading the manifest that
     /// its hash names; what none is stored for is read.
-    package func summaries() throws -> [SnapshotSummary] {
+    package func summaries() throws(VarveError) -> [SnapshotSummary] {
         let stored = try storedSummaries()
-        return try list().map { reference in
+        return try list().map { (reference) throws(VarveError) in
             if let summary = stored[reference] { return summary }
             return SnapshotSummary(try read(reference), name: reference.hash)
         }
     }
 
     /// What is stored, of whatever snapshots; damaged tables are passed over.
-    package func storedSummaries() throws -> [SnapshotReference: SnapshotSummary] {
+    package func storedSummaries() throws(VarveError) -> [SnapshotReference: SnapshotSummary] {
         var tables = try summaryTables()
         // A writer that is at work removes a table when its successor is there.
         for _ in 0..<5 where tables.isMissingOne { tables = try summaryTables() }
@@ -40,24 +40,24 @@ extension ManifestStore {
         var isMissingOne = false
     }
 
-    private func summaryTables() throws -> SummaryTables {
+    private func summaryTables() throws(VarveError) -> SummaryTables {
         var result = SummaryTables()
         for name in try storage.list(.summary) {
             let object = ObjectName(.summary, name)
             do {
                 let bytes = try NamedBytes.read(object, in: storage, limit: SummaryTable.maximumLength)
-                let summaries: [SnapshotSummary] = try bytes.withUnsafeBytes { bytes in
+                let summaries: [SnapshotSummary] = try bytes.withBytes { (bytes) throws(VarveError) in
                     // Its manifests are read, and the next commit puts a new table in its place.
                     if SummaryTable.isOutdated(bytes) { return [] }
                     return try SummaryTable.decode(bytes, repository: repository)
                 }
                 result.tables.append((name, summaries))
-            } catch let error as VarveError where error.code == .missing {
+            } catch let error where error.code == .missing {
                 result.isMissingOne = true
             } catch {
                 Notices.note(.remark, "\(object)", "it can't be used: manifests are read instead", error)
                 // Somebody else's stays where it is.
-                if (error as? VarveError)?.isAccess != true { result.damaged.append(name) }
+                if !error.isAccess { result.damaged.append(name) }
             }
         }
         return result
@@ -72,7 +72,7 @@ extension ManifestStore {
         ) { try store(SnapshotSummary(manifest, name: reference.hash)) }
     }
 
-    private func store(_ summary: SnapshotSummary) throws {
+    private func store(_ summary: SnapshotSummary) throws(VarveError) {
         let (stored, references) = (try summaryTables(), try list())
         let known = Set(stored.tables.flatMap { table in table.summaries.map(\.reference) })
         var gathered = [summary.reference: summary]
@@ -96,9 +96,11 @@ extension ManifestStore {
         try replace(merged, damaged: stored.damaged, with: summaries)
     }
 
-    private func replace(_ merged: [String], damaged: [String], with summaries: [SnapshotSummary]) throws {
+    private func replace(_ merged: [String], damaged: [String], with summaries: [SnapshotSummary])
+        throws(VarveError)
+    {
         for name in damaged { try storage.setAside(ObjectName(.summary, name)) }
-        try SummaryTable.encode(summaries, repository: repository).withUnsafeBytes { bytes in
+        try SummaryTable.encode(summaries, repository: repository).withBytes { (bytes) throws(VarveError) in
             let name = Hasher.name(of: bytes).hex
             try storage.publish(ObjectName(.summary, name), [bytes])
             for old in merged where old != name { try storage.remove(ObjectName(.summary, old)) }

@@ -30,11 +30,11 @@ package struct ManifestStore: Sendable {
     }
 
     /// Oldest first.
-    package func list() throws -> [SnapshotReference] {
+    package func list() throws(VarveError) -> [SnapshotReference] {
         try storage.list(.manifest).compactMap { SnapshotReference(name: $0) }.sorted()
     }
 
-    package func read(_ reference: SnapshotReference) throws -> Manifest {
+    package func read(_ reference: SnapshotReference) throws(VarveError) -> Manifest {
         let object = ObjectName(.manifest, reference.name)
         let place = "\(storage.location)/\(object)"
         let stored = try NamedBytes.read(
@@ -47,20 +47,22 @@ package struct ManifestStore: Sendable {
     }
 
     /// In memory that what is stored pays for.
-    private func decode(_ stored: [UInt8], _ what: String) throws -> Manifest {
+    private func decode(_ stored: [UInt8], _ what: String) throws(VarveError) -> Manifest {
         let limits = Self.limits(stored: stored.count)
-        let json = try stored.withUnsafeBytes { try Decompressor().decompress($0, limit: limits.length) }
+        let json = try stored.withBytes { (bytes) throws(VarveError) in
+            try Decompressor().decompress(bytes, limit: limits.length)
+        }
         return try JSON.decode(Manifest.self, from: json, what: what, valueLimit: limits.values)
     }
 
     /// The commit: when this returns, the snapshot exists. The caller holds the repository's lock.
     ///
     /// - Throws: before anything is written, if what would be stored could not be read again as this manifest.
-    package func publish(_ manifest: Manifest) throws -> SnapshotReference {
+    package func publish(_ manifest: Manifest) throws(VarveError) -> SnapshotReference {
         let json = try JSON.encode(manifest)
         let stored = try Manifest.compressed(json)
-        let decoded = try stored.withUnsafeBytes {
-            try Decompressor().decompress($0, limit: max(json.count, 1))
+        let decoded = try stored.withBytes { (bytes) throws(VarveError) in
+            try Decompressor().decompress(bytes, limit: max(json.count, 1))
         }
         guard decoded == json else {
             throw VarveError(.corrupt, "the manifest does not decompress to what was compressed")
@@ -71,7 +73,9 @@ package struct ManifestStore: Sendable {
         }
         let hash = stored.withUnsafeBytes { Hasher.name(of: $0) }
         let reference = SnapshotReference(sequence: manifest.sequence, hash: hash)
-        try stored.withUnsafeBytes { try storage.publish(ObjectName(.manifest, reference.name), [$0]) }
+        try stored.withBytes { (bytes) throws(VarveError) in
+            try storage.publish(ObjectName(.manifest, reference.name), [bytes])
+        }
         summarize(reference, manifest)
         return reference
     }

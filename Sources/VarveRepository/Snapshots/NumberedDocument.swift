@@ -22,7 +22,9 @@ extension Event: NumberedDocument {
 extension NumberedDocument {
     /// - Throws: `.unsupported` for a format of a later version, `.corrupt` if it has not the number of its name or is
     ///   another repository's.
-    func requirePlace(_ reference: SnapshotReference, in owner: RepositoryID, location: String) throws {
+    func requirePlace(_ reference: SnapshotReference, in owner: RepositoryID, location: String)
+        throws(VarveError)
+    {
         guard format == Self.currentFormat else {
             throw VarveError(
                 .unsupported,
@@ -36,10 +38,12 @@ extension NumberedDocument {
     }
 
     /// The bytes that are stored for JSON.
-    static func compressed(_ json: [UInt8]) throws -> [UInt8] {
+    static func compressed(_ json: [UInt8]) throws(VarveError) -> [UInt8] {
         var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
-        let length = try json.withUnsafeBytes { json in
-            try stored.withUnsafeMutableBytes { try Compressor(level: 9).compress(json, into: $0) }
+        let length = try json.withBytes { (json) throws(VarveError) in
+            try stored.withMutableBytes { (room) throws(VarveError) in
+                try Compressor(level: 9).compress(json, into: room)
+            }
         }
         guard let length else {
             throw VarveError(

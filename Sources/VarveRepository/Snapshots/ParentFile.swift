@@ -10,7 +10,7 @@ package struct ParentFile {
     private var next: MappedExtent?
 
     /// - Throws: what reading the map throws; a writer then goes on without a parent.
-    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws {
+    package init(_ file: Manifest.StoredFile, reader: BlobReader) throws(VarveError) {
         map = try ExtentMapReader(file, reader: reader)
         next = try map.next()
     }
@@ -18,7 +18,7 @@ package struct ParentFile {
     /// The extent that was at this offset, nil if there was none or only zeros.
     ///
     /// - Precondition: offsets ascend from call to call.
-    package mutating func extent(at offset: UInt64) throws -> ContentID? {
+    package mutating func extent(at offset: UInt64) throws(VarveError) -> ContentID? {
         while let extent = next, extent.offset < offset { next = try map.next() }
         guard let extent = next, extent.offset == offset else { return nil }
         return extent.id
@@ -59,7 +59,8 @@ package struct ParentSnapshot: Sendable {
     /// that can be read. A partial one would leave most files without an earlier version.
     ///
     /// Summaries tell which manifests need not be read; what they say of one that is chosen is not relied on.
-    package static func newest(of source: String, in repository: Repository, _ catalog: SourceCatalog) throws
+    package static func newest(of source: String, in repository: Repository, _ catalog: SourceCatalog)
+        throws(VarveError)
         -> ParentSnapshot?
     {
         let summaries = try repository.manifests.storedSummaries()
@@ -76,7 +77,7 @@ package struct ParentSnapshot: Sendable {
             let manifest: Manifest
             do {
                 manifest = try repository.manifests.read(reference)
-            } catch let error as VarveError where error.isAccess {
+            } catch let error where error.isAccess {
                 throw error.unreadable("the manifest of snapshot \(reference)")
             } catch {
                 Notices.note(

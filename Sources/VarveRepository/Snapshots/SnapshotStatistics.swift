@@ -119,7 +119,7 @@ extension Repository {
     /// 1 KiB for each extent and delta, and 16 bytes of memory for each blob.
     ///
     /// - Throws: `.missing` or `.corrupt` where the snapshot can't be followed.
-    package func statistics(of reference: SnapshotReference) throws -> SnapshotStatistics {
+    package func statistics(of reference: SnapshotReference) throws(VarveError) -> SnapshotStatistics {
         let manifest = try manifests.read(reference)
         let object = ObjectName(.manifest, reference.name)
         var result = SnapshotStatistics(
@@ -138,7 +138,7 @@ extension Repository {
         return result
     }
 
-    private func objects(_ kind: ObjectKind) throws -> SnapshotStatistics.Objects {
+    private func objects(_ kind: ObjectKind) throws(VarveError) -> SnapshotStatistics.Objects {
         var objects = SnapshotStatistics.Objects()
         for name in try storage.list(kind) {
             // A table that a backup has merged into another meanwhile is gone.
@@ -158,7 +158,7 @@ private struct BlobSurvey {
 
     init(reader: BlobReader) { self.reader = reader }
 
-    mutating func file(_ file: Manifest.StoredFile) throws -> SnapshotStatistics.FileStatistics {
+    mutating func file(_ file: Manifest.StoredFile) throws(VarveError) -> SnapshotStatistics.FileStatistics {
         var result = SnapshotStatistics.FileStatistics(
             path: file.path, kind: file.kind, size: file.size, tally: file.tally, reading: file.reading)
         if let root = file.map.flatMap({ ContentID(hex: $0) }), root != .zero {
@@ -177,7 +177,7 @@ private struct BlobSurvey {
 
     private mutating func survey(
         _ id: ContentID, _ type: BlobType, into stored: inout SnapshotStatistics.Stored
-    ) throws -> BlobReader.Chain {
+    ) throws(VarveError) -> BlobReader.Chain {
         var headers: [Pack.BlobHeader] = []
         let chain = try reader.survey(id, type) { headers.append($0) }
         for header in headers where seen.insert(header.id.prefix.0).inserted { stored.add(header) }

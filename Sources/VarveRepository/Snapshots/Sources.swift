@@ -122,7 +122,7 @@ extension SourceList.Choice {
 extension Repository {
     package var events: EventStore { EventStore(storage: storage, repository: id) }
 
-    package func sources() throws -> SourceList {
+    package func sources() throws(VarveError) -> SourceList {
         let stored = try manifests.storedSummaries()
         var summaries: [SnapshotSummary] = []
         var unknown: [SnapshotReference] = []
@@ -148,7 +148,7 @@ extension Repository {
     ///   archived.
     /// - Throws: `.missing` if there is none or several, `.invalid` if it is not said of which source the latest is
     ///   meant, or a snapshot of another source is named.
-    package func find(_ text: String, source: String? = nil) throws -> SnapshotReference {
+    package func find(_ text: String, source: String? = nil) throws(VarveError) -> SnapshotReference {
         let all = try manifests.list()
         if all.isEmpty {
             throw VarveError(.missing, "\(path) holds no snapshot yet", hint: "make one with 'varve backup'")
@@ -180,7 +180,7 @@ extension Repository {
         return matches[0]
     }
 
-    private func latest(_ source: String?, _ list: SourceList) throws -> SnapshotReference {
+    private func latest(_ source: String?, _ list: SourceList) throws(VarveError) -> SnapshotReference {
         let groups = list.groups
         let names = groups.map { "'\($0.name)'" }.joined(separator: ", ")
         if let source {
@@ -208,7 +208,7 @@ extension Repository {
     /// under one number, the one that ended last by a clock that can have been right.
     private func newest(
         of all: [SnapshotSummary], _ list: SourceList, isOnlyOne: Bool
-    ) throws -> SnapshotReference {
+    ) throws(VarveError) -> SnapshotReference {
         let whole = all.filter { !$0.isPartial }
         let snapshots = whole.isEmpty ? all : whole
         if let unread = list.unknown.last, unread > snapshots.last?.reference ?? unread.before {

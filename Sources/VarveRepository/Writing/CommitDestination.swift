@@ -10,10 +10,10 @@ package protocol CommitDestination: AnyObject {
 
     /// Throws unless each disk is still the one that was opened, and enough of them are there. The manifest is
     /// published next.
-    func check() throws
+    func check() throws(VarveError)
 
     /// The manifest was published.
-    func acknowledge(_ reference: SnapshotReference) throws
+    func acknowledge(_ reference: SnapshotReference) throws(VarveError)
 }
 
 /// One copy, as if there were no others.
@@ -21,7 +21,7 @@ final class SingleCopy: CommitDestination {
     let repository: Repository
     private let lock: WriterLock
 
-    init(_ repository: Repository) throws {
+    init(_ repository: Repository) throws(VarveError) {
         self.repository = repository
         lock = try WriterLock(repository)
         try repository.storage.removeTemporaryFiles()

@@ -21,11 +21,13 @@ package final class RepositoryWriter {
     /// Writes to this copy alone.
     ///
     /// - Throws: `.locked` if another writer is at work.
-    package convenience init(_ repository: Repository) throws { try self.init(to: SingleCopy(repository)) }
+    package convenience init(_ repository: Repository) throws(VarveError) {
+        try self.init(to: SingleCopy(repository))
+    }
 
     /// - Throws: `.corrupt` if the repository's index can't be opened for writing, or no number is left;
     ///   `.system` where no thread can be had.
-    package init(to destination: any CommitDestination) throws {
+    package init(to destination: any CommitDestination) throws(VarveError) {
         self.destination = destination
         repository = destination.repository
         storage = destination.storage
@@ -49,7 +51,8 @@ package final class RepositoryWriter {
     /// Appends an encoded blob.
     ///
     /// - Returns: false if the same blob came before; then nothing is stored.
-    package func append(_ header: Pack.BlobHeader, _ blob: UnsafeRawBufferPointer) throws -> Bool {
+    package func append(_ header: Pack.BlobHeader, _ blob: UnsafeRawBufferPointer) throws(VarveError) -> Bool
+    {
         if pending.contains(header.id) || contains(header.id) { return false }
         pending.insert(header.id)
         try packs.append(header, blob)
@@ -57,7 +60,7 @@ package final class RepositoryWriter {
         return true
     }
 
-    private func note(_ published: [PackWriter.Published]) throws {
+    private func note(_ published: [PackWriter.Published]) throws(VarveError) {
         for pack in published {
             try index.add(pack: pack.pack, entries: pack.entries)
             for entry in pack.entries { pending.remove(entry.header.id) }
@@ -65,20 +68,20 @@ package final class RepositoryWriter {
     }
 
     /// Makes every appended blob durable, then the index.
-    package func flush() throws {
+    package func flush() throws(VarveError) {
         try note(try packs.finish())
         try index.flush()
     }
 
     /// The snapshot that comes before the one this writer commits, nil for the first.
-    package func latest() throws -> SnapshotReference? { try manifests.list().last }
+    package func latest() throws(VarveError) -> SnapshotReference? { try manifests.list().last }
 
     /// The number of the snapshot that this writer commits: one more than any that a manifest or an event has.
     ///
     /// - Throws: if there is none left. Only a name that nobody was given by Varve takes the last one.
-    package func nextSequence() throws -> UInt64 { try Self.nextSequence(in: storage) }
+    package func nextSequence() throws(VarveError) -> UInt64 { try Self.nextSequence(in: storage) }
 
-    package static func nextSequence(in storage: any Storage) throws -> UInt64 {
+    package static func nextSequence(in storage: any Storage) throws(VarveError) -> UInt64 {
         let names = try storage.list(.manifest) + storage.list(.event)
         guard let last = names.compactMap({ SnapshotReference(name: $0) }).max() else { return 1 }
         guard last.sequence < SnapshotReference.maximumSequence else {
@@ -96,13 +99,13 @@ package final class RepositoryWriter {
     ///
     /// - Throws: `.tooFewCopies` if fewer than required have all of it; then it does not count, although some may have
     ///   it.
-    package func commit(_ manifest: Manifest) throws -> SnapshotReference {
+    package func commit(_ manifest: Manifest) throws(VarveError) -> SnapshotReference {
         try flush()
         try destination.check()
         let reference: SnapshotReference
         do {
             reference = try manifests.publish(manifest)
-        } catch var error as VarveError where error.code == .tooFewCopies {
+        } catch var error where error.code == .tooFewCopies {
             error.message =
                 "the backup failed, although some copies may hold snapshot \(manifest.sequence) whole: "
                 + error.message

@@ -4,7 +4,8 @@ import VarveRepository
 extension Repository {
     /// The manifest without the taint that was the repository's and is outlived: the snapshot was decoded since, and
     /// found whole. What was wrong at the source stays.
-    package func withoutOutlivedTaint(_ manifest: Manifest, _ reference: SnapshotReference) throws -> Manifest
+    package func withoutOutlivedTaint(_ manifest: Manifest, _ reference: SnapshotReference) throws(VarveError)
+        -> Manifest
     {
         guard manifest.isTaintedByRepository, try ledger().isProven(reference) else { return manifest }
         var manifest = manifest

@@ -13,7 +13,7 @@ extension Repository {
     /// than one with a smaller number, and a time that has not been yet tells nothing.
     package func newestVerified(
         since seconds: Int64, _ snapshots: [SnapshotReference], now: Timestamp = Clock.now()
-    ) throws -> SnapshotReference? {
+    ) throws(VarveError) -> SnapshotReference? {
         let ledger = try ledger(now: now)
         let inventory = try Inventory(self, ledger: ledger)
         // When it was written, and so which snapshots need it, nobody knows.
@@ -21,7 +21,7 @@ extension Repository {
         let names = Set(inventory.missing.filter(\.isSetAside).compactMap(\.object))
         let lost = try storage.lost(.pack).filter { names.contains($0.object) }
         var packs = PackReadings(ledger, oldest: seconds, now: now)
-        try storage.forEachPack { pack in
+        try storage.forEachPack { (pack) throws(VarveError) in
             let object = ObjectName(.pack, pack)
             if let status = try storage.status(of: object) { packs.note(object, status) }
         }

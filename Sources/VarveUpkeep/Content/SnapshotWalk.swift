@@ -62,7 +62,7 @@ final class SnapshotWalk {
     }
 
     /// - Throws: `.interrupted`, and what has nothing to do with what is stored.
-    func lost(of file: Manifest.StoredFile) throws -> Lost {
+    func lost(of file: Manifest.StoredFile) throws(VarveError) -> Lost {
         guard let map = file.map.flatMap({ ContentID(hex: $0) }) else {
             return Lost(isBroken: file.size != 0)
         }
@@ -70,13 +70,13 @@ final class SnapshotWalk {
         return try lost(Place(id: map, level: nil, length: file.size, extentSize: nil))
     }
 
-    private func lost(_ place: Place) throws -> Lost {
+    private func lost(_ place: Place) throws(VarveError) -> Lost {
         if let known = known[place] { return known }
         try cancellation.check()
         let found: Lost
         do {
             found = try follow(place)
-        } catch let error as VarveError where error.code != .interrupted && !error.isOfTheMoment {
+        } catch let error where error.code != .interrupted && !error.isOfTheMoment {
             var all = Lost(isBroken: true)
             if place.length > 0 { all.add(0..<place.length) }
             found = all
@@ -85,8 +85,10 @@ final class SnapshotWalk {
         return found
     }
 
-    private func follow(_ place: Place) throws -> Lost {
-        let node = try reader.read(place.id, .map).withUnsafeBytes { try ExtentMapNode($0) }
+    private func follow(_ place: Place) throws(VarveError) -> Lost {
+        let node = try reader.read(place.id, .map).withBytes { (bytes) throws(VarveError) in
+            try ExtentMapNode(bytes)
+        }
         guard node.length == place.length, place.level.map({ node.level == $0 }) ?? true,
             place.extentSize.map({ node.extentSize == $0 }) ?? true
         else {
@@ -111,7 +113,7 @@ final class SnapshotWalk {
 
 extension Verifier {
     /// Every manifest, and what each needs.
-    func follow(_ references: [SnapshotReference], _ walk: SnapshotWalk) throws {
+    func follow(_ references: [SnapshotReference], _ walk: SnapshotWalk) throws(VarveError) {
         let names = Set(references.map(\.name))
         var whole: [WholeSnapshot] = []
         for reference in references {
@@ -131,7 +133,7 @@ extension Verifier {
                 if isWhole, !manifest.tainted || manifest.isTaintedByRepository {
                     whole.append(WholeSnapshot(reference: reference, wasTainted: manifest.tainted))
                 }
-            } catch let error as VarveError where error.code == .interrupted {
+            } catch let error where error.code == .interrupted {
                 throw error
             } catch {
                 note(ObjectName(.manifest, reference.name), error)

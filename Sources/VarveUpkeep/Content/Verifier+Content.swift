@@ -7,7 +7,7 @@ import VarveStorage
 
 extension Verifier {
     /// Decodes every blob and checks its id, then follows every manifest to every extent it needs.
-    package func verifyContent() throws -> VerificationReport {
+    package func verifyContent() throws(VarveError) -> VerificationReport {
         let ledger = readLedger()
         let inventory = try begin(ledger)
         let objects = inventory.objects
@@ -33,7 +33,7 @@ extension Verifier {
     }
 
     /// Whether all that snapshots need is there, without decoding anything but maps.
-    package func verifyCompleteness() throws -> VerificationReport {
+    package func verifyCompleteness() throws(VarveError) -> VerificationReport {
         let inventory = try begin(readLedger())
         let index = try repository.openIndex()
         try follow(
@@ -112,7 +112,7 @@ extension Verifier {
             guard let pack = ContentID(hex: object.name) else { return }
             // Read and not mapped: an unreadable sector must be an error here, not a signal.
             let stored = try repository.storage.readAll(object, limit: Pack.maximumLength)
-            try stored.withUnsafeBytes { try verifyPack(object, pack, $0, blobs) }
+            try stored.withBytes { (bytes) throws(VarveError) in try verifyPack(object, pack, bytes, blobs) }
             report.withLock { $0.bytes += size }
         } catch {
             note(object, error)
@@ -121,7 +121,7 @@ extension Verifier {
 
     private func verifyPack(
         _ object: ObjectName, _ pack: ContentID, _ bytes: UnsafeRawBufferPointer, _ blobs: BlobVerification
-    ) throws {
+    ) throws(VarveError) {
         checkHeader(object, bytes)
         checkDirectory(object, pack, bytes)
         let contents = try PackReader.contents(of: pack, in: repository.storage)
@@ -214,14 +214,14 @@ extension Verifier {
             case .parity: _ = try ParityGroup(object.name, in: repository.storage, of: repository.id)
             case .pack, .manifest, .event, .summary, .ledger, .drill: break
             }
-        } catch let error as VarveError where error.code == .missing {
+        } catch let error where error.code == .missing {
             // A backup that is at work has merged it into another.
         } catch {
             note(object, error)
         }
     }
 
-    private func hash(_ object: ObjectName) throws -> UInt64 {
+    private func hash(_ object: ObjectName) throws(VarveError) -> UInt64 {
         var hasher = Hasher()
         var offset: UInt64 = 0
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)

@@ -74,7 +74,7 @@ final class BlobVerification: Sendable {
 extension Verifier {
     /// Every delta, each decoded once: a chain is walked from the end that nothing is against, and every version on
     /// the way is checked.
-    func verifyDeltas(_ packs: [ListedObject], _ blobs: BlobVerification) throws {
+    func verifyDeltas(_ packs: [ListedObject], _ blobs: BlobVerification) throws(VarveError) {
         guard blobs.isAnyWaiting else { return }
         try forEach(packs) { [self] object, _ in verifyDeltas(of: object, blobs) { !blobs.isBase($0) } }
         // In a ring of deltas each one is somebody's base; and see `BlobVerification.State`.
@@ -100,7 +100,7 @@ extension Verifier {
             var isRoot = true
             var versions: [ContentID] = []
             do {
-                try reader.readVersions(of: id, type) { version, bytes in
+                try reader.readVersions(of: id, type) { (version, bytes) throws(VarveError) in
                     // A chain may be long, and each version of it large.
                     try cancellation.check()
                     versions.append(version)
@@ -137,7 +137,7 @@ extension Verifier {
             } catch {
                 guard blobs.markBad(version, type), !isBroken else { continue }
                 isBroken = true
-                if let error = error as? VarveError, error.code == .missing {
+                if error.code == .missing {
                     blobs.noteBaseless(version, error)
                 } else {
                     noteDamage(of: version, error, blobs)

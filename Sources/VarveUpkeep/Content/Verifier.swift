@@ -90,7 +90,7 @@ package final class Verifier: Sendable {
     }
 
     /// What is there, for a new report.
-    func begin(_ ledger: Ledger) throws -> Inventory {
+    func begin(_ ledger: Ledger) throws(VarveError) -> Inventory {
         let inventory = try Inventory(repository, ledger: ledger)
         noted.withLock { $0 = [] }
         report.withLock { report in
@@ -105,7 +105,7 @@ package final class Verifier: Sendable {
     /// Runs `body` for each object on several processors; reports progress in bytes.
     func forEach(
         _ objects: [ListedObject], _ body: @escaping @Sendable (ObjectName, UInt64) -> Void
-    ) throws {
+    ) throws(VarveError) {
         let total = objects.reduce(0) { $0 + $1.size }
         let done = Tally()
         ObjectWorkers.forEach(objects, threads: Host.workers, cancellation) { [progress] listed in

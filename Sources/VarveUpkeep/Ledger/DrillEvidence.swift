@@ -80,9 +80,9 @@ extension Repository {
     ///
     /// - Returns: the object's name.
     @discardableResult
-    package func record(_ evidence: DrillEvidence) throws -> String {
+    package func record(_ evidence: DrillEvidence) throws(VarveError) -> String {
         let bytes = try JSON.encode(evidence, indented: true) + [UInt8(ascii: "\n")]
-        return try bytes.withUnsafeBytes { bytes in
+        return try bytes.withBytes { (bytes) throws(VarveError) in
             let digits = evidence.started.description.prefix(19).filter(\.isNumber)
             let object = ObjectName(.drill, "\(digits)-\(Hasher.name(of: bytes).hex)")
             try storage.publish(object, [bytes])
@@ -91,7 +91,7 @@ extension Repository {
     }
 
     /// Oldest first; what is damaged, or of a newer version, is left out.
-    package func drills() throws -> [DrillEvidence] {
+    package func drills() throws(VarveError) -> [DrillEvidence] {
         try storage.list(.drill).compactMap { name in
             let object = ObjectName(.drill, name)
             return Notices.attempt(.remark, "\(object)", "it can't be read: the drill is left out") {

@@ -33,7 +33,7 @@ package struct Ledger: Sendable {
     package init(
         of storage: any Storage, repository: RepositoryID, copy: RepositoryID, device: String? = nil,
         now: Timestamp = Clock.now()
-    ) throws {
+    ) throws(VarveError) {
         self.init(
             segments: try Self.segments(of: storage, repository: repository, copy: copy), device: device,
             now: now)
@@ -128,7 +128,7 @@ extension Ledger {
 
     static func segments(
         of storage: any Storage, repository: RepositoryID, copy: RepositoryID
-    ) throws -> [Segment] {
+    ) throws(VarveError) -> [Segment] {
         for _ in 0..<5 {
             if let all = try trySegments(storage, repository, copy) { return all }
         }
@@ -139,7 +139,7 @@ extension Ledger {
     /// Nil if one went away meanwhile: another process has merged it into one that a new look finds.
     private static func trySegments(
         _ storage: any Storage, _ repository: RepositoryID, _ copy: RepositoryID
-    ) throws -> [Segment]? {
+    ) throws(VarveError) -> [Segment]? {
         var segments: [Segment] = []
         for name in try storage.list(.ledger) {
             let object = ObjectName(.ledger, name)
@@ -149,11 +149,10 @@ extension Ledger {
             }
             do {
                 segments.append(try segment(object, storage, repository, copy))
-            } catch let error as VarveError where error.code == .missing {
+            } catch let error where error.code == .missing {
                 return nil
             } catch {
-                let message = (error as? VarveError)?.message ?? "\(error)"
-                segments.append(Segment(object: object, rows: [], damage: message))
+                segments.append(Segment(object: object, rows: [], damage: error.message))
             }
         }
         return segments
@@ -161,9 +160,9 @@ extension Ledger {
 
     private static func segment(
         _ object: ObjectName, _ storage: any Storage, _ repository: RepositoryID, _ copy: RepositoryID
-    ) throws -> Segment {
+    ) throws(VarveError) -> Segment {
         let bytes = try storage.readAll(object, limit: LedgerSegment.maximumLength)
-        return try bytes.withUnsafeBytes { bytes in
+        return try bytes.withBytes { (bytes) throws(VarveError) in
             let read = try LedgerSegment(salvaging: bytes, repository: repository, copy: copy)
             let isNamed = Hasher.name(of: bytes) == object.contentHash
             return Segment(
@@ -189,7 +188,7 @@ extension Ledger {
         in storage: any Storage, repository: RepositoryID, copy: RepositoryID,
         read: Set<LedgerRow.Subject> = [], now: Timestamp = Clock.now(),
         isThere: (LedgerRow.Subject) -> Bool
-    ) throws {
+    ) throws(VarveError) {
         let inputs = try segments(of: storage, repository: repository, copy: copy)
         let ledger = Ledger(segments: inputs, now: now)
         let ahead = ledger.ahead.filter { !read.contains($0.key) }
@@ -212,8 +211,9 @@ extension Ledger {
     @discardableResult
     static func publish(
         _ rows: [LedgerRow], in storage: any Storage, repository: RepositoryID, copy: RepositoryID
-    ) throws -> ObjectName {
-        try LedgerSegment.encode(rows, repository: repository, copy: copy).withUnsafeBytes { bytes in
+    ) throws(VarveError) -> ObjectName {
+        try LedgerSegment.encode(rows, repository: repository, copy: copy).withBytes {
+            (bytes) throws(VarveError) in
             let object = ObjectName(.ledger, Hasher.name(of: bytes))
             try storage.publish(object, [bytes])
             return object

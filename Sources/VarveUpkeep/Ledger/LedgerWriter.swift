@@ -75,7 +75,7 @@ final class LedgerWriter: Sendable {
             try Ledger.publish(rows, in: storage, repository: repository, copy: copy)
             failure = nil
         } catch {
-            failure = error as? VarveError ?? VarveError(.system, "\(error)")
+            failure = error
             // At the end it is told by `failure`, if it is so still.
             Notices.note(.remark, storage.location, "its ledger can't be written now", error)
         }
@@ -94,9 +94,9 @@ final class LedgerWriter: Sendable {
         }
     }
 
-    private func merge() throws {
+    private func merge() throws(VarveError) {
         let read = state.change { $0.subjects }
-        guard try storage.list(.ledger).count > Ledger.segmentLimit || supersedes(read) else { return }
+        if try storage.list(.ledger).count <= Ledger.segmentLimit, try !supersedes(read) { return }
         var there: Set<LedgerRow.Subject> = []
         for kind in ObjectKind.allCases {
             for name in try storage.list(kind) {
@@ -107,7 +107,7 @@ final class LedgerWriter: Sendable {
     }
 
     /// Whether the ledger has readings that claim to be later than now, of what was read just now.
-    private func supersedes(_ read: Set<LedgerRow.Subject>) throws -> Bool {
+    private func supersedes(_ read: Set<LedgerRow.Subject>) throws(VarveError) -> Bool {
         let ledger = try Ledger(of: storage, repository: repository, copy: copy)
         return ledger.ahead.keys.contains { read.contains($0) }
     }

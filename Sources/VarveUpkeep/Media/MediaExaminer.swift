@@ -35,16 +35,16 @@ final class MediaExaminer: Sendable {
         case good
         case bad(Examination)
         /// Nothing is known of it: what failed is not the disk's fault.
-        case unread(any Error)
+        case unread(VarveError)
         case interrupted
     }
 
     /// Reads piece by piece, and what fails block by block.
-    func readAgain(_ object: ObjectName, _ size: UInt64, _ error: any Error) -> SecondReading {
+    func readAgain(_ object: ObjectName, _ size: UInt64, _ error: VarveError) -> SecondReading {
         turn.withLock { _ in
-            do {
+            do throws(VarveError) {
                 return try readOnce(object, size, error)
-            } catch let error as VarveError where error.isOfMedium {
+            } catch let error where error.isOfMedium {
                 return .bad(Examination(problem: error.message, ranges: []))
             } catch {
                 return .unread(error)
@@ -53,18 +53,20 @@ final class MediaExaminer: Sendable {
     }
 
     /// - Throws: what is not the disk's fault, and that nothing of the object can be had.
-    private func readOnce(_ object: ObjectName, _ size: UInt64, _ error: any Error) throws -> SecondReading {
+    private func readOnce(_ object: ObjectName, _ size: UInt64, _ error: VarveError) throws(VarveError)
+        -> SecondReading
+    {
         let source = try storage.openMedia(object)
         var ranges: [Range<UInt64>] = []
         var failures = 0
         var hasher = Hasher()
-        var problem = (error as? VarveError)?.message ?? "\(error)"
-        var other: (any Error)?
+        var problem = error.message
+        var other: VarveError?
         func attempt(_ offset: UInt64, _ room: UnsafeMutableRawBufferPointer) -> Int? {
             do {
                 return try source.read(at: offset, into: room)
             } catch {
-                if let error = error as? VarveError, error.isOfMedium {
+                if error.isOfMedium {
                     problem = error.message
                 } else {
                     other = other ?? error

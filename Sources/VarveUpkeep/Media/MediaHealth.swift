@@ -47,7 +47,8 @@ extension Repository {
     /// What is known of this copy's medium; reads the ledger and no object.
     ///
     /// - Parameter seconds: how recent a reading must be to count for `bytesRead`; 30 days unless told.
-    package func mediaHealth(within seconds: Int64 = 30 * 86400, now: Timestamp = Clock.now()) throws
+    package func mediaHealth(within seconds: Int64 = 30 * 86400, now: Timestamp = Clock.now())
+        throws(VarveError)
         -> MediaHealth
     {
         let ledger = try ledger(now: now)

@@ -13,10 +13,10 @@ final class MediaPipe: Sendable {
     private struct Piece {
         var object: Int
         var slot: Int
-        var result: Result<Int, any Error>
+        var result: Result<Int, VarveError>
     }
 
-    private let sources: [Result<any MediaObject, any Error>]
+    private let sources: [Result<any MediaObject, VarveError>]
     private let sizes: [UInt64]
     private let throttle: Throttle
     /// There is no thread to read ahead: each piece is read when it is taken.
@@ -27,7 +27,7 @@ final class MediaPipe: Sendable {
     private let filled = BoundedQueue<Piece>(capacity: slots)
 
     /// - Parameter throttle: asked before each read; throws when the run was interrupted.
-    init(_ sources: [Result<any MediaObject, any Error>], sizes: [UInt64], throttle: Throttle) {
+    init(_ sources: [Result<any MediaObject, VarveError>], sizes: [UInt64], throttle: Throttle) {
         self.sources = sources
         self.sizes = sizes
         self.throttle = throttle
@@ -50,7 +50,7 @@ final class MediaPipe: Sendable {
         while !open.isEmpty {
             for object in open {
                 guard let slot = free.pop() else { return }
-                let result = Result { try read(object, position, slot) }
+                let result = Result { () throws(VarveError) in try read(object, position, slot) }
                 if case .failure = result { open.removeAll { $0 == object } }
                 guard filled.push(Piece(object: object, slot: slot, result: result)) else { return }
             }
@@ -59,7 +59,7 @@ final class MediaPipe: Sendable {
         }
     }
 
-    private func read(_ object: Int, _ position: UInt64, _ slot: Int) throws -> Int {
+    private func read(_ object: Int, _ position: UInt64, _ slot: Int) throws(VarveError) -> Int {
         let source = try sources[object].get()
         let wanted = Int(min(UInt64(Self.pieceSize), sizes[object] - position))
         guard wanted > 0 else { return 0 }
@@ -75,7 +75,8 @@ final class MediaPipe: Sendable {
     }
 
     /// The next piece, which must be the one of this object at this offset.
-    func take(_ object: Int, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
+    func take(_ object: Int, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError)
+    {
         if isAlone.load(ordering: .relaxed) {
             return copy(from: 0, count: try read(object, offset, 0), to: buffer)
         }

@@ -83,7 +83,7 @@ final class MediaRun: Sendable {
     private func read(group: [ListedObject]) {
         let storage = verifier.repository.storage
         let sources = group.map { listed in
-            Result {
+            Result { () throws(VarveError) in
                 options.isCached ? storage.openCached(listed.object) : try storage.openMedia(listed.object)
             }
         }
@@ -92,7 +92,8 @@ final class MediaRun: Sendable {
         defer { memory.deallocate() }
         let pipe = MediaPipe(sources, sizes: group.map(\.size), throttle: throttle)
         let names = pipe.whileReading {
-            Hasher.names(ofObjects: group.map(\.size), memory: memory) { index, offset, buffer in
+            Hasher.names(ofObjects: group.map(\.size), memory: memory) {
+                (index, offset, buffer) throws(VarveError) in
                 try pipe.take(index, at: offset, into: buffer)
                 writer.writeIfDue()
             }
@@ -104,22 +105,22 @@ final class MediaRun: Sendable {
     }
 
     private func judge(
-        _ listed: ListedObject, _ name: Result<ContentID, any Error>, method: LedgerRow.Method
+        _ listed: ListedObject, _ name: Result<ContentID, VarveError>, method: LedgerRow.Method
     ) {
         let (object, size) = (listed.object, listed.size)
         do {
             let isGood = try name.get() == object.contentHash
             guard isGood else { return condemn(listed, .mismatch, method, examiner.mismatch(object, size)) }
             accept(listed, method)
-        } catch let error as VarveError where error.code == .interrupted {
+        } catch let error where error.code == .interrupted {
             // Not read to its end: as if it had not been begun.
-        } catch let error as VarveError where error.code == .missing {
+        } catch let error where error.code == .missing {
             // A backup that is at work has merged a cache into another.
             if object.kind.isCache { return }
             condemn(listed, .missing, method, .init(problem: error.message, ranges: []))
-        } catch let error as VarveError where error.code == ShortRead.code {
+        } catch let error where error.code == ShortRead.code {
             condemn(listed, .short, method, .init(problem: error.message, ranges: []))
-        } catch let error as VarveError where error.isOfAnotherKind || error.code == .corrupt {
+        } catch let error where error.isOfAnotherKind || error.code == .corrupt {
             condemn(listed, .unreadable, method, .init(problem: error.message, ranges: []))
         } catch {
             readAgain(listed, method, error)
@@ -135,7 +136,7 @@ final class MediaRun: Sendable {
     }
 
     /// What failed once may have been the moment's fault: only what fails again, and because of the disk, is damage.
-    private func readAgain(_ listed: ListedObject, _ method: LedgerRow.Method, _ error: any Error) {
+    private func readAgain(_ listed: ListedObject, _ method: LedgerRow.Method, _ error: VarveError) {
         switch examiner.readAgain(listed.object, listed.size, error) {
         case .good: accept(listed, method)
         case .bad(let examination): condemn(listed, .unreadable, method, examination)

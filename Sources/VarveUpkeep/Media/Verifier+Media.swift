@@ -40,7 +40,9 @@ extension Verifier {
     /// the next one goes on with the rest (`MediaOptions`, `Documentation/internals/verification.md`).
     ///
     /// - Throws: `.interrupted`; nothing for damage, which the report tells.
-    package func verifyMedia(_ options: MediaOptions = MediaOptions()) throws -> VerificationReport {
+    package func verifyMedia(_ options: MediaOptions = MediaOptions()) throws(VarveError)
+        -> VerificationReport
+    {
         var reading = MediaReading()
         reading.isCached = options.isCached
         reading.device = options.isCached ? nil : Device.describe(repository.path)

@@ -43,7 +43,7 @@ struct Inventory: Sendable {
     static let kinds: [ObjectKind] = [.manifest, .event, .summary, .index, .filter, .parity, .drill, .pack]
 
     /// - Parameter ledger: of this copy; what a reading missed is missed until it is there again.
-    init(_ repository: Repository, ledger: Ledger? = nil) throws {
+    init(_ repository: Repository, ledger: Ledger? = nil) throws(VarveError) {
         let storage = repository.storage
         // Before what is there is listed: what is named now was there before.
         var named = Named()
@@ -51,7 +51,7 @@ struct Inventory: Sendable {
         let parity = try ParityGroup.load(storage, of: repository.id)
         named.addMembers(of: parity.groups)
         try named.addSnapshots(of: repository)
-        let ledger = try ledger ?? repository.ledger()
+        let ledger = if let ledger { ledger } else { try repository.ledger() }
         named.addReadings(ledger)
         try named.addQuarantine(of: storage)
         forgiven = named.forgive(ledger)
@@ -87,7 +87,7 @@ struct Inventory: Sendable {
         }
     }
 
-    private mutating func list(_ storage: any CopyStorage) throws {
+    private mutating func list(_ storage: any CopyStorage) throws(VarveError) {
         for kind in Self.kinds where !missingDirectories.contains(ObjectDirectory(kind)) {
             let listing = try storage.listing(kind)
             strangers += listing.strangers
@@ -149,7 +149,7 @@ private struct Named {
         objects[object] = objects[object] ?? witness
     }
 
-    mutating func addPacks(of index: RepositoryIndex) throws {
+    mutating func addPacks(of index: RepositoryIndex) throws(VarveError) {
         for pack in index.packsListed() { add(ObjectName(.pack, pack), "the index lists what is in it") }
     }
 
@@ -159,7 +159,7 @@ private struct Named {
         }
     }
 
-    mutating func addSnapshots(of repository: Repository) throws {
+    mutating func addSnapshots(of repository: Repository) throws(VarveError) {
         for reference in try repository.manifests.storedSummaries().keys {
             add(ObjectName(.manifest, reference.name), "a list of snapshots has it")
         }
@@ -177,7 +177,7 @@ private struct Named {
         }
     }
 
-    mutating func addQuarantine(of storage: any CopyStorage) throws {
+    mutating func addQuarantine(of storage: any CopyStorage) throws(VarveError) {
         for kind in [ObjectKind.pack, .manifest] {
             for lost in try storage.lost(kind) {
                 setAside.insert(lost.object)

@@ -39,8 +39,8 @@ package enum ObjectWorkers {
     /// - Throws: the first error, which ends the work; `.interrupted` if it was cancelled.
     package static func forEachGroup(
         _ objects: [ObjectName], limit: Int, threads: Int, _ cancellation: Cancellation,
-        _ body: @escaping @Sendable ([ObjectName]) throws -> Void
-    ) throws {
+        _ body: @escaping @Sendable ([ObjectName]) throws(VarveError) -> Void
+    ) throws(VarveError) {
         guard !objects.isEmpty else { return }
         let size = min(limit, (objects.count + threads - 1) / threads)
         let groups = stride(from: 0, to: objects.count, by: size).map {

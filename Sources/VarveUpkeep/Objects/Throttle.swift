@@ -20,7 +20,7 @@ final class Throttle: Sendable {
     /// Waits until these bytes may be read. Time that was not used is lost: there are no bursts.
     ///
     /// - Throws: `.interrupted`
-    func take(_ bytes: UInt64) throws {
+    func take(_ bytes: UInt64) throws(VarveError) {
         try check()
         guard let rate else { return }
         let start = paidUntil.withLock { paid -> UInt64 in
@@ -37,5 +37,5 @@ final class Throttle: Sendable {
         }
     }
 
-    func check() throws { try cancellation.check() }
+    func check() throws(VarveError) { try cancellation.check() }
 }

@@ -27,15 +27,15 @@ final class ParityEncoder {
         self.cancellation = cancellation
     }
 
-    private func checkCancelled() throws {
+    private func checkCancelled() throws(VarveError) {
         try cancellation.check()
     }
 
     /// The checksums of each member's blocks, or why it is not what its name promises.
-    func hash(_ members: [ParityMember]) throws -> [ParityMember: Result<[UInt32], any Error>] {
+    func hash(_ members: [ParityMember]) throws(VarveError) -> [ParityMember: Result<[UInt32], VarveError>] {
         // Those of like size are hashed side by side.
         let bySize = members.sorted { $0.size > $1.size }
-        var results: [ParityMember: Result<[UInt32], any Error>] = [:]
+        var results: [ParityMember: Result<[UInt32], VarveError>] = [:]
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Hasher.lanes * Self.pieceSize, alignment: 4096)
         defer { memory.deallocate() }
@@ -51,13 +51,13 @@ final class ParityEncoder {
 
     private func hash(
         _ members: [ParityMember], _ memory: UnsafeMutableRawBufferPointer,
-        _ results: inout [ParityMember: Result<[UInt32], any Error>]
+        _ results: inout [ParityMember: Result<[UInt32], VarveError>]
     ) {
         let storage = storage
         for member in members { storage.willRead(member.object) }
         var sums = members.map { _ in [UInt32]() }
         let names = Hasher.names(ofObjects: members.map { UInt64($0.size) }, memory: memory) {
-            index, offset, buffer in
+            (index, offset, buffer) throws(VarveError) in
             let member = members[index]
             guard try storage.size(of: member.object) == UInt64(member.size),
                 try storage.read(member.object, at: offset, into: buffer) == buffer.count
@@ -68,7 +68,7 @@ final class ParityEncoder {
             }
         }
         for (index, member) in members.enumerated() {
-            results[member] = Result {
+            results[member] = Result { () throws(VarveError) in
                 guard try names[index].get() == member.hash else {
                     throw VarveError(.corrupt, "its bytes do not match its name")
                 }
@@ -82,7 +82,7 @@ final class ParityEncoder {
     /// - Parameter checksums: as `hash` found them, in the order of members.
     func encode(
         _ members: [ParityMember], _ shape: ParityShape, checksums: [UInt32]
-    ) throws -> EncodedParity {
+    ) throws(VarveError) -> EncodedParity {
         let scratch = try File.scratch(in: scratchDirectory)
         let parity = try encode(members, shape, checksums, into: scratch)
         let directory = ParityFile.directory(
@@ -94,7 +94,7 @@ final class ParityEncoder {
     /// Windows of neighbouring stripes: from each place of a stripe one run of blocks.
     private func encode(
         _ members: [ParityMember], _ shape: ParityShape, _ checksums: [UInt32], into scratch: borrowing File
-    ) throws -> [UInt32] {
+    ) throws(VarveError) -> [UInt32] {
         let size = ParityShape.blockSize
         let code = ErasureCode(dataCount: shape.dataPerStripe, parityCount: shape.parityPerStripe)
         let reader = ParityGroupReader(storage, members)
@@ -132,7 +132,7 @@ final class ParityEncoder {
     private func read(
         _ reader: ParityGroupReader, from first: Int, into buffer: UnsafeMutableRawBufferPointer,
         _ checksums: [UInt32]
-    ) throws {
+    ) throws(VarveError) {
         let size = ParityShape.blockSize
         var changed: Int?
         try reader.read(from: first, into: buffer) { changed = $0 }
@@ -160,7 +160,7 @@ final class EncodedParity {
     private(set) var name = ""
     private(set) var byteCount: UInt64 = 0
 
-    init(directory: [UInt8], parity: consuming File, parityLength: Int) throws {
+    init(directory: [UInt8], parity: consuming File, parityLength: Int) throws(VarveError) {
         self.directory = directory
         self.parity = parity
         self.parityLength = parityLength
@@ -173,8 +173,8 @@ final class EncodedParity {
     }
 
     /// Gives the object's bytes, in order; the same at each call.
-    func write(_ append: (UnsafeRawBufferPointer) throws -> Void) throws {
-        try directory.withUnsafeBytes { try append($0) }
+    func write(_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) {
+        try directory.withBytes(append)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 4096)
         defer { buffer.deallocate() }
         for offset in stride(from: 0, to: parityLength, by: buffer.count) {
@@ -185,6 +185,6 @@ final class EncodedParity {
             }
             try append(UnsafeRawBufferPointer(piece))
         }
-        try ParityFile.reversed(directory).withUnsafeBytes { try append($0) }
+        try ParityFile.reversed(directory).withBytes(append)
     }
 }

@@ -34,7 +34,7 @@ struct ParityGroup: Sendable {
     let file: ParityFile
 
     /// - Throws: if header and members can't be read.
-    init(_ name: String, in storage: any Storage, of repository: RepositoryID) throws {
+    init(_ name: String, in storage: any Storage, of repository: RepositoryID) throws(VarveError) {
         self.name = name
         file = try ParityFile(try storage.open(ObjectName(.parity, name)))
         guard file.repository == repository else {
@@ -55,7 +55,7 @@ struct ParityGroup: Sendable {
         var unreadable: [(name: String, error: VarveError)] = []
     }
 
-    static func load(_ storage: any Storage, of repository: RepositoryID) throws -> Loaded {
+    static func load(_ storage: any Storage, of repository: RepositoryID) throws(VarveError) -> Loaded {
         var loaded = Loaded()
         for name in try storage.list(.parity) where ContentID(hex: name) != nil {
             switch try open(name, in: storage, of: repository) {
@@ -78,21 +78,23 @@ struct ParityGroup: Sendable {
 
     /// To `ParityFile` what can't be read is as good as damaged. Only what was read from end to end, twice, is called
     /// damaged here.
-    static func open(_ name: String, in storage: any Storage, of repository: RepositoryID) throws -> Opened {
+    static func open(_ name: String, in storage: any Storage, of repository: RepositoryID) throws(VarveError)
+        -> Opened
+    {
         for _ in 0..<2 {
             do {
                 return .group(try ParityGroup(name, in: storage, of: repository))
-            } catch let error as VarveError where error.code == .missing {
+            } catch let error where error.code == .missing {
                 return .gone
-            } catch let error as VarveError where error.code == .unsupported {
+            } catch let error where error.code == .unsupported {
                 return .damaged
-            } catch let error as VarveError where error.code == .corrupt {
+            } catch let error where error.code == .corrupt {
                 do {
                     try storage.open(ObjectName(.parity, name)).forEachPiece { _ in }
-                } catch let error as VarveError where error.isOfTheMoment || error.isOfMedium {
+                } catch let error where error.isOfTheMoment || error.isOfMedium {
                     return .unreadable(error)
                 }
-            } catch let error as VarveError {
+            } catch {
                 return .unreadable(error)
             }
         }
@@ -131,7 +133,7 @@ struct ParityGroupReader {
     /// - Throws: what has to do with this process and not with the disk.
     func read(
         from first: Int, into buffer: UnsafeMutableRawBufferPointer, unreadable: (_ block: Int) -> Void
-    ) throws {
+    ) throws(VarveError) {
         let size = ParityShape.blockSize
         let end = min(first + buffer.count / size, starts[members.count])
         var block = first
@@ -154,12 +156,14 @@ struct ParityGroupReader {
     private func read(
         _ member: ParityMember, from first: Int, into buffer: UnsafeMutableRawBufferPointer,
         unreadable: (Int) -> Void
-    ) throws {
+    ) throws(VarveError) {
         let size = ParityShape.blockSize
         let length = min(buffer.count, Int(member.size) - first * size)
         let object = member.object
         let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<length])
-        if let count = try Self.tolerantly({ try storage.read(object, at: UInt64(first * size), into: bytes) }
+        if let count = try Self.tolerantly({ () throws(VarveError) in
+            try storage.read(object, at: UInt64(first * size), into: bytes)
+        }
         ) {
             // What it is too short for is lost; a member's last block ends with zeros.
             if count < length {
@@ -174,7 +178,7 @@ struct ParityGroupReader {
         for block in 0..<buffer.count / size {
             let piece = UnsafeMutableRawBufferPointer(
                 rebasing: bytes[block * size..<min(length, (block + 1) * size)])
-            let count = try Self.tolerantly {
+            let count = try Self.tolerantly { () throws(VarveError) in
                 try storage.read(object, at: UInt64((first + block) * size), into: piece)
             }
             if count != piece.count { unreadable(first + block) }
@@ -183,10 +187,10 @@ struct ParityGroupReader {
 
     /// Nil if the object is not there, or the disk or its file system is to blame: what another run, or another user,
     /// would not meet, throws.
-    static func tolerantly<R>(_ body: () throws -> R) throws -> R? {
+    static func tolerantly<R>(_ body: () throws(VarveError) -> R) throws(VarveError) -> R? {
         do {
             return try body()
-        } catch let error as VarveError where !error.isOfTheMoment {
+        } catch let error where !error.isOfTheMoment {
             return nil
         }
     }

@@ -26,7 +26,7 @@ final class ParityGroupHealer {
     init(
         _ group: ParityGroup, _ storage: any Storage, scratchDirectory: String,
         cancellation: Cancellation
-    ) throws {
+    ) throws(VarveError) {
         self.cancellation = cancellation
         self.group = group
         self.storage = storage
@@ -41,7 +41,9 @@ final class ParityGroupHealer {
     private enum State { case good, unknown, bad }
 
     /// - Parameter wanted: numbers of members.
-    func run(_ wanted: [Int], isTrial: Bool) throws -> [(member: Int, outcome: ParityHealer.ObjectReport)] {
+    func run(_ wanted: [Int], isTrial: Bool) throws(VarveError) -> [(
+        member: Int, outcome: ParityHealer.ObjectReport
+    )] {
         var outcomes: [(Int, ParityHealer.ObjectReport)] = []
         var damaged: [Int: [Int]] = [:]
         for member in wanted {
@@ -60,9 +62,11 @@ final class ParityGroupHealer {
 
     // MARK: What is damaged
 
-    private func isWhole(_ number: Int) throws -> Bool {
+    private func isWhole(_ number: Int) throws(VarveError) -> Bool {
         let member = group.members[number]
-        guard try ParityGroupReader.tolerantly({ try storage.size(of: member.object) }) == UInt64(member.size)
+        guard
+            try ParityGroupReader.tolerantly({ () throws(VarveError) in try storage.size(of: member.object) })
+                == UInt64(member.size)
         else { return false }
         var isReadable = true
         var hasher = Hasher()
@@ -72,8 +76,8 @@ final class ParityGroupHealer {
 
     /// The member's bytes as they are, 1 MiB at a time, without what makes its last block whole.
     private func forEachPiece(
-        of number: Int, unreadable: (Int) -> Void, _ body: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+        of number: Int, unreadable: (Int) -> Void, _ body: (UnsafeRawBufferPointer) throws(VarveError) -> Void
+    ) throws(VarveError) {
         let (blocks, size) = (reader.blocks(of: number), ParityShape.blockSize)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 4096)
         defer { buffer.deallocate() }
@@ -95,7 +99,7 @@ final class ParityGroupHealer {
     }
 
     /// Blocks of the member that are bad, or of which nothing is known.
-    private func scan(_ number: Int) throws -> [Int] {
+    private func scan(_ number: Int) throws(VarveError) -> [Int] {
         let (blocks, size) = (reader.blocks(of: number), ParityShape.blockSize)
         var damaged: [Int] = []
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 4096)
@@ -109,7 +113,9 @@ final class ParityGroupHealer {
         return damaged
     }
 
-    private func readData(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> [State] {
+    private func readData(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError)
+        -> [State]
+    {
         // A group may say that it has millions of blocks.
         try cancellation.check()
         let count = buffer.count / ParityShape.blockSize
@@ -122,12 +128,14 @@ final class ParityGroupHealer {
         return states
     }
 
-    private func readParity(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> [State] {
+    private func readParity(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError)
+        -> [State]
+    {
         let size = ParityShape.blockSize
-        return try (0..<buffer.count / size).map { index in
+        return try (0..<buffer.count / size).map { (index) throws(VarveError) in
             let target = UnsafeMutableRawBufferPointer(rebasing: buffer[index * size..<(index + 1) * size])
             let offset = UInt64(group.file.offset(ofParity: first + index))
-            let count = try ParityGroupReader.tolerantly {
+            let count = try ParityGroupReader.tolerantly { () throws(VarveError) in
                 try storage.read(group.object, at: offset, into: target)
             }
             return count == size ? Self.state(buffer, index, checksums.parity(first + index)) : .bad
@@ -144,7 +152,7 @@ final class ParityGroupHealer {
     // MARK: Decoding
 
     /// Computes the blocks, or notes which can't be.
-    private func decode(_ wanted: Set<Int>) throws {
+    private func decode(_ wanted: Set<Int>) throws(VarveError) {
         let rows = shape.dataPerStripe + shape.parityPerStripe
         let width = max(1, min(shape.stripes, ParityEncoder.memory / (rows * ParityShape.blockSize)))
         let stripes = Set(wanted.map { $0 % shape.stripes }).sorted()
@@ -162,7 +170,7 @@ final class ParityGroupHealer {
     }
 
     private func decode(_ stripes: Range<Int>, _ wanted: Set<Int>, _ memory: UnsafeMutableRawBufferPointer)
-        throws
+        throws(VarveError)
     {
         let run = stripes.count * ParityShape.blockSize
         var states: [[State]] = []
@@ -186,7 +194,7 @@ final class ParityGroupHealer {
     /// of the whole object decides.
     private func decode(
         _ stripe: Int, _ states: [State], _ blocks: [UnsafeMutableRawPointer], _ wanted: Set<Int>
-    ) throws {
+    ) throws(VarveError) {
         let rows = (0..<shape.dataPerStripe)
         var missing = rows.filter { states[$0] == .bad }
         let parityRows = 0..<shape.parityPerStripe
@@ -222,7 +230,9 @@ final class ParityGroupHealer {
 
     // MARK: The result
 
-    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws -> ParityHealer.ObjectReport {
+    private func finish(_ number: Int, damaged: [Int], isTrial: Bool) throws(VarveError)
+        -> ParityHealer.ObjectReport
+    {
         let member = group.members[number]
         var outcome = ParityHealer.ObjectReport(object: member.object, result: .healed)
         outcome.damaged = ranges(damaged, of: number)
@@ -233,10 +243,12 @@ final class ParityGroupHealer {
             do {
                 try check(number)
                 if !isTrial {
-                    try storage.replace(member.object) { append in try check(number, append) }
+                    try storage.replace(member.object) { (append) throws(VarveError) in
+                        try check(number, append)
+                    }
                 }
                 return outcome
-            } catch is WrongBytes {
+            } catch let error where error.code == Self.wrongBytes {
                 shortfall.isWrong = true
             }
         } else {
@@ -250,17 +262,22 @@ final class ParityGroupHealer {
         return outcome
     }
 
-    private struct WrongBytes: Error {}
+    private static let wrongBytes = VarveError.Code(rawValue: "wrongBytes")
 
-    /// - Throws: `WrongBytes` unless the bytes that were given are what the name promises.
-    private func check(_ number: Int, _ append: (UnsafeRawBufferPointer) throws -> Void = { _ in }) throws {
+    /// - Throws: `wrongBytes` unless the bytes that were given are what the name promises.
+    private func check(
+        _ number: Int, _ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void = { _ in }
+    ) throws(VarveError) {
         var hasher = Hasher()
         var isReadable = true
         try forEachPiece(of: number, unreadable: { [slots] in isReadable = isReadable && slots[$0] != nil }) {
-            hasher.update($0)
-            try append($0)
+            (item) throws(VarveError) in
+            hasher.update(item)
+            try append(item)
         }
-        guard isReadable, hasher.finish() == group.members[number].hash else { throw WrongBytes() }
+        guard isReadable, hasher.finish() == group.members[number].hash else {
+            throw VarveError(Self.wrongBytes, "what parity gives is not \(group.members[number].object)")
+        }
     }
 
     /// Byte ranges of a member, neighbours together.

@@ -69,13 +69,17 @@ package final class ParityHealer {
     }
 
     /// Packs and manifests that parity covers and that are not there.
-    package func missing() throws -> Set<ObjectName> {
+    package func missing() throws(VarveError) -> Set<ObjectName> {
         let covered = try ParityGroup.load(storage, of: repository).groups.flatMap(\.members)
-        return try Set(covered.map(\.object).filter { try storage.size(of: $0) == nil })
+        var missing: Set<ObjectName> = []
+        for object in covered.map(\.object) {
+            if try storage.size(of: object) == nil { missing.insert(object) }
+        }
+        return missing
     }
 
     /// The same for packs alone.
-    package func heal(_ packs: Set<ContentID>, isTrial: Bool = false) throws -> [ObjectReport] {
+    package func heal(_ packs: Set<ContentID>, isTrial: Bool = false) throws(VarveError) -> [ObjectReport] {
         try heal(Set(packs.map { ObjectName(.pack, $0) }), isTrial: isTrial)
     }
 
@@ -85,7 +89,8 @@ package final class ParityHealer {
     /// - Parameter isTrial: tells what would be healed and publishes nothing.
     /// - Returns: one for each object, sorted by name.
     /// - Throws: if what was healed can't be written; never because of damage.
-    package func heal(_ objects: Set<ObjectName>, isTrial: Bool = false) throws -> [ObjectReport] {
+    package func heal(_ objects: Set<ObjectName>, isTrial: Bool = false) throws(VarveError) -> [ObjectReport]
+    {
         var outcomes: [ObjectName: ObjectReport] = [:]
         for group in try ParityGroup.load(storage, of: repository).groups {
             let wanted = group.members.indices.filter {
@@ -130,28 +135,34 @@ extension ParityHealer {
     }
 
     /// Compares every parity object with its name and makes damaged ones anew. To be called after `heal`.
-    package func healParity() throws -> [ParityObjectReport] {
-        try storage.list(.parity).filter { ContentID(hex: $0) != nil }.compactMap { name in
-            let object = ObjectName(.parity, name)
-            do {
-                if try isWhole(object) { return ParityObjectReport(object: object, result: .whole) }
-            } catch let error as VarveError where error.code == .missing {
-                return nil
-            }
-            switch try ParityGroup.open(name, in: storage, of: repository) {
-            case .gone: return nil
-            case .group(let group): return try heal(group)
-            case .unreadable(let error) where error.isOfMedium:
-                return ParityObjectReport(object: object, result: .unreadable)
-            case .unreadable(let error): throw error.unreadable("\(object)")
-            case .damaged:
-                try storage.setAside(object)
-                return ParityObjectReport(object: object, result: .setAside)
-            }
+    package func healParity() throws(VarveError) -> [ParityObjectReport] {
+        var reports: [ParityObjectReport] = []
+        for name in try storage.list(.parity) where ContentID(hex: name) != nil {
+            if let report = try healParity(name) { reports.append(report) }
+        }
+        return reports
+    }
+
+    private func healParity(_ name: String) throws(VarveError) -> ParityObjectReport? {
+        let object = ObjectName(.parity, name)
+        do {
+            if try isWhole(object) { return ParityObjectReport(object: object, result: .whole) }
+        } catch let error where error.code == .missing {
+            return nil
+        }
+        switch try ParityGroup.open(name, in: storage, of: repository) {
+        case .gone: return nil
+        case .group(let group): return try heal(group)
+        case .unreadable(let error) where error.isOfMedium:
+            return ParityObjectReport(object: object, result: .unreadable)
+        case .unreadable(let error): throw error.unreadable("\(object)")
+        case .damaged:
+            try storage.setAside(object)
+            return ParityObjectReport(object: object, result: .setAside)
         }
     }
 
-    private func heal(_ group: ParityGroup) throws -> ParityObjectReport {
+    private func heal(_ group: ParityGroup) throws(VarveError) -> ParityObjectReport {
         let encoder = ParityEncoder(
             storage, repository, scratchDirectory: scratchDirectory, cancellation: cancellation)
         let hashed = try encoder.hash(group.members)
@@ -167,9 +178,9 @@ extension ParityHealer {
         // The shape is the object's own, so the bytes are those that it had.
         let parity = try encoder.encode(group.members, group.shape, checksums: checksums)
         if parity.name == group.name {
-            try storage.replace(group.object) { try parity.write($0) }
+            try storage.replace(group.object) { (item) throws(VarveError) in try parity.write(item) }
         } else {
-            _ = try storage.publish(.parity) { append in
+            _ = try storage.publish(.parity) { (append) throws(VarveError) in
                 try parity.write(append)
                 return parity.name
             }
@@ -180,15 +191,17 @@ extension ParityHealer {
     }
 
     /// Whether the bytes are what the name promises; they are not if they can't be read.
-    private func isWhole(_ object: ObjectName) throws -> Bool {
+    private func isWhole(_ object: ObjectName) throws(VarveError) -> Bool {
         guard let size = try storage.size(of: object) else { throw storage.missing(object) }
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         defer { memory.deallocate() }
-        let names = Hasher.names(ofObjects: [size], memory: memory) { _, offset, buffer in
+        let names = Hasher.names(ofObjects: [size], memory: memory) {
+            (_, offset, buffer) throws(VarveError) in
             guard try storage.read(object, at: offset, into: buffer) == buffer.count else {
                 throw VarveError(.corrupt, "it became shorter")
             }
         }
-        return try ParityGroupReader.tolerantly { try names[0].get() } == object.contentHash
+        return try ParityGroupReader.tolerantly { () throws(VarveError) in try names[0].get() }
+            == object.contentHash
     }
 }

@@ -19,7 +19,7 @@ package struct ParityStatus: Encodable, Sendable {
     package var missing: [ObjectName] = []
 
     /// Reads headers and lists, no content.
-    package init(_ repository: Repository) throws {
+    package init(_ repository: Repository) throws(VarveError) {
         let storage = repository.storage
         percent = try repository.parity()
         let loaded = try ParityGroup.load(storage, of: repository.id)
@@ -50,9 +50,9 @@ package struct ParityStatus: Encodable, Sendable {
     /// - Parameter known: identities; these are left out, and not looked at.
     static func stored(
         in storage: any Storage, except known: Set<ParityMember> = []
-    ) throws -> Set<ParityMember> {
+    ) throws(VarveError) -> Set<ParityMember> {
         var members: Set<ParityMember> = []
-        let add = { (member: ParityMember) in
+        func add(_ member: ParityMember) throws(VarveError) {
             if known.contains(member.identity) { return }
             let object = member.object
             guard let size = try storage.size(of: object) else { return }
@@ -62,7 +62,7 @@ package struct ParityStatus: Encodable, Sendable {
             guard let reference = SnapshotReference(name: name), reference.sequence > 0 else { continue }
             try add(ParityMember(hash: reference.hash, sequence: reference.sequence, size: 0))
         }
-        try storage.forEachPack { try add(ParityMember(hash: $0, size: 0)) }
+        try storage.forEachPack { (item) throws(VarveError) in try add(ParityMember(hash: item, size: 0)) }
         return members
     }
 }

@@ -68,7 +68,7 @@ package final class ParityWriter {
     /// Covers what no group covers.
     ///
     /// - Parameter renewing: and makes groups of another percentage anew.
-    package func cover(renewing: Bool = false) throws -> ParityReport {
+    package func cover(renewing: Bool = false) throws(VarveError) -> ParityReport {
         var report = ParityReport(percent: percent)
         let loaded = try ParityGroup.load(storage, of: repository)
         let groups = loaded.groups
@@ -103,7 +103,7 @@ package final class ParityWriter {
     /// - Returns: the members that are covered now: those that are whole.
     private func write(
         _ members: [ParityMember], _ report: inout ParityReport, _ names: inout Set<String>
-    ) throws -> [ParityMember] {
+    ) throws(VarveError) -> [ParityMember] {
         let hashed = try encoder.hash(members)
         var (whole, checksums): ([ParityMember], [UInt32]) = ([], [])
         for member in members {
@@ -119,7 +119,7 @@ package final class ParityWriter {
         guard !whole.isEmpty else { return [] }
         let shape = ParityShape(blocks: checksums.count, percent: percent)
         let parity = try encoder.encode(whole, shape, checksums: checksums)
-        _ = try storage.publish(.parity) { append in
+        _ = try storage.publish(.parity) { (append) throws(VarveError) in
             try parity.write(append)
             return parity.name
         }

@@ -9,7 +9,7 @@ extension Repository {
         percent: Int, cancellation: Cancellation = Cancellation(),
         progress: @escaping @Sendable (Progress) -> Void =
             { _ in }
-    ) throws -> ParityReport {
+    ) throws(VarveError) -> ParityReport {
         try ParityDescription.check(percent)
         let lock = try WriterLock(self)
         defer { withExtendedLifetime(lock) {} }
@@ -31,7 +31,7 @@ extension Repository {
             guard let percent = try parity() else { return nil }
             return .success(try ParityWriter(self, percent: percent, cancellation: cancellation).cover())
         } catch {
-            var error = error as? VarveError ?? VarveError(.system, "\(error)")
+            var error = error
             error.location = error.location ?? path
             return .failure(error)
         }
@@ -54,8 +54,10 @@ extension Sequence<Repository> {
             }
         }
         guard let first = results.first else { return nil }
-        return Result {
-            try results.dropFirst().reduce(into: try first.get()) { all, result in all.add(try result.get()) }
-        }.mapError { $0 as? VarveError ?? VarveError(.system, "\($0)") }
+        return Result { () throws(VarveError) in
+            var all = try first.get()
+            for result in results.dropFirst() { all.add(try result.get()) }
+            return all
+        }
     }
 }

@@ -24,7 +24,7 @@ struct DatabaseLocks {
 
     /// Throws `.refused`, and names who has the lock, after a few seconds for an exclusive handle, and after `patience`
     /// for a transaction.
-    func waitFree(for file: EnvironmentFile) throws {
+    func waitFree(for file: EnvironmentFile) throws(VarveError) {
         // Of an encrypted database's identity a part is ciphertext: which locks are its can't be told, and libdb waits.
         guard case .database(let header) = file.role, let fileID = Hex.decode(header.fileID),
             fileID.count == Self.fileIDLength

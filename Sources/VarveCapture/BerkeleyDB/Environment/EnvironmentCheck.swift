@@ -7,7 +7,9 @@ import VarveHelperProtocol
 enum EnvironmentCheck {
     /// Throws `.noEnvironment`, and says what the directory looks like instead, if there is no environment in
     /// it.
-    static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+    static func requireEnvironment(_ layout: EnvironmentLayout, _ listing: EnvironmentListing)
+        throws(VarveError)
+    {
         let logs = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files)
         let hasRegions = listing.regions.contains { Path.parent($0) == layout.home }
         let isHome = !logs.isEmpty || hasRegions || layout.configuration != nil
@@ -135,12 +137,12 @@ struct PageCapture {
     ///
     /// - Parameter mayVanish: of a live environment, where the application may remove it: it is left out
     ///   then.
-    mutating func readDirectly(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
+    mutating func readDirectly(_ file: EnvironmentFile, mayVanish: Bool = false) throws(VarveError) {
         guard file.header != nil else { return try copyPlain(file, mayVanish: mayVanish) }
         guard
             let facts = try open(
                 file, mayVanish: mayVanish,
-                { source in
+                { (source) throws(VarveError) in
                     // Of what was opened: what was listed may be another file, with other rights.
                     var file = file
                     file.status = try source.status()
@@ -164,11 +166,12 @@ struct PageCapture {
     }
 
     /// A small file without pages.
-    mutating func copyPlain(_ file: EnvironmentFile, mayVanish: Bool = false) throws {
+    mutating func copyPlain(_ file: EnvironmentFile, mayVanish: Bool = false) throws(VarveError) {
         let sink = sink
         guard
             let (status, bytes) = try open(
-                file, mayVanish: mayVanish, { (try $0.status(), try Self.read($0, file)) })
+                file, mayVanish: mayVanish,
+                { (item) throws(VarveError) in (try item.status(), try Self.read(item, file)) })
         else { return }
         // The transaction has ended since it was listed, and a database may have its name now.
         if case .placeholder = file.role, mayVanish {
@@ -178,7 +181,9 @@ struct PageCapture {
         var file = file
         file.status = status
         try sink.begin(file.source)
-        if !bytes.isEmpty { try bytes.withUnsafeBytes { try sink.write($0, at: 0) } }
+        if !bytes.isEmpty {
+            try bytes.withBytes { (bytes) throws(VarveError) in try sink.write(bytes, at: 0) }
+        }
         try sink.end(SourceFileFacts(size: UInt64(bytes.count)))
         delivered.insert(file.restored)
         if case .placeholder = file.role {
@@ -196,9 +201,12 @@ struct PageCapture {
     ///   - cached: names of files that have pages in libdb's cache.
     ///   - sync: has every changed page written, so that a file that is still as it was had none.
     func reportUnlogged(
-        _ logged: LoggedFiles, cached: Set<String>, _ warnings: CaptureWarnings, sync: () throws -> Void
-    ) throws {
-        let candidates = try databases.filter { database in
+        _ logged: LoggedFiles, cached: Set<String>, _ warnings: CaptureWarnings,
+        sync: () throws(VarveError) -> Void
+    ) throws(VarveError) {
+        func isCandidate(_ database: (file: EnvironmentFile, facts: DatabaseStream.Facts)) throws(VarveError)
+            -> Bool
+        {
             guard let id = database.file.uid, !logged.isUnmade(id) else { return false }
             let known = logged.files[id]
             if known?.isOpenedUnlogged == true { return true }
@@ -206,7 +214,12 @@ struct PageCapture {
             guard known == nil || (database.facts.largestLSN == .zero && known?.isOpenedLogged != true) else {
                 return false
             }
-            return try cached.contains(database.file.name) || hasChanged(database.file)
+            if cached.contains(database.file.name) { return true }
+            return try hasChanged(database.file)
+        }
+        var candidates: [(file: EnvironmentFile, facts: DatabaseStream.Facts)] = []
+        for database in databases {
+            if try isCandidate(database) { candidates.append(database) }
         }
         if candidates.isEmpty { return }
         try sync()
@@ -227,7 +240,7 @@ struct PageCapture {
     }
 
     /// Since it was listed; not if another file has its name by now: what renames it is in the logs.
-    private func hasChanged(_ file: EnvironmentFile) throws -> Bool {
+    private func hasChanged(_ file: EnvironmentFile) throws(VarveError) -> Bool {
         guard let now = try files.status(file.path),
             case .database(let header)? = try EnvironmentListing.probe(file.path, files),
             header.fileID == file.uid
@@ -254,7 +267,8 @@ struct PageCapture {
         }
     }
 
-    private static func read(_ source: borrowing File, _ file: EnvironmentFile) throws -> [UInt8] {
+    private static func read(_ source: borrowing File, _ file: EnvironmentFile) throws(VarveError) -> [UInt8]
+    {
         if case .placeholder = file.role { return try source.readStart(placeholderSize) }
         return try source.readToEnd(limit: plainLimit)
     }
@@ -264,12 +278,12 @@ struct PageCapture {
     private static let placeholderSize = 512
 
     private func open<R>(
-        _ file: EnvironmentFile, mayVanish: Bool, _ body: (borrowing File) throws -> R
-    ) throws -> R? {
+        _ file: EnvironmentFile, mayVanish: Bool, _ body: (borrowing File) throws(VarveError) -> R
+    ) throws(VarveError) -> R? {
         let source: File
         do {
             source = try files.open(reading: file.path)
-        } catch let error as VarveError where error.isNoEntry && mayVanish {
+        } catch let error where error.isNoEntry && mayVanish {
             return nil
         }
         return try body(source)

@@ -22,7 +22,7 @@ package final class EnvironmentFiles: Sendable {
     private let isGuarded: Bool
 
     /// - Throws: `.noEnvironment` if there is no directory of this path.
-    package init(home path: String) throws {
+    package init(home path: String) throws(VarveError) {
         do {
             root = try Self.openHome(path)
         } catch let error as VarveError where error.errno == ENOENT {
@@ -49,12 +49,14 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// Runs `body` as the owner.
-    package func perform<R: ~Copyable>(_ body: () throws -> R) throws -> R { try rights.perform(body) }
+    package func perform<R: ~Copyable>(_ body: () throws(VarveError) -> R) throws(VarveError) -> R {
+        try rights.perform(body)
+    }
 
     /// Nil if there is nothing at the path.
-    package func status(_ path: String, followLinks: Bool = true) throws -> FileStatus? {
+    package func status(_ path: String, followLinks: Bool = true) throws(VarveError) -> FileStatus? {
         do {
-            return try reach(path, followLinks) { directory, name, isFollowing in
+            return try reach(path, followLinks) { (directory, name, isFollowing) throws(VarveError) in
                 var value = stat()
                 let flags = isFollowing ? 0 : AT_SYMLINK_NOFOLLOW
                 try systemCall("stat", path) { fstatat(directory, name, &value, flags) }
@@ -66,8 +68,8 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// Opens a regular file; anything else is refused at once.
-    package func open(reading path: String, followLinks: Bool = true) throws -> File {
-        try reach(path, followLinks) { directory, name, isFollowing in
+    package func open(reading path: String, followLinks: Bool = true) throws(VarveError) -> File {
+        try reach(path, followLinks) { (directory, name, isFollowing) throws(VarveError) in
             var value = stat()
             // Opening a device does something to some of them: look first. What counts is the second look.
             if fstatat(directory, name, &value, isFollowing ? 0 : AT_SYMLINK_NOFOLLOW) == 0 {
@@ -82,8 +84,8 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// To be used within `perform`.
-    package func directory(_ path: String) throws -> RootDirectory {
-        try reach(path, true) { directory, name, isFollowing in
+    package func directory(_ path: String) throws(VarveError) -> RootDirectory {
+        try reach(path, true) { (directory, name, isFollowing) throws(VarveError) in
             let flags =
                 O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | (isFollowing ? 0 : O_NOFOLLOW)
             return RootDirectory(
@@ -93,20 +95,22 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// Names in the directory without "." and "..", sorted by their bytes.
-    package func list(_ path: String) throws -> [String] {
+    package func list(_ path: String) throws(VarveError) -> [String] {
         let directory = try directory(path)
-        return try perform { try directory.names() }
+        return try perform { () throws(VarveError) in try directory.names() }
     }
 
     /// Absolute, without symbolic links; throws if a component is missing.
-    package func resolve(_ path: String) throws -> String { try perform { try Path.resolve(path) } }
+    package func resolve(_ path: String) throws(VarveError) -> String {
+        try perform { () throws(VarveError) in try Path.resolve(path) }
+    }
 
-    package func fileSystemType(_ path: String) throws -> FileSystemType {
-        try perform { try FileSystemType.of(path) }
+    package func fileSystemType(_ path: String) throws(VarveError) -> FileSystemType {
+        try perform { () throws(VarveError) in try FileSystemType.of(path) }
     }
 
     package func watch(_ path: String) -> DirectoryWatch? {
-        try? perform {
+        try? perform { () throws(VarveError) in
             guard let watch = DirectoryWatch(path) else {
                 throw SystemCallError(call: "inotify_add_watch", path: path, errno: ENOSPC).error
             }
@@ -119,9 +123,9 @@ package final class EnvironmentFiles: Sendable {
     /// Runs `body`, as the owner, with a directory, a name to be used there, and whether a link of that name is to be
     /// followed.
     private func reach<R: ~Copyable>(
-        _ path: String, _ followLinks: Bool, _ body: (Int32, String, Bool) throws -> R
-    ) throws -> R {
-        try perform {
+        _ path: String, _ followLinks: Bool, _ body: (Int32, String, Bool) throws(VarveError) -> R
+    ) throws(VarveError) -> R {
+        try perform { () throws(VarveError) in
             if isGuarded {
                 let place = try walk(path, followLinks)
                 return try body(place.directory.descriptor, place.name, false)
@@ -141,11 +145,11 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// Links are root's, or not followed.
-    private func walk(_ path: String, _ followLinks: Bool) throws -> PathWalk.Place {
+    private func walk(_ path: String, _ followLinks: Bool) throws(VarveError) -> PathWalk.Place {
         let inner = beneathHome(path)
         return try PathWalk.find(
             inner ?? path, from: inner == nil ? nil : root.descriptor, followsLast: followLinks
-        ) { link in
+        ) { (link) throws(VarveError) in
             guard link.user != 0 else { return }
             throw VarveError(
                 .refused, "root does not follow a symbolic link of user \(link.user)", location: path,
@@ -155,7 +159,7 @@ package final class EnvironmentFiles: Sendable {
     }
 
     /// Root goes where a link of the environment's owner leads to a home of his, and not to somebody else's.
-    private static func openHome(_ path: String) throws -> RootDirectory {
+    private static func openHome(_ path: String) throws(VarveError) -> RootDirectory {
         guard geteuid() == 0 else { return try RootDirectory(path) }
         var owners: Set<UInt32> = []
         let place = try PathWalk.find(path) { if $0.user != 0 { owners.insert($0.user) } }
@@ -179,7 +183,7 @@ extension EnvironmentFiles {
     /// Makes a directory of ours, in the home or in that of the logs: for the owner alone, or for the group that shares
     /// the home. To be used within `perform`. False if it was there.
     @discardableResult
-    func makeOwnDirectory(_ name: String, in parent: RootDirectory) throws -> Bool {
+    func makeOwnDirectory(_ name: String, in parent: RootDirectory) throws(VarveError) -> Bool {
         let isNew = try parent.makeDirectory(name)
         let directory = try parent.directory(name)
         try rights.share(directory.descriptor, directory.path, mode: 0o2770)
@@ -188,7 +192,7 @@ extension EnvironmentFiles {
 
     /// A state file of ours in `.varve`: the owner's alone, with one name, so that what is written to it is written to
     /// nothing else.
-    func requireOwn(_ file: borrowing File) throws {
+    func requireOwn(_ file: borrowing File) throws(VarveError) {
         let status = try file.status()
         guard rights.own(status) || status.user == geteuid(), status.links <= 1 else {
             throw VarveError(

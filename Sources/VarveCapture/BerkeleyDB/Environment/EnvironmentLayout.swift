@@ -33,7 +33,7 @@ package struct EnvironmentLayout: Sendable {
 
     /// Throws `.refused` for a home that is no directory, a `DB_CONFIG` that contradicts the options, and a
     /// directory that is not there.
-    package static func find(_ options: EnvironmentOptions) throws -> EnvironmentLayout {
+    package static func find(_ options: EnvironmentOptions) throws(VarveError) -> EnvironmentLayout {
         let files = try EnvironmentFiles(home: options.home)
         let home = files.home
         let configuration = try readConfiguration(files)
@@ -66,7 +66,9 @@ package struct EnvironmentLayout: Sendable {
             configuration: configuration)
     }
 
-    private static func readConfiguration(_ files: EnvironmentFiles) throws -> DatabaseConfiguration? {
+    private static func readConfiguration(_ files: EnvironmentFiles) throws(VarveError)
+        -> DatabaseConfiguration?
+    {
         let path = Path.join(files.home, configurationName)
         guard try files.status(path)?.kind == .regular else { return nil }
         let file = try files.open(reading: path)
@@ -78,7 +80,7 @@ package struct EnvironmentLayout: Sendable {
     /// (`__env_open`, `env_open.c`; `set_lg_dir` replaces what was set).
     private static func logDirectory(
         _ options: EnvironmentOptions, _ configuration: DatabaseConfiguration?, _ files: EnvironmentFiles
-    ) throws -> (original: String, configured: Bool)? {
+    ) throws(VarveError) -> (original: String, configured: Bool)? {
         guard let configured = configuration?.logDirectory else {
             return options.logDirectory.map { ($0, false) }
         }
@@ -98,7 +100,8 @@ package struct EnvironmentLayout: Sendable {
     }
 
     /// Relative to the home, as libdb takes it.
-    private static func resolve(_ original: String, _ files: EnvironmentFiles, _ kind: String) throws
+    private static func resolve(_ original: String, _ files: EnvironmentFiles, _ kind: String)
+        throws(VarveError)
         -> String
     {
         let path = Path.join(files.home, original)
@@ -115,7 +118,7 @@ package struct EnvironmentLayout: Sendable {
 
     /// The directories that a restored home needs for these files, with the attributes they have at the
     /// source: parents first. Directories of the environment are there even if nothing in them was stored.
-    func restoredDirectories(of stored: Set<String>, _ logged: LoggedFiles?) throws -> [Manifest
+    func restoredDirectories(of stored: Set<String>, _ logged: LoggedFiles?) throws(VarveError) -> [Manifest
         .StoredDirectory]
     {
         let places = dataDirectories + [logDirectory]
@@ -127,7 +130,8 @@ package struct EnvironmentLayout: Sendable {
             while needed.insert(path).inserted { path = Path.parent(path) }
         }
         guard let homeStatus = try files.status(home) else { return [] }
-        return try needed.sorted { $0 == "." || ($1 != "." && $0 < $1) }.map { restored in
+        return try needed.sorted { $0 == "." || ($1 != "." && $0 < $1) }.map {
+            (restored) throws(VarveError) in
             let place = places.filter {
                 restored == $0.directory.restored || restored.hasPrefix($0.directory.restored + "/")
             }.max { $0.directory.restored.count < $1.directory.restored.count }

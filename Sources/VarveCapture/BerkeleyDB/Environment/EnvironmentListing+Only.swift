@@ -6,7 +6,7 @@ extension EnvironmentListing {
     ///
     /// A name may be relative to a data directory, as the application opens it, relative to the restored
     /// home, or absolute. Throws `.refused` for a name that is no database here, with the nearest ones.
-    package func selecting(_ only: [String]) throws -> EnvironmentListing {
+    package func selecting(_ only: [String]) throws(VarveError) -> EnvironmentListing {
         if only.isEmpty { return self }
         var chosen: Set<String> = []
         for name in only {

@@ -46,7 +46,7 @@ extension EnvironmentLayout {
     ///
     /// Throws `.refused` for two database files with the same uid (they would share pages in libdb's cache),
     /// and `.corrupt` for a file with a database's magic number whose meta page makes no sense.
-    package func list() throws -> EnvironmentListing {
+    package func list() throws(VarveError) -> EnvironmentListing {
         var search = try FileSearch(layout: self)
         for place in dataDirectories {
             try search.visit(root: place.path, restored: place.directory.restored)
@@ -87,7 +87,7 @@ private struct FileSearch {
     private var names: Set<String> = []
     private var entries = 0
 
-    init(layout: EnvironmentLayout) throws {
+    init(layout: EnvironmentLayout) throws(VarveError) {
         self.layout = layout
         hasLogs = try !LogKeeper.numbers(in: layout.logDirectory.path, layout.files).isEmpty
         for path in layout.dataDirectories.map(\.path) + [layout.home] {
@@ -95,15 +95,15 @@ private struct FileSearch {
         }
     }
 
-    mutating func visit(root: String, restored: String) throws {
+    mutating func visit(root: String, restored: String) throws(VarveError) {
         var waiting = [(path: root, name: "", restored: restored)]
         while let directory = waiting.popLast() {
             let list: [String]
             do {
                 list = try layout.files.list(directory.path)
-            } catch let error as VarveError where error.isNoEntry && directory.path != root {
+            } catch let error where error.isNoEntry && directory.path != root {
                 continue
-            } catch let error as VarveError where error.errno == EACCES && directory.path != root {
+            } catch let error where error.errno == EACCES && directory.path != root {
                 noteUnreadable(directory.path)
                 continue
             }
@@ -136,7 +136,7 @@ private struct FileSearch {
     }
 
     /// - Returns: the entry if it is a directory to look into.
-    private mutating func visit(_ entry: Entry, last name: String) throws -> Entry? {
+    private mutating func visit(_ entry: Entry, last name: String) throws(VarveError) -> Entry? {
         var entry = entry
         guard var status = try layout.files.status(entry.path, followLinks: false) else {
             // Not gone, but not to be named: leaving it out silently could leave out a database.
@@ -155,7 +155,7 @@ private struct FileSearch {
                     return nil
                 }
                 status = target
-            } catch let error as VarveError where error.errno == EACCES {
+            } catch let error where error.errno == EACCES {
                 noteUnreadable(entry.path)
                 return nil
             }
@@ -193,7 +193,7 @@ private struct FileSearch {
         return Placer.lies(layout.home, in: target)
     }
 
-    private mutating func add(_ entry: Entry, name: String, _ status: FileStatus) throws {
+    private mutating func add(_ entry: Entry, name: String, _ status: FileStatus) throws(VarveError) {
         let kind = EnvironmentFileKind.classify(name)
         switch kind {
         case .region:
@@ -218,7 +218,7 @@ private struct FileSearch {
         let probed: EnvironmentFile.Role?
         do {
             probed = try EnvironmentListing.probe(entry.path, layout.files)
-        } catch let error as VarveError where error.errno == EACCES {
+        } catch let error where error.errno == EACCES {
             noteUnreadable(entry.path)
             return
         }
@@ -268,17 +268,17 @@ private struct FileSearch {
 
 extension EnvironmentListing {
     /// Nil for a file that is no database.
-    static func probe(_ path: String, _ files: EnvironmentFiles) throws -> EnvironmentFile.Role? {
+    static func probe(_ path: String, _ files: EnvironmentFiles) throws(VarveError) -> EnvironmentFile.Role? {
         do {
             let file = try files.open(reading: path)
             return try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) {
-                buffer in
+                (buffer) throws(VarveError) in
                 let count = try file.read(into: buffer, at: 0)
                 let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
                 if let header = try DatabaseHeader.probe(bytes) { return .database(header) }
                 return DatabaseHeader.isRenamed(bytes) ? .placeholder : nil
             }
-        } catch var error as VarveError {
+        } catch var error {
             if error.isNoEntry { return nil }
             error.location = error.location ?? path
             throw error
@@ -297,7 +297,7 @@ extension FileSearch {
         return rest.count >= 3 && rest.allSatisfy { (48...57).contains($0) }
     }
 
-    consuming func finish() throws -> EnvironmentListing {
+    consuming func finish() throws(VarveError) -> EnvironmentListing {
         var owners: [String: DatabaseHeader] = [:]
         for file in found {
             if case .database(let header) = file.role { owners[file.restored] = header }
@@ -347,7 +347,7 @@ extension FileSearch {
 
     /// Each file has a place of its own: names that differ only in how their accents are composed are two to Linux
     /// and one to Swift's strings, and the second one would count as delivered.
-    private func refuseEqualPaths() throws {
+    private func refuseEqualPaths() throws(VarveError) {
         var known: [String: EnvironmentFile] = [:]
         for file in listing.databases + listing.configurations {
             guard let other = known.updateValue(file, forKey: file.restored) else { continue }
@@ -358,7 +358,7 @@ extension FileSearch {
     }
 
     /// Two files with one uid are one file to libdb: its cache would give pages of one for the other.
-    private func refuseCopies() throws {
+    private func refuseCopies() throws(VarveError) {
         var known: [String: EnvironmentFile] = [:]
         for file in listing.databases {
             guard case .database(let header) = file.role else { continue }

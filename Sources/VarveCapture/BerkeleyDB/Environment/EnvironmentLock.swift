@@ -18,16 +18,16 @@ package final class EnvironmentLock {
     ///
     /// - Parameter patience: how long to wait for the helper of a backup that died itself; a live backup is an
     ///   error at once (`.locked`, naming its process and since when).
-    package convenience init(home: String, patience: Duration = .seconds(60)) throws {
+    package convenience init(home: String, patience: Duration = .seconds(60)) throws(VarveError) {
         try self.init(EnvironmentFiles(home: home), patience: patience)
     }
 
-    init(_ files: EnvironmentFiles, patience: Duration = .seconds(60)) throws {
+    init(_ files: EnvironmentFiles, patience: Duration = .seconds(60)) throws(VarveError) {
         let home = files.home
         let name = ".varve/lock"
         let path = Path.join(home, name)
         // As the owner, whose helper must be able to write here.
-        let file = try files.perform {
+        let file = try files.perform { () throws(VarveError) in
             if try files.makeOwnDirectory(EnvironmentLayout.ownDirectoryName, in: files.root) {
                 try files.root.sync()
             }
@@ -60,7 +60,7 @@ package final class EnvironmentLock {
         endedHelper = ended
         let text = "\(getpid()) \(ProcessTable.ownStartTime) \(Clock.now())\n"
         try file.truncate(to: 0)
-        try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+        try Array(text.utf8).withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: 0) }
         descriptor = file.descriptor
         self.files = files
         self.file = file
@@ -71,11 +71,11 @@ package final class EnvironmentLock {
         "the helper (process \(endedHelper)) of a backup that died waited for an application that is gone, and was ended"
     }
 
-    private static func tryLock(_ file: borrowing File) throws -> Bool {
+    private static func tryLock(_ file: borrowing File) throws(VarveError) -> Bool {
         do {
             try systemCall("flock", file.path) { flock(file.descriptor, LOCK_EX | LOCK_NB) }
             return true
-        } catch let error as VarveError where error.errno == EWOULDBLOCK {
+        } catch let error where error.errno == EWOULDBLOCK {
             return false
         }
     }

@@ -28,8 +28,8 @@ package struct EnvironmentUse: Sendable, Hashable {
     /// While the processes are looked through, the application may start its next log and close the listed one. Where
     /// nobody is found and the list has changed meanwhile, both are done again, ten times at most.
     package static func find(
-        _ files: EnvironmentFiles, listedBy paths: () throws -> [String]
-    ) throws -> EnvironmentUse {
+        _ files: EnvironmentFiles, listedBy paths: () throws(VarveError) -> [String]
+    ) throws(VarveError) -> EnvironmentUse {
         var listed = try paths()
         for _ in 0..<10 {
             let use = try find(listed, files)
@@ -45,7 +45,9 @@ package struct EnvironmentUse: Sendable, Hashable {
     ///
     /// File systems that give files different device numbers in `stat` and in `/proc/<pid>/maps` (btrfs,
     /// overlayfs) hide mappings; the descriptor, which libdb keeps for databases and logs, is still seen.
-    package static func find(_ paths: [String], _ files: EnvironmentFiles) throws -> EnvironmentUse {
+    package static func find(_ paths: [String], _ files: EnvironmentFiles) throws(VarveError)
+        -> EnvironmentUse
+    {
         var nodes: [Node: String] = [:]
         for path in paths {
             if let status = try files.status(path) {
@@ -60,9 +62,9 @@ package struct EnvironmentUse: Sendable, Hashable {
                 location: files.home,
                 hint: "run 'mount -t proc proc /proc', then run the same command again")
         }
-        try forEachProcess { process in
-            do {
-                if let path = try heldDescriptor(process, nodes) ?? visibleMapping(process, nodes) {
+        try forEachProcess { (process) throws(VarveError) in
+            do throws(VarveError) {
+                if let path = try heldFile(process, nodes) {
                     use.processes.append(Holder(process: process, command: command(process), path: path))
                 }
             } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
@@ -75,10 +77,10 @@ package struct EnvironmentUse: Sendable, Hashable {
     /// Files that one of these processes has open and that have no name any more: it was one of `paths`.
     ///
     /// - Parameter users: as found just now; one that this user may not look into any more is left out.
-    static func removed(_ paths: Set<String>, by users: [Holder]) throws -> [Holder] {
+    static func removed(_ paths: Set<String>, by users: [Holder]) throws(VarveError) -> [Holder] {
         var found: [Holder] = []
         let suffix = " (deleted)"
-        try forEachProcess(of: users.map(\.process)) { process in
+        try forEachProcess(of: users.map(\.process)) { (process) throws(VarveError) in
             let directory = "/proc/\(process)/fd"
             for name in (try? Directory.list(directory)) ?? [] {
                 let link = Path.join(directory, name)
@@ -95,9 +97,11 @@ package struct EnvironmentUse: Sendable, Hashable {
     }
 
     /// One that ends meanwhile is passed over.
-    private static func forEachProcess(of known: [Int32]? = nil, _ body: (Int32) throws -> Void) throws {
-        for process in try known ?? Directory.list("/proc").compactMap({ Int32($0) })
-        where process != getpid() {
+    private static func forEachProcess(of known: [Int32]? = nil, _ body: (Int32) throws(VarveError) -> Void)
+        throws(VarveError)
+    {
+        let processes = if let known { known } else { try Directory.list("/proc").compactMap { Int32($0) } }
+        for process in processes where process != getpid() {
             do {
                 try body(process)
             } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
@@ -106,7 +110,14 @@ package struct EnvironmentUse: Sendable, Hashable {
         }
     }
 
-    private static func heldDescriptor(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+    private static func heldFile(_ process: Int32, _ nodes: [Node: String]) throws(VarveError) -> String? {
+        if let path = try heldDescriptor(process, nodes) { return path }
+        return try visibleMapping(process, nodes)
+    }
+
+    private static func heldDescriptor(_ process: Int32, _ nodes: [Node: String]) throws(VarveError)
+        -> String?
+    {
         let directory = "/proc/\(process)/fd"
         for name in try Directory.list(directory) {
             guard let status = try descriptorStatus(Path.join(directory, name)) else { continue }
@@ -117,7 +128,7 @@ package struct EnvironmentUse: Sendable, Hashable {
 
     /// The link is followed to the open file itself, also when that was removed meanwhile. Nil for one whose file system
     /// does not answer any more (a stale NFS handle, a FUSE server that died): that of the environment has just answered.
-    private static func descriptorStatus(_ link: String) throws -> FileStatus? {
+    private static func descriptorStatus(_ link: String) throws(VarveError) -> FileStatus? {
         do {
             return try FileStatus.of(link)
         } catch let error as VarveError
@@ -127,7 +138,9 @@ package struct EnvironmentUse: Sendable, Hashable {
         }
     }
 
-    private static func visibleMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+    private static func visibleMapping(_ process: Int32, _ nodes: [Node: String]) throws(VarveError)
+        -> String?
+    {
         do {
             return try heldMapping(process, nodes)
         } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
@@ -135,7 +148,7 @@ package struct EnvironmentUse: Sendable, Hashable {
         }
     }
 
-    private static func heldMapping(_ process: Int32, _ nodes: [Node: String]) throws -> String? {
+    private static func heldMapping(_ process: Int32, _ nodes: [Node: String]) throws(VarveError) -> String? {
         let file = try File.open(reading: "/proc/\(process)/maps")
         let text = String(decoding: try file.readToEnd(limit: 64 << 20), as: UTF8.self)
         // address perms offset major:minor inode path
@@ -183,7 +196,7 @@ package struct EnvironmentRegister: Sendable, Hashable {
     private static let lineLength = 25
 
     /// Nil if the environment has no register.
-    package static func read(_ files: EnvironmentFiles) throws -> EnvironmentRegister? {
+    package static func read(_ files: EnvironmentFiles) throws(VarveError) -> EnvironmentRegister? {
         let path = Path.join(files.home, name)
         guard try files.status(path)?.kind == .regular else { return nil }
         // Closing it would drop record locks of this process, which has none: only the helper joins.
@@ -207,7 +220,7 @@ package struct EnvironmentRegister: Sendable, Hashable {
         return register
     }
 
-    private static func isLocked(_ file: borrowing File, at offset: Int) throws -> Bool {
+    private static func isLocked(_ file: borrowing File, at offset: Int) throws(VarveError) -> Bool {
         var lock = flock()
         lock.l_type = Int16(F_WRLCK)
         lock.l_whence = Int16(SEEK_SET)

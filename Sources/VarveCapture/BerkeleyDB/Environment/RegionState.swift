@@ -43,7 +43,7 @@ package struct RegionState: Sendable, Hashable {
     /// Nil if there is no `__db.001`, or it is one that was never finished.
     ///
     /// Throws `.refused` where it names memory that belongs to somebody else than the file.
-    package static func read(_ files: EnvironmentFiles) throws -> RegionState? {
+    package static func read(_ files: EnvironmentFiles) throws(VarveError) -> RegionState? {
         let file: File
         do {
             file = try files.open(reading: Path.join(files.home, name), followLinks: false)
@@ -53,12 +53,16 @@ package struct RegionState: Sendable, Hashable {
         return try read(file)
     }
 
-    static func read(_ file: borrowing File) throws -> RegionState? {
+    static func read(_ file: borrowing File) throws(VarveError) -> RegionState? {
         let status = try file.status()
         guard RegionReference.isSize(status.size),
             let reference = RegionReference(try file.readStart(Int(status.size)))
         else {
-            guard let head = try RegionHead.read({ try file.read(into: $1, at: $0) }) else { return nil }
+            guard
+                let head = try RegionHead.read({ (offset, buffer) throws(VarveError) in
+                    try file.read(into: buffer, at: offset)
+                })
+            else { return nil }
             return RegionState(place: .file, head: head)
         }
         guard let memory = try SystemVMemory.find(reference.segment) else {
@@ -71,7 +75,11 @@ package struct RegionState: Sendable, Hashable {
                     + " belongs to user \(memory.owner) and not to user \(status.user)", location: file.path,
                 hint: "remove \(name) if nobody has the environment open, then run recovery")
         }
-        guard let head = try RegionHead.read({ try memory.read(into: $1, at: $0) }) else { return nil }
+        guard
+            let head = try RegionHead.read({ (offset, buffer) throws(VarveError) in
+                try memory.read(into: buffer, at: offset)
+            })
+        else { return nil }
         return RegionState(place: .memory(memory), head: head)
     }
 }

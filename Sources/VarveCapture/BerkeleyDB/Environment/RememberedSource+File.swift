@@ -12,7 +12,7 @@ extension RememberedSource {
         (try? readOwn(home: home)) ?? nil
     }
 
-    private static func readOwn(home: String) throws -> RememberedSource? {
+    private static func readOwn(home: String) throws(VarveError) -> RememberedSource? {
         let owner = try openHome(home).status()
         let directory = try openDirectory(home, owner)
         let path = "\(home)/.varve/\(fileName)"
@@ -43,7 +43,7 @@ extension RememberedSource {
                 if try file.status().user != owner.user {
                     try file.setOwner(user: owner.user, group: owner.group)
                 }
-                try encoded().withUnsafeBytes { try file.write($0) }
+                try encoded().withBytes { (bytes) throws(VarveError) in try file.write(bytes) }
                 try file.sync()
                 try systemCall("renameat", path) {
                     renameat(directory.descriptor, temporary, directory.descriptor, Self.fileName)
@@ -59,13 +59,13 @@ extension RememberedSource {
         }
     }
 
-    private static func openHome(_ home: String) throws -> File {
+    private static func openHome(_ home: String) throws(VarveError) -> File {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK
         return File(descriptor: try systemCall("open", home) { open(home, flags) }, path: home)
     }
 
     /// `.varve`, if it is a directory of the home's owner.
-    private static func openDirectory(_ home: String, _ owner: FileStatus) throws -> File {
+    private static func openDirectory(_ home: String, _ owner: FileStatus) throws(VarveError) -> File {
         let opened = try openHome(home)
         let path = "\(home)/.varve"
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW

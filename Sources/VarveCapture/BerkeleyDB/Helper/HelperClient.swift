@@ -59,7 +59,7 @@ package final class BerkeleyDBHelper {
         _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock?,
         root: RootDirectory? = nil, executable: String? = nil, slots: Int = 16,
         limits: HelperLimits = HelperLimits(), cancellation: Cancellation = Cancellation()
-    ) throws {
+    ) throws(VarveError) {
         precondition(slots > 0)
         self.limits = limits
         self.cancellation = cancellation
@@ -67,7 +67,7 @@ package final class BerkeleyDBHelper {
         self.password = password
         self.lock = lock
         self.slots = slots
-        self.executable = try executable ?? HelperProcess.locate()
+        self.executable = if let executable { executable } else { try HelperProcess.locate() }
         helper = try Self.start(
             self.executable, password, lock, root, slots, cancellation)
     }
@@ -75,7 +75,7 @@ package final class BerkeleyDBHelper {
     private static func start(
         _ executable: String, _ password: [UInt8]?, _ lock: EnvironmentLock?, _ root: RootDirectory?,
         _ slots: Int, _ cancellation: Cancellation
-    ) throws -> HelperProcess {
+    ) throws(VarveError) -> HelperProcess {
         let helper = try HelperProcess(
             executable: executable, password: password, lock: lock, root: root, slots: slots,
             cancellation: cancellation)
@@ -89,60 +89,60 @@ package final class BerkeleyDBHelper {
 
     /// Joins the live environment. Throws, each with its own code: `.noEnvironment`, `.needsRecovery`,
     /// `.libraryMismatch`, `.wrongKey`, `.notOwner`, `.library`.
-    package func join() throws {
+    package func join() throws(VarveError) {
         try ask(.join(environment)) { if case .joined = $0 { () } else { nil } }
         hasJoined = true
     }
 
     /// What must be known before anything is changed or stored. Throws `.notTransactional`, `.needsRecovery`,
     /// `.memoryLogs`, `.wrongLogDirectory`.
-    package func preflight() throws -> CapturePreflight {
+    package func preflight() throws(VarveError) -> CapturePreflight {
         try ask(.preflight) { if case .preflight(let value) = $0 { value } else { nil } }
     }
 
     /// Raises the hot-backup counter and stops automatic log removal, then reads the last checkpoint: its
     /// `checkpointLSN.file` is the first needed log. Nil if the environment has none yet: every log is needed.
-    package func begin() throws -> CaptureCheckpoint? {
+    package func begin() throws(VarveError) -> CaptureCheckpoint? {
         hasBegun = true
         return try ask(.begin) { if case .begun(let value) = $0 { .some(value) } else { nil } }
     }
 
     /// Undoes `begin`; harmless when there is nothing to undo.
-    package func end() throws {
+    package func end() throws(VarveError) {
         guard hasBegun else { return }
         try ask(.end) { if case .ended = $0 { () } else { nil } }
         hasBegun = false
     }
 
     /// How far the log is now.
-    package func logStatus() throws -> CaptureLogStatus {
+    package func logStatus() throws(VarveError) -> CaptureLogStatus {
         try ask(.logStatus) { if case .logStatus(let value) = $0 { value } else { nil } }
     }
 
     /// Who has a lock that a copy of this database would wait for in libdb; nil if nobody does.
     ///
     /// - Parameter fileID: the 20 bytes of its identity, from its first page.
-    package func holder(of file: String, fileID: [UInt8]) throws -> CaptureLockHolder? {
+    package func holder(of file: String, fileID: [UInt8]) throws(VarveError) -> CaptureLockHolder? {
         try ask(.holder(file: file, fileID: fileID)) {
             if case .holder(let value) = $0 { .some(value) } else { nil }
         }
     }
 
     /// The names of the files that have pages in libdb's cache, as the application gave them.
-    package func cachedFiles() throws -> [String] {
+    package func cachedFiles() throws(VarveError) -> [String] {
         try ask(.cachedFiles) { if case .cachedFiles(let names) = $0 { names } else { nil } }
     }
 
     /// Has every changed page in the cache written.
-    package func sync() throws { try ask(.sync) { if case .synced = $0 { () } else { nil } } }
+    package func sync() throws(VarveError) { try ask(.sync) { if case .synced = $0 { () } else { nil } } }
 
     /// Lets go of the page writers of one database, after something was killed while it copied it.
-    package func clear(_ file: String) throws {
+    package func clear(_ file: String) throws(VarveError) {
         try ask(.clear(file: file)) { if case .cleared = $0 { () } else { nil } }
     }
 
     /// Undoes what the journal of an earlier helper says.
-    package func repair() throws -> CaptureRepair {
+    package func repair() throws(VarveError) -> CaptureRepair {
         try ask(.repair) { if case .repaired(let value) = $0 { value } else { nil } }
     }
 
@@ -150,12 +150,12 @@ package final class BerkeleyDBHelper {
     ///
     /// - Parameter home: as it is seen in there.
     /// - Throws: `.noIsolation` where the kernel does not allow it.
-    package func confine(home: String) throws {
+    package func confine(home: String) throws(VarveError) {
         try ask(.confine(home: home)) { if case .confined = $0 { () } else { nil } }
     }
 
     /// Catastrophic recovery of a restored environment that nobody has open; leaves no regions.
-    package func recover(_ progress: (Int) -> Void = { _ in }) throws {
+    package func recover(_ progress: (Int) -> Void = { _ in }) throws(VarveError) {
         try ask(.recover(environment)) {
             if case .progress(let percent) = $0 { progress(Int(percent)) }
             return if case .recovered = $0 { () } else { nil }
@@ -165,7 +165,7 @@ package final class BerkeleyDBHelper {
     /// `db_verify` of whole files, named as for `capture`; a bad one is an answer, not an error.
     package func verify(
         _ files: [String], _ progress: (CaptureVerification) -> Void = { _ in }
-    ) throws -> [CaptureVerification] {
+    ) throws(VarveError) -> [CaptureVerification] {
         var results: [CaptureVerification] = []
         try ask(.verify(environment, files: files)) {
             if case .verified(let one) = $0 {
@@ -183,10 +183,12 @@ package final class BerkeleyDBHelper {
     /// several passes. If `deliver` throws, the copy is ended, `begin` undone, and the error rethrown. A database
     /// that is not there (any more) throws `.missing`, and the next one can be captured.
     @discardableResult
-    package func capture(_ file: String, _ deliver: (Piece) throws -> Void) throws -> Statistics {
+    package func capture(_ file: String, _ deliver: (Piece) throws(VarveError) -> Void) throws(VarveError)
+        -> Statistics
+    {
         var statistics = Statistics()
-        var refusal: (any Error)?
-        func hand(_ piece: Piece) throws {
+        var refusal: VarveError?
+        func hand(_ piece: Piece) throws(VarveError) {
             guard refusal == nil else { return }
             do {
                 try deliver(piece)
@@ -199,7 +201,7 @@ package final class BerkeleyDBHelper {
         while true {
             let outcome: CaptureOutcome
             do {
-                outcome = try ask(.capture(file: file, resume: resume)) { event in
+                outcome = try ask(.capture(file: file, resume: resume)) { (event) throws(VarveError) in
                     switch event {
                     case .fileOpened(let name): try hand(.open(name))
                     case .fileClosed(let name): try hand(.close(name))
@@ -235,7 +237,7 @@ package final class BerkeleyDBHelper {
     }
 
     /// Undoes `begin`, ends the helper and waits for it.
-    package func close() throws {
+    package func close() throws(VarveError) {
         guard !isGone else { return }
         try end()
         try send(.quit)
@@ -255,7 +257,9 @@ package final class BerkeleyDBHelper {
 
     /// Sends, then hands every event to `answer` until it gives a value.
     @discardableResult
-    private func ask<T>(_ command: CaptureCommand, _ answer: (CaptureEvent) throws -> T?) throws -> T {
+    private func ask<T>(_ command: CaptureCommand, _ answer: (CaptureEvent) throws(VarveError) -> T?)
+        throws(VarveError) -> T
+    {
         try send(command)
         while true {
             let event: CaptureEvent
@@ -283,7 +287,7 @@ package final class BerkeleyDBHelper {
         }
     }
 
-    private func send(_ command: CaptureCommand) throws {
+    private func send(_ command: CaptureCommand) throws(VarveError) {
         guard !isGone else { throw VarveError(.helperDied, "the helper varve-capture-bdb is gone") }
         do {
             try helper.send(command)

@@ -27,7 +27,7 @@ final class HelperProcess {
     var process: Int32 { child.process }
 
     /// Beside this program, then where an installation puts it; `VARVE_CAPTURE_BDB` goes first.
-    static func locate() throws -> String {
+    static func locate() throws(VarveError) -> String {
         if let given = getenv("VARVE_CAPTURE_BDB") { return String(cString: given) }
         guard let program = ProcessArguments.executable else {
             throw VarveError(
@@ -48,7 +48,7 @@ final class HelperProcess {
     init(
         executable: String, password: [UInt8]?, lock: EnvironmentLock?, root: RootDirectory? = nil,
         slots: Int, cancellation: Cancellation = Cancellation()
-    ) throws {
+    ) throws(VarveError) {
         self.cancellation = cancellation
         isExpendable = lock == nil
         let commands = try Pipe()
@@ -65,7 +65,7 @@ final class HelperProcess {
         var arguments: [String] = []
         if let password {
             arguments.append(CaptureProtocol.Argument.password)
-            try password.withUnsafeBytes { try secret.write($0, at: 0) }
+            try password.withBytes { (bytes) throws(VarveError) in try secret.write(bytes, at: 0) }
             descriptors.append((secret.descriptor, CaptureProtocol.Descriptor.password))
         }
         if let root {
@@ -88,10 +88,12 @@ final class HelperProcess {
     }
 
     /// Throws `.helperDied` if nobody reads.
-    func send(_ command: CaptureCommand) throws {
+    func send(_ command: CaptureCommand) throws(VarveError) {
         do {
             // A helper that dies while we write to it must be an error, not the end of this process.
-            try withoutBrokenPipeSignal { try command.encoded.withUnsafeBytes { try control.write($0) } }
+            try withoutBrokenPipeSignal { () throws(VarveError) in
+                try command.encoded.withBytes { (bytes) throws(VarveError) in try control.write(bytes) }
+            }
         } catch let error as VarveError where error.errno == EPIPE {
             throw death()
         }
@@ -102,13 +104,13 @@ final class HelperProcess {
     /// Throws `.helperDied` at the end of the stream, `.helperStuck` after a `silence` (the caller knows more to say of
     /// it), and `.interrupted` if no event comes although the user wants to stop. The helper then goes on alone: it
     /// cleans up as soon as libdb lets it. One that has nothing to clean up is killed at once.
-    func nextEvent(silence limit: Duration? = nil) throws -> CaptureEvent {
+    func nextEvent(silence limit: Duration? = nil) throws(VarveError) -> CaptureEvent {
         var cancelledSince: UInt64?
         var silence: Duration = .zero
         while true {
             if isExpendable && cancellation.isRequested { throw try interrupt() }
             if let body = try incoming.next() {
-                let event = try body.withUnsafeBytes { try CaptureEvent($0) }
+                let event = try body.withBytes { (bytes) throws(VarveError) in try CaptureEvent(bytes) }
                 guard event == .alive else { return event }
                 silence = .zero
             }
@@ -138,7 +140,7 @@ final class HelperProcess {
     }
 
     /// Waits until there is something to read; or returns how long there was not, at once when the user wants to stop.
-    private func waitForEvent() throws -> Duration? {
+    private func waitForEvent() throws(VarveError) -> Duration? {
         var waiting = [pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0)]
         var limit = Self.slice
         // Once it is readable it stays so, and would not let us wait any more.
@@ -152,7 +154,7 @@ final class HelperProcess {
     }
 
     /// Whether it ended within the time: its end of the pipe is closed then. What it still says is dropped.
-    func ends(within limit: Duration) throws -> Bool {
+    func ends(within limit: Duration) throws(VarveError) -> Bool {
         var waited: Duration = .zero
         while waited < limit {
             if try !events.waitReadable(milliseconds: Self.slice) {
@@ -165,12 +167,12 @@ final class HelperProcess {
     }
 
     /// Kills it, whatever it is at. A process that waits for a dead disk does not even die; it is left then.
-    func end() throws {
+    func end() throws(VarveError) {
         try kill(SIGKILL)
         if try ends(within: .seconds(5)) { try wait() }
     }
 
-    private func interrupt() throws -> VarveError {
+    private func interrupt() throws(VarveError) -> VarveError {
         try kill(SIGKILL)
         try wait()
         return VarveError(
@@ -178,17 +180,17 @@ final class HelperProcess {
             hint: "run the same command again")
     }
 
-    func slot(_ index: UInt32, count: UInt32) throws -> UnsafeRawBufferPointer {
+    func slot(_ index: UInt32, count: UInt32) throws(VarveError) -> UnsafeRawBufferPointer {
         let start = Int(index) * CaptureProtocol.slotSize
         guard Int(count) <= CaptureProtocol.slotSize, start + CaptureProtocol.slotSize <= memory.bytes.count
         else { throw VarveError(.corrupt, "the helper filled slot \(index) with \(count) bytes") }
         return UnsafeRawBufferPointer(rebasing: memory.bytes[start..<start + Int(count)])
     }
 
-    func kill(_ signal: Int32) throws { try child.send(signal: signal) }
+    func kill(_ signal: Int32) throws(VarveError) { try child.send(signal: signal) }
 
     @discardableResult
-    func wait() throws -> ChildProcess.Status { try child.wait() }
+    func wait() throws(VarveError) -> ChildProcess.Status { try child.wait() }
 
     private func death() -> VarveError {
         let status = (try? child.wait()).map(\.description) ?? "is gone"

@@ -30,7 +30,7 @@ final class LibraryCopy {
     /// - Returns: at a file's end what its pages tell, and which file it was.
     func take(
         _ piece: BerkeleyDBHelper.Piece, _ warnings: CaptureWarnings
-    ) throws -> (DatabaseStream.Facts, EnvironmentFile)? {
+    ) throws(VarveError) -> (DatabaseStream.Facts, EnvironmentFile)? {
         switch piece {
         case .open(let name):
             isOpened = true
@@ -38,12 +38,13 @@ final class LibraryCopy {
         case .bytes(let bytes, let offset):
             if stream == nil, let part {
                 if offset == 0, part.uid != nil { self.part = try identified(bytes, part) }
-                stream = try self.part.map { try DatabaseStream($0, into: sink) }
+                stream = try self.part.map { (item) throws(VarveError) in try DatabaseStream(item, into: sink)
+                }
             }
             try stream?.take(bytes, at: offset)
         case .close:
             guard let part else { return nil }
-            let ended = try stream ?? DatabaseStream(part, into: sink)
+            let ended = if let stream { stream } else { try DatabaseStream(part, into: sink) }
             stream = nil
             self.part = nil
             return (try ended.finish(warnings), part)
@@ -59,7 +60,7 @@ final class LibraryCopy {
     /// is there all the time, a file that was replaced is not.
     private func identified(
         _ bytes: UnsafeRawBufferPointer, _ part: EnvironmentFile
-    ) throws -> EnvironmentFile? {
+    ) throws(VarveError) -> EnvironmentFile? {
         guard let header = try DatabaseHeader.probe(bytes) else { return nil }
         if header.fileID == part.uid { return part }
         guard case .database(let now)? = try EnvironmentListing.probe(part.path, files) else { return nil }

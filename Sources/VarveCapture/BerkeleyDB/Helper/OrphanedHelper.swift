@@ -12,7 +12,7 @@ enum OrphanedHelper {
     ///
     /// Never one whose regions are alive: page writers that it holds would wait for ever.
     /// - Returns: its process, nil if none was ended.
-    static func end(lock: String, _ files: EnvironmentFiles) throws -> Int32? {
+    static func end(lock: String, _ files: EnvironmentFiles) throws(VarveError) -> Int32? {
         let holders = try EnvironmentUse.find([lock], files).processes.filter { $0.command == command }
         for holder in holders {
             let start = ProcessTable.startTime(of: holder.process)
@@ -26,7 +26,7 @@ enum OrphanedHelper {
         return nil
     }
 
-    private static func isLost(_ process: Int32, _ files: EnvironmentFiles) throws -> Bool {
+    private static func isLost(_ process: Int32, _ files: EnvironmentFiles) throws(VarveError) -> Bool {
         let (mappings, hidden) = try MappedFile.find(named: RegionState.name) { path in
             Path.parent(path) == files.home || Path.name(path).hasPrefix("log.")
         }

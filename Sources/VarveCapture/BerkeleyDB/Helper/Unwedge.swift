@@ -46,23 +46,23 @@ package struct UnwedgeReport: Sendable, Hashable {
 package func unwedge(
     _ environment: CaptureEnvironment, password: [UInt8]? = nil, lock: EnvironmentLock? = nil,
     executable: String? = nil, limits: HelperLimits = HelperLimits()
-) throws -> UnwedgeReport {
-    let lock = try lock ?? EnvironmentLock(home: environment.home)
+) throws(VarveError) -> UnwedgeReport {
+    let lock = if let lock { lock } else { try EnvironmentLock(home: environment.home) }
     let files = lock.files
     // Nobody waits for it: what goes wrong with it is told last.
-    let links = Result { try removeLinks(environment, files) }
-    func report(_ helper: Int32?, _ repair: CaptureRepair) throws -> UnwedgeReport {
+    let links = Result { () throws(VarveError) in try removeLinks(environment, files) }
+    func report(_ helper: Int32?, _ repair: CaptureRepair) throws(VarveError) -> UnwedgeReport {
         UnwedgeReport(
             helper: helper, repair: repair, endedHelper: lock.endedHelper,
             removedLinks: try links.get())
     }
     let pending = try EnvironmentJournal.pending(files)
     let isThere = try files.status(Path.join(files.home, RegionState.name)) != nil
-    if try !isThere && (pending != nil || links.get() > 0) {
+    if !isThere, try pending != nil ? true : links.get() > 0 {
         // The application closed or recovered the environment: with the regions went all that could be undone.
         var repair = CaptureRepair()
         if pending != nil {
-            try files.perform { try files.root.unlink(EnvironmentJournal.name) }
+            try files.perform { () throws(VarveError) in try files.root.unlink(EnvironmentJournal.name) }
             repair.journal = true
             repair.regionsReplaced = true
         }
@@ -78,7 +78,9 @@ package func unwedge(
 }
 
 /// The links to log files that a killed backup left. Only under the environment's lock.
-private func removeLinks(_ environment: CaptureEnvironment, _ files: EnvironmentFiles) throws -> Int {
+private func removeLinks(_ environment: CaptureEnvironment, _ files: EnvironmentFiles) throws(VarveError)
+    -> Int
+{
     let options = EnvironmentOptions(
         home: environment.home, dataDirectories: environment.dataDirectories,
         logDirectory: environment.logDirectory)

@@ -30,7 +30,7 @@ struct DatabaseStream {
     /// Announces the file.
     ///
     /// - Precondition: the file has a header.
-    init(_ file: EnvironmentFile, into sink: any CaptureSink) throws {
+    init(_ file: EnvironmentFile, into sink: any CaptureSink) throws(VarveError) {
         guard let header = file.header else { preconditionFailure("a file without pages has no page stream") }
         var extent: UInt32?
         if case .queueExtent(let number, _) = file.role { extent = number }
@@ -41,13 +41,13 @@ struct DatabaseStream {
     }
 
     /// The next pages, in order, at a page's boundary.
-    mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(VarveError) {
         try deliver(bytes, at: offset, checked: checked(bytes, at: offset))
     }
 
     private mutating func deliver(
         _ bytes: UnsafeRawBufferPointer, at offset: UInt64, checked: PageRunResult
-    ) throws {
+    ) throws(VarveError) {
         result = checked
         try sink.write(bytes, at: offset)
         end = max(end, offset + UInt64(bytes.count))
@@ -66,7 +66,7 @@ struct DatabaseStream {
 
     /// Reads the whole file with plain reads of whole pages, each run anew if a page of it looks damaged: it
     /// may have been under way to the disk.
-    mutating func readAll(_ source: borrowing File) throws {
+    mutating func readAll(_ source: borrowing File) throws(VarveError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.runLength, alignment: 4096)
         defer { buffer.deallocate() }
         source.adviseSequential()
@@ -99,7 +99,7 @@ struct DatabaseStream {
     consuming func finish(
         _ warnings: CaptureWarnings, identity: Manifest.StoredFile.FileIdentity? = nil,
         reading: Reading? = nil
-    ) throws -> Facts {
+    ) throws(VarveError) -> Facts {
         guard let header = file.header else { return Facts(nil) }
         warnings.add(result, path: file.restored)
         var uid: String?

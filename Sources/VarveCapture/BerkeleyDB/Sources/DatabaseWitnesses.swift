@@ -28,7 +28,7 @@ struct DatabaseWitnesses {
     /// Throws `.refused` for a file in the cache that belongs to none of the directories.
     ///
     /// - Parameter listing: taken after the cache was asked: what is in neither was made or renamed meanwhile.
-    func requireKnownDirectories(_ cached: [String], _ listing: EnvironmentListing) throws {
+    func requireKnownDirectories(_ cached: [String], _ listing: EnvironmentListing) throws(VarveError) {
         let known = Set(listing.databases.compactMap(\.uid))
         for name in cached where !Self.isTemporary(name) {
             guard let (path, id) = find(name), !known.contains(id), isOutside(path) else { continue }
@@ -41,7 +41,7 @@ struct DatabaseWitnesses {
     ///
     /// - Parameter users: who has a file of the environment open just now.
     func checkOpenFiles(_ users: [EnvironmentUse.Holder], _ logged: LoggedFiles, _ warnings: CaptureWarnings)
-        throws
+        throws(VarveError)
     {
         let stored = Dictionary(
             listed.values.filter { $0.uid.map { delivered[$0] != nil } ?? false }.map {
@@ -74,16 +74,17 @@ struct DatabaseWitnesses {
     ///   - older: what the logs before the stored ones say, back to this end of the log; nil if they are not all there, or
     ///     the log that ended there was another one: of an environment that was made anew since.
     func check(
-        _ logged: LoggedFiles?, before: PreviousSnapshot?, older: (LSN) throws -> LoggedFiles?,
+        _ logged: LoggedFiles?, before: PreviousSnapshot?, older: (LSN) throws(VarveError) -> LoggedFiles?,
         _ warnings: CaptureWarnings
-    ) throws {
+    ) throws(VarveError) {
         var said: Set<String> = []
         for file in logged?.databases ?? [] where delivered[file.fileID] == nil {
             // Recovery makes it, from its first record on.
             // What is made after the last look, or was on its way from one name to another just then, recovery makes.
             if let created = file.created, isKnown(file.directory) {
                 if let lastLook, created >= lastLook { continue }
-                if try listed[file.fileID] != nil || layout.list().byUID[file.fileID] != nil { continue }
+                if listed[file.fileID] != nil { continue }
+                if try layout.list().byUID[file.fileID] != nil { continue }
             }
             said.insert(file.fileID)
             try report(file, warnings)
@@ -93,7 +94,7 @@ struct DatabaseWitnesses {
             return delivered[id] == nil && !said.contains(id) && logged?.files[id]?.removed == nil
         }
         if gone.isEmpty { return }
-        let earlier = try before?.endOfLog.flatMap { try older($0) }
+        let earlier: LoggedFiles? = if let end = before?.endOfLog { try older(end) } else { nil }
         for file in gone {
             guard let id = file.database?.uid, earlier?.files[id]?.removed == nil else { continue }
             let path = file.database?.place ?? file.path
@@ -105,7 +106,7 @@ struct DatabaseWitnesses {
         }
     }
 
-    private func report(_ logged: LoggedFiles.DatabaseFile, _ warnings: CaptureWarnings) throws {
+    private func report(_ logged: LoggedFiles.DatabaseFile, _ warnings: CaptureWarnings) throws(VarveError) {
         let (name, id) = (logged.name, logged.fileID)
         if let file = listed[id] {
             warnings.add(

@@ -45,7 +45,7 @@ final class LiveCapture {
     init(
         _ options: EnvironmentOptions, helper helperOptions: HelperOptions?, reading: PageReading,
         into sink: any CaptureSink
-    ) throws {
+    ) throws(VarveError) {
         let layout = try EnvironmentLayout.find(options)
         let listing = try layout.list()
         try EnvironmentCheck.requireEnvironment(layout, listing)
@@ -104,7 +104,7 @@ final class LiveCapture {
         ) { try helper?.close() }
     }
 
-    func run() throws -> CaptureSummary {
+    func run() throws(VarveError) -> CaptureSummary {
         do {
             let summary = try capture()
             try helper?.close()
@@ -116,7 +116,7 @@ final class LiveCapture {
         }
     }
 
-    private func capture() throws -> CaptureSummary {
+    private func capture() throws(VarveError) -> CaptureSummary {
         let before = try RegionState.read(layout.files)
         let (checkpoint, first) = try begin()
         let lowest = try LogKeeper.numbers(in: layout.logDirectory.path, layout.files).first ?? first
@@ -143,7 +143,7 @@ final class LiveCapture {
             .init(
                 first: first, checkpoint: checkpoint, largestPageLSN: pages.largestLSN,
                 largestPageFile: pages.largestFile, environmentID: before?.envid ?? checkpoint?.envid ?? 0,
-                status: helper.map { helper in { try helper.logStatus() } }))
+                status: helper?.logStatus))
         let requires = try conclude(logged, recovery)
         let mode: Manifest.Environment.Mode = reading == .library ? .live : .direct
         var summary = CaptureSummary(
@@ -160,7 +160,9 @@ final class LiveCapture {
     }
 
     /// Every database is there, or it is said which is not; and what a restore needs for that.
-    private func conclude(_ logged: LoggedFiles?, _ recovery: Manifest.Recovery) throws -> [String] {
+    private func conclude(_ logged: LoggedFiles?, _ recovery: Manifest.Recovery) throws(VarveError)
+        -> [String]
+    {
         if options.only.isEmpty {
             try witnesses.check(
                 logged, before: sink.previousSnapshot,
@@ -170,12 +172,14 @@ final class LiveCapture {
         }
         guard let logged else { return [] }
         try witnesses.checkOpenFiles(QuietEnvironment.writers(layout), logged, warnings)
-        try pages.reportUnlogged(logged, cached: cachedNames, warnings) { [helper] in try helper?.sync() }
+        try pages.reportUnlogged(logged, cached: cachedNames, warnings) { [helper] () throws(VarveError) in
+            try helper?.sync()
+        }
         return pages.requirements(logged, warnings)
     }
 
     /// Raises the counter, and tells where recovery will begin: before the first page is read.
-    private func begin() throws -> (CaptureCheckpoint?, first: UInt32) {
+    private func begin() throws(VarveError) -> (CaptureCheckpoint?, first: UInt32) {
         if let helper {
             let checkpoint = try helper.begin()
             if encrypted == true { warnings.addEncryptedLogs() }
@@ -186,7 +190,7 @@ final class LiveCapture {
         return (survey.checkpoint.map(CaptureCheckpoint.init), survey.firstNeeded)
     }
 
-    private func captureDatabases(_ keeper: LogKeeper) throws {
+    private func captureDatabases(_ keeper: LogKeeper) throws(VarveError) {
         let cached = try helper?.cachedFiles() ?? []
         cachedNames = Set(cached)
         let all = try layout.list()
@@ -231,7 +235,7 @@ final class LiveCapture {
     /// Queues whose extents were all read in the round of their main file.
     private var deliveredExtentOwners: Set<String> = []
 
-    private func capture(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
+    private func capture(_ file: EnvironmentFile, among listing: EnvironmentListing) throws(VarveError) {
         guard case .database = file.role else {
             if case .placeholder = file.role { try pages.readDirectly(file, mayVanish: true) }
             return
@@ -261,20 +265,22 @@ final class LiveCapture {
         }
     }
 
-    private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing) throws {
+    private func captureWithLibrary(_ file: EnvironmentFile, among listing: EnvironmentListing)
+        throws(VarveError)
+    {
         guard let helper else { return }
         try DatabaseLocks(helper, cancellation: cancellation, patience: limits.working).waitFree(for: file)
         for attempt in 1... {
             let copy = LibraryCopy(
                 file, among: listing, layout.files, witnesses.delivered, pages.delivered, sink)
             do {
-                try helper.capture(file.name) { piece in
+                try helper.capture(file.name) { (piece) throws(VarveError) in
                     guard let (facts, part) = try copy.take(piece, warnings) else { return }
                     pages.note(facts, of: part)
                     if let id = part.uid { witnesses.delivered[id] = part.restored }
                 }
                 return
-            } catch let error as VarveError where error.code == .missing && !copy.isOpened {
+            } catch let error where error.code == .missing && !copy.isOpened {
                 // Removed, renamed or replaced since we looked: the next listing tells. If it is there still, or again,
                 // libdb may have looked in between.
                 guard case .database(let header)? = try EnvironmentListing.probe(file.path, layout.files),

@@ -9,9 +9,12 @@ extension EnvironmentCheck {
     ///
     /// Throws `.noEnvironment` for an environment that is closed or whose regions are private, `.needsRecovery` for
     /// a panicked one or one that a process left without closing it, and `.notOwner`.
-    static func requireJoinable(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+    static func requireJoinable(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws(VarveError)
+    {
         guard let region = try RegionState.read(layout.files) else {
-            let use = try EnvironmentUse.find(layout.files) { try QuietEnvironment.logPaths(layout) }
+            let use = try EnvironmentUse.find(layout.files) { () throws(VarveError) in
+                try QuietEnvironment.logPaths(layout)
+            }
             if let holder = use.processes.first {
                 throw VarveError(
                     .noEnvironment,
@@ -59,7 +62,7 @@ extension EnvironmentCheck {
 
     /// libdb itself would read the regions of another build with the offsets of its own before it looks at their
     /// version (`env_region.c:208`).
-    private static func requireNative(_ region: RegionState, _ home: String) throws {
+    private static func requireNative(_ region: RegionState, _ home: String) throws(VarveError) {
         if case .missingMemory(let segment) = region.place {
             throw VarveError(
                 .noEnvironment,
@@ -82,7 +85,8 @@ extension EnvironmentCheck {
     ///
     /// Where short processes come and go, one may end between the two looks: what a dead one left stays for all of
     /// them.
-    private static func requireLivingUsers(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws
+    private static func requireLivingUsers(_ layout: EnvironmentLayout, _ listing: EnvironmentListing)
+        throws(VarveError)
     {
         var references: UInt32 = 0
         for attempt in 0..<8 {
@@ -104,7 +108,9 @@ extension EnvironmentCheck {
     }
 
     /// The logs must be where libdb says that it would look for them. The helper has seen that they are there.
-    static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight) throws {
+    static func requireLogDirectory(_ layout: EnvironmentLayout, _ preflight: CapturePreflight)
+        throws(VarveError)
+    {
         let library =
             (try? layout.files.resolve(Path.join(layout.home, preflight.logDirectory)))
             ?? preflight.logDirectory
@@ -120,7 +126,7 @@ extension EnvironmentCheck {
     /// No two databases that libdb could take for each other: it keeps a file under the name that the
     /// application gave it, and looks that up in the data directories anew when another process opens it
     /// (`mp_fopen.c:351`). Reading the wrong one is bad; worse, a page of one could be written to the other.
-    static func requireDistinctNames(_ listing: EnvironmentListing) throws {
+    static func requireDistinctNames(_ listing: EnvironmentListing) throws(VarveError) {
         for file in listing.databases where file.owner == nil && file.name == file.path {
             throw VarveError(
                 .refused,
@@ -131,7 +137,7 @@ extension EnvironmentCheck {
     }
 
     /// Everything from the first needed log on is held.
-    static func requireContiguous(_ keeper: LogKeeper, first: UInt32) throws {
+    static func requireContiguous(_ keeper: LogKeeper, first: UInt32) throws(VarveError) {
         let held = keeper.held
         guard held.contains(first) else {
             throw VarveError(
@@ -152,7 +158,7 @@ extension EnvironmentCheck {
 enum AtomicReads {
     /// Throws `.refused` unless every database lies on a file system whose reads and writes exclude each
     /// other.
-    static func require(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+    static func require(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws(VarveError) {
         var seen: Set<UInt64> = []
         let files = listing.databases.filter { seen.insert($0.status.device).inserted }.map(\.path)
         for path in [layout.home] + files {

@@ -41,7 +41,7 @@ package final class LiveSource: CaptureSource {
 
     package var home: String? { options.resolvedHome }
 
-    package func capture(into sink: any CaptureSink) throws -> CaptureSummary {
+    package func capture(into sink: any CaptureSink) throws(VarveError) -> CaptureSummary {
         try LiveCapture(options, helper: helper, reading: .library, into: sink).run()
     }
 }
@@ -62,7 +62,7 @@ package final class DirectSource: CaptureSource {
 
     package var home: String? { options.resolvedHome }
 
-    package func capture(into sink: any CaptureSink) throws -> CaptureSummary {
+    package func capture(into sink: any CaptureSink) throws(VarveError) -> CaptureSummary {
         let layout = try EnvironmentLayout.find(options)
         try AtomicReads.require(layout, layout.list())
         let canJoin = try RegionState.read(layout.files) != nil

@@ -19,7 +19,7 @@ struct LogCapture {
         var environmentID: UInt32?
         var isLive: Bool { environmentID != nil }
         /// How far the log is, as libdb says; nil where nobody can be asked.
-        var status: (() throws -> CaptureLogStatus)?
+        var status: (() throws(VarveError) -> CaptureLogStatus)?
     }
 
     let keeper: LogKeeper
@@ -43,7 +43,7 @@ struct LogCapture {
     ///   not commit then.
     ///
     /// - Returns: what recovery needs, and what the logs say of files; nil for encrypted logs, which don't show it.
-    func capture(_ need: Need) throws -> (Manifest.Recovery, LoggedFiles?) {
+    func capture(_ need: Need) throws(VarveError) -> (Manifest.Recovery, LoggedFiles?) {
         try awaitCoverage(need)
         // The time first, then the list: what is durable by now may lie in a log that was begun since the last look.
         let recoverableTo = Clock.now()
@@ -69,7 +69,7 @@ struct LogCapture {
     }
 
     /// Waits until the log on disk reaches the largest page LSN.
-    private func awaitCoverage(_ need: Need) throws {
+    private func awaitCoverage(_ need: Need) throws(VarveError) {
         let deadline = Clock.monotonic() + (need.isLive ? Self.patience : 0)
         while true {
             try keeper.poll()
@@ -78,7 +78,8 @@ struct LogCapture {
             if let last = keeper.held.last {
                 if last > need.largestPageLSN.file { return }
                 if last == need.largestPageLSN.file,
-                    let summary = try keeper.withFile(last, { try LogSurvey.summarize(last, $0) }),
+                    let summary = try keeper.withFile(
+                        last, { (item) throws(VarveError) in try LogSurvey.summarize(last, item) }),
                     summary.validLength > UInt64(need.largestPageLSN.offset)
                 {
                     return
@@ -100,12 +101,13 @@ struct LogCapture {
     }
 
     /// The held numbers without a last file that was created and not yet written to.
-    private func wholeFiles() throws -> [UInt32] {
+    private func wholeFiles() throws(VarveError) -> [UInt32] {
         var numbers = keeper.held
         if let last = numbers.last {
-            let isBegun = try keeper.withFile(last) { file in
+            let isBegun = try keeper.withFile(last) { (file) throws(VarveError) in
                 let head = try file.readStart(LogFileHeader.maximumByteCount)
-                return try head.withUnsafeBytes { try LogFileHeader.parse($0) } != nil
+                return try head.withBytes { (bytes) throws(VarveError) in try LogFileHeader.parse(bytes) }
+                    != nil
             }
             guard let isBegun else { throw noLongerThere(last) }
             if !isBegun { numbers.removeLast() }
@@ -113,7 +115,7 @@ struct LogCapture {
         return numbers
     }
 
-    private func requireContiguous(_ numbers: [UInt32], _ need: Need) throws {
+    private func requireContiguous(_ numbers: [UInt32], _ need: Need) throws(VarveError) {
         guard let first = numbers.first, let last = numbers.last, first <= need.first else {
             throw VarveError(
                 .missingLog, "log file \(need.first), which recovery needs first, is not there",
@@ -131,7 +133,7 @@ struct LogCapture {
     }
 
     /// Everything that can be proved from the logs alone: `LogChain.check` has proved that they are whole.
-    static func prove(_ chain: LogChain, _ need: Need) throws {
+    static func prove(_ chain: LogChain, _ need: Need) throws(VarveError) {
         guard chain.firstNumber <= need.first && need.first <= chain.lastNumber else {
             throw VarveError(
                 .missingLog,
@@ -163,7 +165,7 @@ struct LogCapture {
     /// transactions that were durable would be missing without a word.
     ///
     /// - Parameter end: the first byte that is not on disk. Offset 0: of a file that may not be there yet.
-    static func prove(_ chain: LogChain, reaches end: LSN, _ directory: String) throws {
+    static func prove(_ chain: LogChain, reaches end: LSN, _ directory: String) throws(VarveError) {
         if chain.end >= end { return }
         if end.offset == 0, chain.lastNumber == end.file - 1, !chain.isTorn { return }
         throw VarveError(
@@ -172,9 +174,9 @@ struct LogCapture {
             hint: "a record is damaged: take a checkpoint and back up again, and look for the cause")
     }
 
-    private func deliver(_ number: UInt32, _ logged: inout LoggedFiles) throws -> LogFileSummary {
+    private func deliver(_ number: UInt32, _ logged: inout LoggedFiles) throws(VarveError) -> LogFileSummary {
         let name = EnvironmentFileKind.logName(number)
-        let summary = try keeper.withFile(number) { file in
+        let summary = try keeper.withFile(number) { (file) throws(VarveError) in
             let status = try file.status()
             try sink.begin(
                 SourceFile(
@@ -182,22 +184,22 @@ struct LogCapture {
                     attributes: status.attributes,
                     unit: 1, expectedSize: status.size))
             let copy = LogCopy(sink: sink)
-            do {
+            do throws(VarveError) {
                 let summary = try LogWalker.walk(
                     number: number, size: status.size,
-                    read: { offset, buffer in
+                    read: { (offset, buffer) throws(VarveError) in
                         let count = try file.read(into: buffer, at: offset)
                         copy.keep(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
                         return count
                     },
-                    visit: {
-                        logged.add($0)
-                        try copy.deliver(upTo: UInt64($0.lsn.offset) + UInt64($0.length))
+                    visit: { (record) throws(VarveError) in
+                        logged.add(record)
+                        try copy.deliver(upTo: UInt64(record.lsn.offset) + UInt64(record.length))
                     })
                 try copy.finish(upTo: summary.validLength, file)
                 try sink.end(SourceFileFacts(size: status.size, log: Self.facts(summary)))
                 return summary
-            } catch var error as VarveError {
+            } catch var error {
                 error.location = error.location ?? Path.join(keeper.logDirectory, name)
                 throw error
             }
@@ -210,14 +212,16 @@ struct LogCapture {
     /// one of which libdb has written what its buffer held, and writes the rest when somebody flushes the log, which at
     /// rest may never be. That one hides nothing, and lies beyond what libdb calls durable and before its end of the log.
     /// All else that stays as it is is damaged, and hides what follows.
-    private func judgeEnd(_ delivered: LogFileSummary, _ need: Need) throws {
+    private func judgeEnd(_ delivered: LogFileSummary, _ need: Need) throws(VarveError) {
         guard case .torn(let offset) = delivered.end else { return }
         let deadline = Clock.monotonic() + Self.patience
         var last = delivered
         while Clock.monotonic() < deadline {
             // Asked before the file is read again: what is durable by now must be whole in it.
             let status = try need.status?()
-            let now = try keeper.withFile(delivered.number) { try LogSurvey.summarize(delivered.number, $0) }
+            let now = try keeper.withFile(delivered.number) { (item) throws(VarveError) in
+                try LogSurvey.summarize(delivered.number, item)
+            }
             guard let now else { throw noLongerThere(delivered.number) }
             if now.validLength > delivered.validLength { return }
             guard case .torn = now.end else { return }
@@ -280,33 +284,34 @@ private final class LogCopy {
         pending.append(contentsOf: bytes)
     }
 
-    func deliver(upTo end: UInt64) throws {
+    func deliver(upTo end: UInt64) throws(VarveError) {
         if end >= base + UInt64(Self.runLength) { try flush(upTo: end) }
     }
 
-    private func flush(upTo end: UInt64) throws {
+    private func flush(upTo end: UInt64) throws(VarveError) {
         let count = Int(min(end - base, UInt64(pending.count)))
         guard count > 0 else { return }
-        try pending.withUnsafeBytes {
-            try sink.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: base)
+        try pending.withBytes { (bytes) throws(VarveError) in
+            try sink.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: base)
         }
         pending.removeFirst(count)
         base += UInt64(count)
     }
 
-    func finish(upTo end: UInt64, _ file: borrowing File) throws {
+    func finish(upTo end: UInt64, _ file: borrowing File) throws(VarveError) {
         try flush(upTo: end)
         pending = []
         while base < end {
             let length = Int(min(end - base, UInt64(Self.runLength)))
-            let bytes = try [UInt8](unsafeUninitializedCapacity: length) { buffer, done in
+            let bytes = try [UInt8](unsafeUninitializedCapacity: length) {
+                (buffer, done) throws(VarveError) in
                 done = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: base)
             }
             guard bytes.count == length else {
                 throw VarveError(
                     .corrupt, "the log file became shorter while it was read", location: file.path)
             }
-            try bytes.withUnsafeBytes { try sink.write($0, at: base) }
+            try bytes.withBytes { (bytes) throws(VarveError) in try sink.write(bytes, at: base) }
             base += UInt64(length)
         }
     }

@@ -53,12 +53,12 @@ package final class LogKeeper: Sendable {
     ///   then.
     package init(
         logDirectory: String, first: UInt32, inPlace: Bool = false, _ files: EnvironmentFiles
-    ) throws {
+    ) throws(VarveError) {
         self.logDirectory = logDirectory
         self.first = first
         self.inPlace = inPlace
         self.files = files
-        root = try files.perform { try files.directory(logDirectory) }
+        root = try files.perform { () throws(VarveError) in try files.directory(logDirectory) }
         if !inPlace { try Self.removeLinks(root, files) }
         do {
             try poll()
@@ -81,9 +81,9 @@ package final class LogKeeper: Sendable {
             if keeper.state.withLock({ $0.isStopping }) { return }
             do {
                 try keeper.poll()
-            } catch let error as VarveError {
+            } catch {
                 keeper.state.withLock { $0.failure = $0.failure ?? error }
-            } catch {}
+            }
             if watch == nil { usleep(UInt32(pollMilliseconds) * 1000) }
             watch?.wait(milliseconds: pollMilliseconds)
         }
@@ -92,9 +92,10 @@ package final class LogKeeper: Sendable {
     deinit { removeOwnLinks() }
 
     /// Takes hold of log files that appeared since. Called between files too, and before the logs are read.
-    package func poll() throws {
-        for number in try files.perform({ Self.numbers(try root.names()) }) where number >= first {
-            try state.withLock { state in
+    package func poll() throws(VarveError) {
+        for number in try files.perform({ () throws(VarveError) in Self.numbers(try root.names()) })
+        where number >= first {
+            try state.withLock { (state) throws(VarveError) in
                 guard !state.isStopping, !state.linked.contains(number), state.open[number] == nil else {
                     return
                 }
@@ -103,11 +104,11 @@ package final class LogKeeper: Sendable {
         }
     }
 
-    private func hold(_ number: UInt32, _ state: inout State) throws {
+    private func hold(_ number: UInt32, _ state: inout State) throws(VarveError) {
         let name = EnvironmentFileKind.logName(number)
         let path = Path.join(logDirectory, name)
         // libdb follows it, and a hard link would be one of the symbolic link.
-        let status = try files.perform { try root.status(of: name) }
+        let status = try files.perform { () throws(VarveError) in try root.status(of: name) }
         let isSymbolic = status?.kind == .symbolicLink
         if inPlace && !isSymbolic {
             state.linked.insert(number)
@@ -115,19 +116,19 @@ package final class LogKeeper: Sendable {
         }
         if state.reason == nil && !isSymbolic {
             do {
-                try files.perform {
+                try files.perform { () throws(VarveError) in
                     try prepareDirectory()
                     try root.link(name, to: Self.linkName(number))
                 }
                 state.linked.insert(number)
                 return
-            } catch let error as VarveError where error.errno == EEXIST {
+            } catch let error where error.errno == EEXIST {
                 state.linked.insert(number)
                 return
-            } catch let error as VarveError where error.isNoEntry {
+            } catch let error where error.isNoEntry {
                 // Removed between the listing and the link: the range check decides whether it is missed.
                 return
-            } catch let error as VarveError where Self.meansNoLinks(error.errno) {
+            } catch let error where Self.meansNoLinks(error.errno) {
                 state.reason = error.message
             }
         }
@@ -141,7 +142,7 @@ package final class LogKeeper: Sendable {
         }
         do {
             state.open[number] = HeldFile(try files.open(reading: path))
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return
         }
     }
@@ -152,11 +153,11 @@ package final class LogKeeper: Sendable {
 
     /// As private as the logs may be, and the owner's. What is in its place and is no directory is refused: root would
     /// write wherever the environment's owner has led a symbolic link.
-    private func prepareDirectory() throws {
+    private func prepareDirectory() throws(VarveError) {
         do {
             try files.makeOwnDirectory(EnvironmentLayout.ownDirectoryName, in: root)
             try files.makeOwnDirectory(Self.linkDirectory, in: root)
-        } catch let error as VarveError where error.errno == EEXIST {
+        } catch let error where error.errno == EEXIST {
             throw VarveError(
                 .refused, "there is something else where varve keeps its links to log files",
                 location: Path.join(logDirectory, Self.linkDirectory),
@@ -170,7 +171,7 @@ package final class LogKeeper: Sendable {
     /// The sizes of the held log files, as far as they can be told.
     package var heldBytes: UInt64 {
         held.reduce(0) { sum, number in
-            sum + ((try? withFile(number) { try $0.status().size }) ?? 0)
+            sum + ((try? withFile(number) { (item) throws(VarveError) in try item.status().size }) ?? 0)
         }
     }
 
@@ -178,20 +179,22 @@ package final class LogKeeper: Sendable {
     package var reasonAgainstLinks: String? { state.withLock { $0.reason } }
 
     /// Throws what the watching thread could not do.
-    package func checkHealth() throws {
+    package func checkHealth() throws(VarveError) {
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
     /// Runs `body` with a held log file, open for reading. Nil if it is not held, or somebody removed the link.
-    package func withFile<R>(_ number: UInt32, _ body: (borrowing File) throws -> R) throws -> R? {
+    package func withFile<R>(_ number: UInt32, _ body: (borrowing File) throws(VarveError) -> R)
+        throws(VarveError) -> R?
+    {
         let (isLinked, held) = state.withLock { ($0.linked.contains(number), $0.open[number]) }
         if let held { return try body(held.file) }
         guard isLinked else { return nil }
         let file: File
         do {
             let name = inPlace ? EnvironmentFileKind.logName(number) : Self.linkName(number)
-            file = try files.perform { try root.open(reading: name) }
-        } catch let error as VarveError where error.isNoEntry {
+            file = try files.perform { () throws(VarveError) in try root.open(reading: name) }
+        } catch let error where error.isNoEntry {
             return nil
         }
         return try body(file)
@@ -235,8 +238,8 @@ package final class LogKeeper: Sendable {
     ///
     /// - Returns: how many links there were.
     @discardableResult
-    static func removeLinks(_ root: RootDirectory, _ files: EnvironmentFiles) throws -> Int {
-        try files.perform {
+    static func removeLinks(_ root: RootDirectory, _ files: EnvironmentFiles) throws(VarveError) -> Int {
+        try files.perform { () throws(VarveError) in
             // A `.varve` that is a link throws: what it leads to is not ours.
             guard try root.status(of: linkDirectory)?.kind == .directory else { return 0 }
             let links = try root.directory(linkDirectory)
@@ -255,12 +258,15 @@ package final class LogKeeper: Sendable {
 
     /// The same by path.
     @discardableResult
-    package static func removeLinks(logDirectory: String, _ files: EnvironmentFiles) throws -> Int {
-        try removeLinks(files.perform { try files.directory(logDirectory) }, files)
+    package static func removeLinks(logDirectory: String, _ files: EnvironmentFiles) throws(VarveError) -> Int
+    {
+        try removeLinks(files.perform { () throws(VarveError) in try files.directory(logDirectory) }, files)
     }
 
     /// The numbers of the log files in a directory, ascending.
-    package static func numbers(in directory: String, _ files: EnvironmentFiles) throws -> [UInt32] {
+    package static func numbers(in directory: String, _ files: EnvironmentFiles) throws(VarveError)
+        -> [UInt32]
+    {
         numbers(try files.list(directory))
     }
 

@@ -13,7 +13,7 @@ package struct LogSurvey: Sendable, Hashable {
     package var firstNeeded: UInt32
 
     /// As `survey`; nil if there are no log files.
-    static func find(_ directory: String, _ files: EnvironmentFiles) throws -> LogSurvey? {
+    static func find(_ directory: String, _ files: EnvironmentFiles) throws(VarveError) -> LogSurvey? {
         try LogKeeper.numbers(in: directory, files).isEmpty ? nil : survey(directory, files)
     }
 
@@ -24,7 +24,8 @@ package struct LogSurvey: Sendable, Hashable {
     ///
     /// Throws `.notTransactional` if there are no log files, `.missingLog` if the needed ones are not all
     /// there, and `.refused` if a file that should be whole is damaged.
-    package static func survey(_ directory: String, _ files: EnvironmentFiles) throws -> LogSurvey {
+    package static func survey(_ directory: String, _ files: EnvironmentFiles) throws(VarveError) -> LogSurvey
+    {
         let numbers = try LogKeeper.numbers(in: directory, files)
         guard let lowest = numbers.first, let highest = numbers.last else { throw noLogs(directory) }
         var survey = LogSurvey(numbers: numbers, checkpoint: nil, isEncrypted: false, firstNeeded: lowest)
@@ -32,7 +33,7 @@ package struct LogSurvey: Sendable, Hashable {
             let summary: LogFileSummary
             do {
                 summary = try summarize(number, in: directory, files)
-            } catch let error as VarveError where error.isNoEntry && number == lowest && number < highest {
+            } catch let error where error.isNoEntry && number == lowest && number < highest {
                 break
             }
             if case .torn(let offset) = summary.end, number != highest {
@@ -62,7 +63,7 @@ package struct LogSurvey: Sendable, Hashable {
         return survey
     }
 
-    private func requireContiguous(_ directory: String) throws {
+    private func requireContiguous(_ directory: String) throws(VarveError) {
         guard let lowest = numbers.first, let highest = numbers.last else { return }
         guard lowest <= firstNeeded else {
             throw VarveError(
@@ -100,18 +101,20 @@ package struct LogSurvey: Sendable, Hashable {
 
     static func summarize(
         _ number: UInt32, in directory: String, _ files: EnvironmentFiles
-    ) throws -> LogFileSummary {
+    ) throws(VarveError) -> LogFileSummary {
         let path = Path.join(directory, EnvironmentFileKind.logName(number))
         let file = try files.open(reading: path)
         return try summarize(number, file)
     }
 
     /// As it is at this moment: what is appended while it is read does not count.
-    static func summarize(_ number: UInt32, _ file: borrowing File) throws -> LogFileSummary {
+    static func summarize(_ number: UInt32, _ file: borrowing File) throws(VarveError) -> LogFileSummary {
         let size = try file.status().size
-        do {
-            return try LogWalker.walk(number: number, size: size) { try file.read(into: $1, at: $0) }
-        } catch var error as VarveError {
+        do throws(VarveError) {
+            return try LogWalker.walk(number: number, size: size) { (offset, buffer) throws(VarveError) in
+                try file.read(into: buffer, at: offset)
+            }
+        } catch var error {
             error.location = error.location ?? file.path
             throw error
         }
@@ -121,14 +124,15 @@ package struct LogSurvey: Sendable, Hashable {
     /// them can't be read, or no record ends here: it is another log then.
     static func files(
         _ directory: String, _ door: EnvironmentFiles, since end: LSN, to last: UInt32
-    ) throws -> LoggedFiles? {
+    ) throws(VarveError) -> LoggedFiles? {
         var logged = LoggedFiles()
         var isSameLog = false
         for number in end.file...max(end.file, last) {
             let file = try door.open(reading: Path.join(directory, EnvironmentFileKind.logName(number)))
             let size = try file.status().size
             let summary = try LogWalker.walk(
-                number: number, size: size, read: { try file.read(into: $1, at: $0) }
+                number: number, size: size,
+                read: { (offset, buffer) throws(VarveError) in try file.read(into: buffer, at: offset) }
             ) {
                 if number == end.file, $0.lsn.offset &+ $0.length == end.offset { isSameLog = true }
                 if number < last { logged.add($0) }

@@ -25,7 +25,7 @@ package final class OfflineSource: CaptureSource {
 
     package var home: String? { options.resolvedHome }
 
-    package func capture(into sink: any CaptureSink) throws -> CaptureSummary {
+    package func capture(into sink: any CaptureSink) throws(VarveError) -> CaptureSummary {
         let layout = try EnvironmentLayout.find(options)
         // Before the lock: a directory that is no environment stays untouched.
         try EnvironmentCheck.requireEnvironment(layout, layout.list())
@@ -96,7 +96,7 @@ extension OfflineSource {
     private func captureWithoutLogs(
         _ layout: EnvironmentLayout, _ listing: EnvironmentListing, _ selected: EnvironmentListing,
         _ quiet: QuietEnvironment, _ warnings: CaptureWarnings, into sink: any CaptureSink
-    ) throws -> CaptureSummary {
+    ) throws(VarveError) -> CaptureSummary {
         guard !selected.databases.isEmpty else { throw LogSurvey.noLogs(layout.logDirectory.path) }
         let sizes = (selected.databases + selected.configurations).map(\.status.size)
         sink.expect(totalBytes: sizes.reduce(0, +))
@@ -129,10 +129,10 @@ extension OfflineSource {
     }
 
     /// Nil on a medium that can't be written to: there no other backup could leave anything behind either.
-    private static func lock(_ files: EnvironmentFiles) throws -> EnvironmentLock? {
+    private static func lock(_ files: EnvironmentFiles) throws(VarveError) -> EnvironmentLock? {
         do {
             return try EnvironmentLock(files)
-        } catch let error as VarveError where error.errno == EROFS {
+        } catch let error where error.errno == EROFS {
             return nil
         }
     }

@@ -13,7 +13,7 @@ struct QuietEnvironment {
     private var notes: [Manifest.Warning] = []
 
     /// Throws `.refused` if somebody has it open, or ended without closing it.
-    init(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws {
+    init(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws(VarveError) {
         isFrozen = try Self.isFrozen(layout, listing)
         files = try Self.statuses(layout, listing)
         if isFrozen {
@@ -33,18 +33,24 @@ struct QuietEnvironment {
         for note in notes { warnings.add(note.code, note.message, taints: note.taints) }
     }
 
-    private static func isFrozen(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> Bool {
+    private static func isFrozen(_ layout: EnvironmentLayout, _ listing: EnvironmentListing)
+        throws(VarveError) -> Bool
+    {
         let directories = [layout.home] + layout.dataDirectories.map(\.path) + [layout.logDirectory.path]
         // What links in them lead to may lie elsewhere.
         var devices: Set<UInt64> = []
         let files = listing.databases.filter { devices.insert($0.status.device).inserted }.map(\.path)
-        return try (directories + files).allSatisfy { path in
-            try layout.files.perform { try FrozenFileSystem.holds(path) }
+        for path in directories + files {
+            let isFrozen = try layout.files.perform { () throws(VarveError) in
+                try FrozenFileSystem.holds(path)
+            }
+            if !isFrozen { return false }
         }
+        return true
     }
 
     /// Of an environment that nobody can write to: how it stood when it was frozen.
-    private static func notes(_ environment: EnvironmentFiles) throws -> [Manifest.Warning] {
+    private static func notes(_ environment: EnvironmentFiles) throws(VarveError) -> [Manifest.Warning] {
         let region = try RegionState.read(environment)
         let register = try EnvironmentRegister.read(environment)
         if region?.isPanicked == true {
@@ -87,7 +93,7 @@ struct QuietEnvironment {
 
     /// Throws `.refused` if somebody has opened it since, or a file was written, created, removed or
     /// replaced.
-    func requireUnchanged(_ layout: EnvironmentLayout) throws {
+    func requireUnchanged(_ layout: EnvironmentLayout) throws(VarveError) {
         let listing = try layout.list()
         if !isFrozen { try Self.requireUnused(layout, listing) }
         let now = try Self.statuses(layout, listing)
@@ -101,7 +107,7 @@ struct QuietEnvironment {
 
     private static func statuses(
         _ layout: EnvironmentLayout, _ listing: EnvironmentListing
-    ) throws -> [String: FileStatus] {
+    ) throws(VarveError) -> [String: FileStatus] {
         var paths = listing.databases.map(\.path) + listing.configurations.map(\.path) + listing.regions
         paths += try logPaths(layout)
         var statuses: [String: FileStatus] = [:]
@@ -115,7 +121,7 @@ struct QuietEnvironment {
         return statuses
     }
 
-    static func logPaths(_ layout: EnvironmentLayout) throws -> [String] {
+    static func logPaths(_ layout: EnvironmentLayout) throws(VarveError) -> [String] {
         let directory = layout.logDirectory.path
         return try LogKeeper.numbers(in: directory, layout.files).map {
             Path.join(directory, EnvironmentFileKind.logName($0))
@@ -123,21 +129,26 @@ struct QuietEnvironment {
     }
 
     /// Who has a file of the environment open.
-    static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws -> EnvironmentUse {
-        try EnvironmentUse.find(layout.files) {
+    static func use(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws(VarveError)
+        -> EnvironmentUse
+    {
+        try EnvironmentUse.find(layout.files) { () throws(VarveError) in
             try listing.regions + listing.databases.map(\.path) + listing.temporary + logPaths(layout)
         }
     }
 
     /// Who has its shared memory or a log open.
-    static func writers(_ layout: EnvironmentLayout) throws -> [EnvironmentUse.Holder] {
+    static func writers(_ layout: EnvironmentLayout) throws(VarveError) -> [EnvironmentUse.Holder] {
         let region = Path.join(layout.home, RegionState.name)
-        return try EnvironmentUse.find(layout.files) { try [region] + logPaths(layout) }.processes
+        return try EnvironmentUse.find(layout.files) { () throws(VarveError) in
+            try [region] + logPaths(layout)
+        }.processes
     }
 
     /// - Returns: how many processes this user may not look into.
     @discardableResult
-    private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing) throws
+    private static func requireUnused(_ layout: EnvironmentLayout, _ listing: EnvironmentListing)
+        throws(VarveError)
         -> Int
     {
         let use = try use(layout, listing)
@@ -164,13 +175,13 @@ struct QuietEnvironment {
             hint: "stop the application first, or leave out --offline")
     }
 
-    static func requireNoPanic(_ environment: EnvironmentFiles) throws {
+    static func requireNoPanic(_ environment: EnvironmentFiles) throws(VarveError) {
         if try RegionState.read(environment)?.isPanicked == true {
             throw needsRecovery(environment.home, "it has panicked")
         }
     }
 
-    private static func requireCleanClose(_ environment: EnvironmentFiles) throws {
+    private static func requireCleanClose(_ environment: EnvironmentFiles) throws(VarveError) {
         let home = environment.home
         if let process = try EnvironmentRegister.read(environment)?.dead.first {
             throw needsRecovery(home, "process \(process) ended without closing it")

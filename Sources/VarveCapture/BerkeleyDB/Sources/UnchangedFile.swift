@@ -67,7 +67,7 @@ struct UnchangedFiles {
     var readsAll: Bool
 
     /// Of an open file, to be taken before its first byte is read.
-    func identity(of file: borrowing File) throws -> Manifest.StoredFile.FileIdentity {
+    func identity(of file: borrowing File) throws(VarveError) -> Manifest.StoredFile.FileIdentity {
         let read = Clock.now()
         let status = try file.status()
         return Manifest.StoredFile.FileIdentity(
