@@ -34,7 +34,7 @@ final class Channel {
     }
 
     /// The next command, waiting for it; nil when the parent is gone.
-    func nextCommandBlocking() throws -> CaptureCommand? {
+    func nextCommandBlocking() throws(VarveError) -> CaptureCommand? {
         while true {
             if let command = try nextCommand() { return command }
             if parentIsGone { return nil }
@@ -44,10 +44,14 @@ final class Channel {
     }
 
     /// A command that is already there.
-    func nextCommand() throws -> CaptureCommand? {
-        if let body = try incoming.next() { return try body.withUnsafeBytes { try CaptureCommand($0) } }
+    func nextCommand() throws(VarveError) -> CaptureCommand? {
+        if let body = try incoming.next() {
+            return try body.withBytes { (body) throws(VarveError) in try CaptureCommand(body) }
+        }
         pull()
-        return try incoming.next().map { body in try body.withUnsafeBytes { try CaptureCommand($0) } }
+        return try incoming.next().map { (body) throws(VarveError) in
+            try body.withBytes { (bytes) throws(VarveError) in try CaptureCommand(bytes) }
+        }
     }
 
     /// Waits for a command, for room where events wait, or for the time.

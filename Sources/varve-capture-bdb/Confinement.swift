@@ -12,7 +12,7 @@ import VarveHelperProtocol
 enum Confinement {
     /// - Parameter home: an absolute path in there. The process becomes its owner.
     /// - Throws: `.noIsolation` if any of it can't be done; then the process is of no use any more.
-    static func enter(home: String) throws {
+    static func enter(home: String) throws(VarveError) {
         do {
             try change(home)
         } catch {
@@ -20,7 +20,7 @@ enum Confinement {
         }
     }
 
-    private static func change(_ home: String) throws {
+    private static func change(_ home: String) throws(VarveError) {
         let root = CaptureProtocol.Descriptor.root
         let user = geteuid()
         var owner = stat()

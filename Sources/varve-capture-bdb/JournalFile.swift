@@ -22,7 +22,7 @@ struct JournalFile {
     }
 
     /// Durable when it returns; throws before anything was changed.
-    mutating func announce(_ change: (inout CaptureJournal) -> Void) throws {
+    mutating func announce(_ change: (inout CaptureJournal) -> Void) throws(VarveError) {
         var next = content
         change(&next)
         if isWritten && next == content { return }
@@ -34,7 +34,7 @@ struct JournalFile {
 
     /// Nothing is left to undo. What helpers left that were killed while they wrote goes, too: who holds the
     /// environment's lock is the only one that writes.
-    mutating func remove() throws {
+    mutating func remove() throws(VarveError) {
         guard try root.status(of: Self.directory) != nil else { return }
         let directory = try root.directory(Self.directory)
         for name in try directory.names() where Publication.isStaged(name, for: Self.name) {
@@ -47,7 +47,7 @@ struct JournalFile {
 
     /// Leaves what an earlier helper left, on disk, as if this process had left it. It stays so until `adopt` or
     /// `reset`; `end` does not touch it.
-    func takeOver(_ earlier: CaptureJournal) throws {
+    func takeOver(_ earlier: CaptureJournal) throws(VarveError) {
         var ours = earlier
         ours.process = content.process
         ours.processStart = content.processStart
@@ -56,13 +56,13 @@ struct JournalFile {
     }
 
     /// For whoever may come next: where the directory is a group's, the file is, too.
-    private func write(_ journal: CaptureJournal) throws {
+    private func write(_ journal: CaptureJournal) throws(VarveError) {
         let isShared = try root.status(of: Self.directory).map { $0.mode & 0o020 != 0 } ?? false
         try root.replace(Self.name, with: journal.encoded, mode: isShared ? 0o660 : 0o600)
     }
 
     /// Goes on from what an earlier helper had changed.
-    mutating func adopt(_ earlier: CaptureJournal) throws {
+    mutating func adopt(_ earlier: CaptureJournal) throws(VarveError) {
         try announce {
             $0.counter = earlier.counter
             $0.restoreAutoRemove = false
@@ -71,7 +71,7 @@ struct JournalFile {
     }
 
     /// Removes the file and starts from nothing changed.
-    mutating func reset() throws {
+    mutating func reset() throws(VarveError) {
         try remove()
         isWritten = false
         content.counter = .untouched
@@ -80,8 +80,8 @@ struct JournalFile {
     }
 
     /// What an earlier helper left; nil if it left nothing.
-    func earlier() throws -> CaptureJournal? {
+    func earlier() throws(VarveError) -> CaptureJournal? {
         guard let bytes = try root.read(Self.name, limit: CaptureJournal.sizeLimit) else { return nil }
-        return try bytes.withUnsafeBytes { try CaptureJournal($0) }
+        return try bytes.withBytes { (bytes) throws(VarveError) in try CaptureJournal(bytes) }
     }
 }

@@ -38,7 +38,8 @@ enum Library {
     static var version: String { String(cString: db_full_version(nil, nil, nil, nil, nil)) }
 
     /// A handle that is configured but not opened.
-    static func makeHandle(_ environment: CaptureEnvironment, password: String?) throws -> Handle {
+    static func makeHandle(_ environment: CaptureEnvironment, password: String?) throws(VarveError) -> Handle
+    {
         var created: Handle?
         try check(db_env_create(&created, 0), "create a handle", environment.home)
         guard let handle = created else {
@@ -68,7 +69,7 @@ enum Library {
     }
 
     /// Turns a return code into an error with libdb's words in it.
-    static func check(_ code: Int32, _ what: String, _ where: String) throws {
+    static func check(_ code: Int32, _ what: String, _ where: String) throws(VarveError) {
         guard code != 0 else { return }
         throw error(code, "libdb could not \(what)", `where`)
     }

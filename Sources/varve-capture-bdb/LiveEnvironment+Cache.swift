@@ -6,7 +6,7 @@ import VarveHelperProtocol
 extension LiveEnvironment {
     /// The names of the files that have pages in the cache, also of those that nobody has open any more, as whoever
     /// opened them first gave them. Names that are not text are left out.
-    func cachedFiles() throws -> [String] {
+    func cachedFiles() throws(VarveError) -> [String] {
         var list: UnsafeMutablePointer<UnsafeMutablePointer<DB_MPOOL_FSTAT>?>?
         try Library.check(varve_env_cached_files(handle, &list), "list the files in the cache", home)
         guard let list else { return [] }
@@ -26,5 +26,7 @@ extension LiveEnvironment {
         return names
     }
 
-    func sync() throws { try Library.check(varve_env_sync_cache(handle), "write the cache", home) }
+    func sync() throws(VarveError) {
+        try Library.check(varve_env_sync_cache(handle), "write the cache", home)
+    }
 }

@@ -26,7 +26,9 @@ import VarveHelperProtocol
 
 extension LiveEnvironment {
     /// One pass over a database file and, for a queue, its extents.
-    func capture(_ file: String, resume: Bool, slots: Slots, channel: Channel) throws -> CaptureOutcome {
+    func capture(_ file: String, resume: Bool, slots: Slots, channel: Channel) throws(VarveError)
+        -> CaptureOutcome
+    {
         let pass: CapturePass
         if resume, let current = CapturePass.current, current.file == file {
             pass = current
@@ -69,7 +71,7 @@ extension LiveEnvironment {
     /// As `backup`, again while it finds the extent that a queue's next record belongs to missing: before the
     /// first record in it, and after the last. `__qam_gen_filelist` means to skip that one and returns its ENOENT
     /// all the same (qam_files.c:571-588, nothing clears `ret` after the last), with none of the extents copied.
-    private func backupWithExtents(_ file: String, _ pass: CapturePass) throws -> Int32 {
+    private func backupWithExtents(_ file: String, _ pass: CapturePass) throws(VarveError) -> Int32 {
         for _ in 0..<200 {
             let code = try backup(file)
             guard code == ENOENT, pass.hasCompletedParts, case .running = pass.state else { return code }
@@ -80,7 +82,7 @@ extension LiveEnvironment {
     }
 
     /// Copies a database to nowhere. One that is not there any more needs no clearing.
-    func clear(_ file: String) throws {
+    func clear(_ file: String) throws(VarveError) {
         CapturePass.current = nil
         // The complaint that a backup is in progress is what we came for.
         LibraryWords.isQuiet = true
@@ -89,7 +91,7 @@ extension LiveEnvironment {
         if code != ENOENT { try Library.check(code, "clear the database \(file)", home) }
     }
 
-    private func backup(_ file: String) throws -> Int32 {
+    private func backup(_ file: String) throws(VarveError) -> Int32 {
         try Library.check(
             varve_env_set_backup_callbacks(handle, onOpen, onWrite, onClose), "set the backup callbacks", home
         )

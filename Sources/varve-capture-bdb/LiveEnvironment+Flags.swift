@@ -6,7 +6,7 @@ import VarveHelperProtocol
 extension LiveEnvironment {
     /// Raises the hot-backup counter (until then bulk loads skip the log, env_method.c:1035), stops automatic
     /// log removal, and only then reads the checkpoint that the backup's recovery starts from.
-    func begin() throws -> CaptureCheckpoint? {
+    func begin() throws(VarveError) -> CaptureCheckpoint? {
         if !journal.isWritten, try journal.earlier() != nil {
             throw VarveError(
                 .invalid, "an earlier capture of \(home) left its journal", hint: "undo it: varve unwedge")
@@ -34,7 +34,7 @@ extension LiveEnvironment {
 
     /// Undoes `begin`; more than once is harmless. A journal that is not ours stays: its helper's changes are
     /// still to be undone.
-    func end() throws {
+    func end() throws(VarveError) {
         guard journal.isWritten else { return }
         if journaled.restoreAutoRemove {
             try setAutoRemove(true)
@@ -50,7 +50,7 @@ extension LiveEnvironment {
 
     /// Undoes what the journal of a dead helper says. The caller holds the environment's lock, which the helper
     /// held too, so nobody of ours is at work here.
-    func repair() throws -> CaptureRepair {
+    func repair() throws(VarveError) -> CaptureRepair {
         var repair = CaptureRepair()
         guard let earlier = try journal.earlier() else {
             repair.remainingHotBackups = hotBackups()
@@ -104,13 +104,13 @@ extension LiveEnvironment {
         return repair
     }
 
-    private func lowerCounter() throws {
+    private func lowerCounter() throws(VarveError) {
         try Library.check(
             varve_env_set_flags(handle, UInt32(DB_HOTBACKUP_IN_PROGRESS), 0), "lower the hot-backup counter",
             home)
     }
 
-    private func setAutoRemove(_ on: Bool) throws {
+    private func setAutoRemove(_ on: Bool) throws(VarveError) {
         try Library.check(
             varve_env_log_set_config(handle, UInt32(DB_LOG_AUTO_REMOVE), on ? 1 : 0),
             "switch automatic log removal \(on ? "on" : "off")", home)

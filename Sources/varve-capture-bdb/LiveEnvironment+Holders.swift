@@ -8,7 +8,7 @@ import VarveHelperProtocol
 // pages. So both are asked for first, without waiting: who waits in libdb can't be told to stop.
 extension LiveEnvironment {
     /// Who has one of them; nil if nobody does, or there are no locks.
-    func holder(of file: String, fileID: [UInt8]) throws -> CaptureLockHolder? {
+    func holder(of file: String, fileID: [UInt8]) throws(VarveError) -> CaptureLockHolder? {
         guard hasLocks else { return nil }
         guard fileID.count == Int(DB_FILE_ID_LEN) else {
             throw VarveError(.invalid, "a file's identity has \(DB_FILE_ID_LEN) bytes, not \(fileID.count)")

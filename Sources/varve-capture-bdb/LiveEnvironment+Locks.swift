@@ -20,7 +20,7 @@ extension LiveEnvironment {
     /// Not those of a locker that has anything but what reading takes; nor of one that waited, if the mutexes in which
     /// the threads of lockers wait can't be put in order first (`Regions.forgetWaits`). If what libdb prints is not
     /// as expected, or lacks locks, nothing is changed.
-    func freeLocks(of process: Int32, _ thread: UInt64, _ repair: inout CaptureRepair) throws {
+    func freeLocks(of process: Int32, _ thread: UInt64, _ repair: inout CaptureRepair) throws(VarveError) {
         guard hasLocks else { return }
         var list = LockerList(process: process, thread: thread)
         LibraryWords.listener = { list.add($0) }

@@ -25,7 +25,7 @@ final class LiveEnvironment {
     /// - Parameter root: the home, which is the working directory, and whose owner this process is.
     init(
         _ environment: CaptureEnvironment, _ root: RootDirectory, _ rights: FileRights, password: String?
-    ) throws {
+    ) throws(VarveError) {
         home = environment.home
         self.root = root
         try Regions.requireOwn(root, rights)
@@ -86,15 +86,15 @@ final class LiveEnvironment {
     ///
     /// - Parameter mode: `O_RDWR` for one that libdb may go on writing.
     /// - Throws: `.refused` for one that this process can't open, or that is no file.
-    private func requireLogFile(_ found: String, _ shown: String, _ mode: Int32) throws -> Bool {
+    private func requireLogFile(_ found: String, _ shown: String, _ mode: Int32) throws(VarveError) -> Bool {
         let descriptor: Int32
         do {
             descriptor = try systemCall("open", shown) {
                 open(found, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
             }
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return false
-        } catch let error as VarveError {
+        } catch {
             throw VarveError(
                 .refused, "the environment's log can't be opened: \(error.message)", location: shown,
                 hint:
@@ -112,7 +112,7 @@ final class LiveEnvironment {
         return true
     }
 
-    func preflight() throws -> CapturePreflight {
+    func preflight() throws(VarveError) -> CapturePreflight {
         try requireTransactional()
         try requireNoPanic()
         var on: Int32 = 0
@@ -136,7 +136,7 @@ final class LiveEnvironment {
             hotBackups: hotBackups(), hotBackupInProgress: flags & UInt32(DB_HOTBACKUP_IN_PROGRESS) != 0)
     }
 
-    private func requireTransactional() throws {
+    private func requireTransactional() throws(VarveError) {
         var flags: UInt32 = 0
         try Library.check(varve_env_get_open_flags(handle, &flags), "read the open flags", home)
         // Not locking: that pages are whole, latches of the cache see to, which every environment has.
@@ -151,7 +151,7 @@ final class LiveEnvironment {
         }
     }
 
-    private func requireNoPanic() throws {
+    private func requireNoPanic() throws(VarveError) {
         var flags: UInt32 = 0
         try Library.check(varve_env_get_flags(handle, &flags), "read the flags", home)
         guard flags & UInt32(bitPattern: DB_PANIC_ENVIRONMENT) == 0 else {
@@ -163,11 +163,14 @@ final class LiveEnvironment {
     /// log cursor or `log_archive` with a wrong directory panics the environment for everybody.
     ///
     /// - Returns: its path.
-    private func requireLogs(_ status: CaptureLogStatus) throws -> String {
+    private func requireLogs(_ status: CaptureLogStatus) throws(VarveError) -> String {
         // After a switch of files the new one appears with the first flush only, the old one is there before.
         let candidates = [status.diskLSN.file, status.endOfLog.file].filter { $0 > 0 }
-        let paths = try candidates.map { try logPath($0) }
-        let there = try paths.filter { try requireLogFile($0.found, $0.shown, O_RDWR) }
+        let paths = try candidates.map(logPath)
+        var there: [(found: String, shown: String)] = []
+        for path in paths {
+            if try requireLogFile(path.found, path.shown, O_RDWR) { there.append(path) }
+        }
         if let checkpoint = status.lastCheckpoint, !candidates.contains(checkpoint.file) {
             let path = try logPath(checkpoint.file)
             _ = try requireLogFile(path.found, path.shown, O_RDONLY)
@@ -188,7 +191,7 @@ final class LiveEnvironment {
     }
 
     /// A log file's path from the working directory, and as people know it.
-    func logPath(_ file: UInt32) throws -> (found: String, shown: String) {
+    func logPath(_ file: UInt32) throws(VarveError) -> (found: String, shown: String) {
         var lsn = DB_LSN(file: file, offset: 0)
         var buffer = [CChar](repeating: 0, count: 4096)
         try Library.check(
@@ -197,7 +200,7 @@ final class LiveEnvironment {
         return (name, Path.join(home, name.hasPrefix("./") ? String(name.dropFirst(2)) : name))
     }
 
-    func logStatus() throws -> CaptureLogStatus {
+    func logStatus() throws(VarveError) -> CaptureLogStatus {
         var raw = varve_log_status()
         try Library.check(varve_env_log_status(handle, &raw), "read the log's state", home)
         return CaptureLogStatus(
@@ -205,7 +208,7 @@ final class LiveEnvironment {
             diskLSN: LSN(file: raw.disk_file, offset: raw.disk_offset), lastCheckpoint: try lastCheckpoint())
     }
 
-    private func lastCheckpoint() throws -> LSN? {
+    private func lastCheckpoint() throws(VarveError) -> LSN? {
         var lsn = DB_LSN()
         try Library.check(varve_env_last_checkpoint(handle, &lsn), "read the last checkpoint", home)
         return lsn.file == 0 ? nil : LSN(file: lsn.file, offset: lsn.offset)
@@ -222,7 +225,7 @@ final class LiveEnvironment {
         return names
     }
 
-    func autoRemove() throws -> Bool {
+    func autoRemove() throws(VarveError) -> Bool {
         var on: Int32 = 0
         try Library.check(
             varve_env_log_get_config(handle, UInt32(DB_LOG_AUTO_REMOVE), &on), "read the log settings", home)
@@ -243,7 +246,7 @@ final class LiveEnvironment {
 
     /// The record of the last checkpoint: type 11, transaction, previous LSN, `ckp_lsn`, `last_ckp`, time, envid
     /// (txn.src). Through libdb, so that encrypted logs are read too; after the preflight only.
-    func checkpoint() throws -> CaptureCheckpoint? {
+    func checkpoint() throws(VarveError) -> CaptureCheckpoint? {
         guard let lsn = try lastCheckpoint() else { return nil }
         let (found, path) = try logPath(lsn.file)
         guard try requireLogFile(found, path, O_RDONLY) else {
@@ -256,7 +259,7 @@ final class LiveEnvironment {
         var length = 0
         let code = varve_env_log_record(handle, &position, &body, body.count, &length)
         try Library.check(code, "read the checkpoint record \(lsn)", home)
-        return try body.withUnsafeBytes { bytes in
+        return try body.withBytes { (bytes) throws(VarveError) in
             func word(_ offset: Int) -> UInt32 {
                 bytes.integer(at: offset, as: UInt32.self)
             }

@@ -12,7 +12,7 @@ enum Privileges {
     /// shares the home.
     ///
     /// The home is the directory that the parent has opened and given, else the one at the path.
-    static func enter(_ home: String) throws -> (root: RootDirectory, rights: FileRights) {
+    static func enter(_ home: String) throws(VarveError) -> (root: RootDirectory, rights: FileRights) {
         let root = try Startup.isGiven(CaptureProtocol.Argument.home) ? inherited(home) : open(home)
         let rights = try FileRights(ofEnvironment: root)
         let region = try root.status(of: FileRights.regionName)
@@ -25,18 +25,18 @@ enum Privileges {
     }
 
     /// For what was restored, and nobody has open.
-    static func becomeOwner(of home: String) throws { _ = try enter(home) }
+    static func becomeOwner(of home: String) throws(VarveError) { _ = try enter(home) }
 
     private static func inherited(_ home: String) -> RootDirectory {
         RootDirectory(taking: File(descriptor: dup(CaptureProtocol.Descriptor.home), path: home))
     }
 
-    private static func open(_ home: String) throws -> RootDirectory {
+    private static func open(_ home: String) throws(VarveError) -> RootDirectory {
         do {
             return try RootDirectory(home)
-        } catch let error as VarveError where error.errno == ENOTDIR {
+        } catch let error where error.errno == ENOTDIR {
             throw VarveError(.noEnvironment, "\(home) is not a directory", hint: "check the path")
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             throw VarveError(.noEnvironment, "\(home) is not there", hint: "check the path")
         }
     }

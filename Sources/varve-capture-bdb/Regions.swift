@@ -10,7 +10,7 @@ enum Regions {
 
     /// Throws unless every region file is a file of the owner's own: what libdb maps it believes, and it writes to it.
     /// A link would make it somebody else's memory.
-    static func requireOwn(_ root: RootDirectory, _ rights: FileRights) throws {
+    static func requireOwn(_ root: RootDirectory, _ rights: FileRights) throws(VarveError) {
         for name in try root.names() {
             guard case .region = EnvironmentFileKind.classify(name) else { continue }
             guard let status = try root.status(of: name) else { continue }
@@ -26,12 +26,15 @@ enum Regions {
 
     /// Which regions these are; nil if there are none. Of those that can't be read (System V memory that is gone, or was
     /// never finished) the file's own bytes serve as well.
-    static func identity(_ root: RootDirectory) throws -> CaptureJournal.Region? {
+    static func identity(_ root: RootDirectory) throws(VarveError) -> CaptureJournal.Region? {
         guard try root.status(of: name) != nil else { return nil }
         let file = try root.open(reading: name)
         let status = try file.status()
-        let head = try RegionBytes(file).flatMap { bytes in
-            try RegionHead.read { try bytes.read(file, into: $1, at: $0) }
+        var head: RegionHead?
+        if let bytes = try RegionBytes(file) {
+            head = try RegionHead.read { (offset, buffer) throws(VarveError) in
+                try bytes.read(file, into: buffer, at: offset)
+            }
         }
         var created = head?.fields?.created ?? 0
         if head == nil, let reference = RegionReference(try read(file, at: 0, count: 24)) {
@@ -47,12 +50,16 @@ enum Regions {
     static func hotBackups(_ root: RootDirectory, lastCheckpoint: LSN) -> UInt32? {
         guard MemoryLayout<Int>.size == 8, let file = try? root.open(reading: name),
             let bytes = try? RegionBytes(file),
-            let head = try? RegionHead.read({ try bytes.read(file, into: $1, at: $0) }), head.isNative,
+            let head = try? RegionHead.read({ (offset, buffer) throws(VarveError) in
+                try bytes.read(file, into: buffer, at: offset)
+            }), head.isNative,
             let offset = head.fields?.transactions, offset > 0, offset < 1 << 40
         else { return nil }
         var region = [UInt8](repeating: 0, count: 168)
         guard
-            (try? region.withUnsafeMutableBytes { try bytes.read(file, into: $0, at: offset) })
+            (try? region.withMutableBytes { (item) throws(VarveError) in
+                try bytes.read(file, into: item, at: offset)
+            })
                 == region.count
         else { return nil }
         return region.withUnsafeBytes { bytes in
@@ -65,8 +72,8 @@ enum Regions {
         }
     }
 
-    static func read(_ file: borrowing File, at offset: UInt64, count: Int) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+    static func read(_ file: borrowing File, at offset: UInt64, count: Int) throws(VarveError) -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { (buffer, used) throws(VarveError) in
             used = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
         }
     }
@@ -77,7 +84,7 @@ struct RegionBytes {
     private let memory: SystemVMemory?
 
     /// Nil if the memory is not here.
-    init?(_ file: borrowing File) throws {
+    init?(_ file: borrowing File) throws(VarveError) {
         let size = try file.status().size
         guard RegionReference.isSize(size) else {
             memory = nil
@@ -89,7 +96,8 @@ struct RegionBytes {
         memory = found
     }
 
-    func read(_ file: borrowing File, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+    func read(_ file: borrowing File, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
+        throws(VarveError)
         -> Int
     {
         if let memory { return try memory.read(into: buffer, at: offset) }

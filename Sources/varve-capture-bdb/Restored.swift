@@ -10,7 +10,9 @@ enum Restored {
 
     /// Pages that outgrow the cache go to files without a name in the restored home: there is room, and in a drill nothing
     /// else can be written. libdb itself would take `/var/tmp` (os_tmpdir.c).
-    private static func makeHandle(_ environment: CaptureEnvironment, _ password: String?) throws -> Handle {
+    private static func makeHandle(_ environment: CaptureEnvironment, _ password: String?) throws(VarveError)
+        -> Handle
+    {
         let handle = try Library.makeHandle(environment, password: password)
         do {
             try Library.check(
@@ -28,7 +30,7 @@ enum Restored {
     ///
     /// Catastrophic recovery else as `db_recover -c` does it (util/db_recover.c:143-148): in private regions, so that
     /// none are left for an application to join with sizes that are not its own; existing ones are removed.
-    static func recover(_ environment: CaptureEnvironment, password: String?) throws {
+    static func recover(_ environment: CaptureEnvironment, password: String?) throws(VarveError) {
         let handle = try makeHandle(environment, password)
         lastPercent = nil
         _ = varve_env_set_feedback(handle) { _, operation, percent in
@@ -63,7 +65,7 @@ enum Restored {
     /// `DB->verify` of whole files, each with its subdatabases, in a private cache.
     static func verify(
         _ environment: CaptureEnvironment, files: [String], password: String?, channel: Channel
-    ) throws {
+    ) throws(VarveError) {
         let handle = try makeHandle(environment, password)
         defer { _ = varve_env_close(handle) }
         // As much as db_verify takes at first: small caches only make it slow.

@@ -12,14 +12,14 @@ final class Session {
     private var environment: LiveEnvironment?
     private var isConfined = false
 
-    init(_ channel: Channel) throws {
+    init(_ channel: Channel) throws(VarveError) {
         self.channel = channel
         slots = try Slots()
         password = try Self.readPassword()
     }
 
     /// From a descriptor of its own, so that it is in no argument list and no environment variable.
-    private static func readPassword() throws -> String? {
+    private static func readPassword() throws(VarveError) -> String? {
         let descriptor = CaptureProtocol.Descriptor.password
         guard Startup.isGiven(CaptureProtocol.Argument.password) else { return nil }
         let bytes = try File(descriptor: descriptor, path: "password").readAll(limit: 4096)
@@ -61,7 +61,7 @@ final class Session {
             code: error.code.rawValue, message: error.description, hint: error.hint, libraryCode: error.errno)
     }
 
-    private func carryOut(_ command: CaptureCommand) throws {
+    private func carryOut(_ command: CaptureCommand) throws(VarveError) {
         switch command {
         case .join(let request):
             guard environment == nil else { throw VarveError(.invalid, "joined already") }
@@ -107,11 +107,11 @@ final class Session {
 
     /// In confinement it is done already, and must not be done again: it looks users up, and there the files of users, and
     /// of what looks them up, would be the restored ones.
-    private func becomeOwner(of home: String) throws {
+    private func becomeOwner(of home: String) throws(VarveError) {
         if !isConfined { try Privileges.becomeOwner(of: home) }
     }
 
-    private func joined() throws -> LiveEnvironment {
+    private func joined() throws(VarveError) -> LiveEnvironment {
         guard let environment else { throw VarveError(.invalid, "no environment was joined") }
         return environment
     }

@@ -8,7 +8,7 @@ final class Slots {
     private var free: [UInt32]
     private let count: UInt32
 
-    init() throws {
+    init() throws(VarveError) {
         let file = File(descriptor: CaptureProtocol.Descriptor.sharedMemory, path: "shared memory")
         memory = try SharedMemory(mapping: file)
         count = UInt32(memory.bytes.count / CaptureProtocol.slotSize)
@@ -27,7 +27,7 @@ final class Slots {
         return slot
     }
 
-    func release(_ slot: UInt32) throws {
+    func release(_ slot: UInt32) throws(VarveError) {
         guard slot < count, !free.contains(slot) else {
             throw VarveError(.corrupt, "slot \(slot) was given back without being full")
         }

@@ -46,7 +46,7 @@ enum Startup {
     /// Throws `.refused` where a file size limit (`ulimit -f`) could keep libdb from writing the application's pages:
     /// this process writes them when it needs room in the cache, and what it can't write the application waits for.
     /// Files may grow while a backup runs, so twice the largest and 1 GiB are asked for.
-    static func requireFileSizes(_ root: RootDirectory, further: [String], home: String) throws {
+    static func requireFileSizes(_ root: RootDirectory, further: [String], home: String) throws(VarveError) {
         var limit = rlimit()
         guard varve_get_limit(Int32(VARVE_LIMIT_FSIZE), &limit) == 0, limit.rlim_cur != rlim_t.max else {
             return

@@ -51,12 +51,12 @@ final class ArchiveSession: CaptureSink {
             .init(
                 extentSize: Int(extentSize), level: parameters.compressionLevel, index: writer.index,
                 storage: storage),
-            workers: Host.workers, collect: { try collector.collect($0) })
+            workers: Host.workers, collect: { (batch) throws(VarveError) in try collector.collect(batch) })
     }
 
     func expect(totalBytes: UInt64) { bytesTotal = totalBytes }
 
-    func begin(_ source: SourceFile) throws {
+    func begin(_ source: SourceFile) throws(VarveError) {
         precondition(file == nil, "begin without end")
         guard source.unit.nonzeroBitCount == 1, source.unit <= extentSize else {
             throw VarveError(
@@ -70,11 +70,11 @@ final class ArchiveSession: CaptureSink {
 
     /// A parent that can't be read costs space, not the backup. But what did not change since is not stored again, so
     /// the new snapshot may need just what is damaged: that must be said.
-    private func openParent(of source: SourceFile) throws -> Parent? {
+    private func openParent(of source: SourceFile) throws(VarveError) -> Parent? {
         guard let (file, snapshot) = findParent(of: source) else { return nil }
         do {
             return Parent(file: try ParentFile(file, reader: parentReader), snapshot: snapshot)
-        } catch let error as VarveError where error.isAccess {
+        } catch let error where error.isAccess {
             throw error.unreadable("what this backup builds on")
         } catch {
             noteDamage(source.path, snapshot, error)
@@ -102,7 +102,7 @@ final class ArchiveSession: CaptureSink {
                     + " what is damaged: run 'varve verify'", path: path, taints: true))
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(VarveError) {
         try cancellation.check()
         guard let source = file?.source, var cutter = file?.cutter else {
             preconditionFailure("write without begin")
@@ -113,29 +113,29 @@ final class ArchiveSession: CaptureSink {
         progress(Progress(item: source.path, bytesDone: bytesDone, bytesTotal: bytesTotal))
     }
 
-    func end(_ facts: SourceFileFacts) throws {
+    func end(_ facts: SourceFileFacts) throws(VarveError) {
         guard let source = file?.source, var cutter = file?.cutter else {
             preconditionFailure("end without begin")
         }
         let rest = try cutter.finish(size: facts.size, buffer: buffer, full: extentIsFull)
-        let last = try batch ?? pipeline.acquire()
+        let last = if let batch { batch } else { try pipeline.acquire() }
         batch = nil
         if rest > 0 { noteParent(last, at: facts.size - UInt64(rest)) }
         last.rest = rest
         file = nil
         let collector = collector
-        last.atEnd = { try collector.endFile(source, facts) }
+        last.atEnd = { () throws(VarveError) in try collector.endFile(source, facts) }
         try pipeline.submit(last)
     }
 
-    private func buffer() throws -> UnsafeMutableRawBufferPointer {
+    private func buffer() throws(VarveError) -> UnsafeMutableRawBufferPointer {
         if let batch { return batch.current }
         let next = try pipeline.acquire()
         batch = next
         return next.current
     }
 
-    private func extentIsFull() throws {
+    private func extentIsFull() throws(VarveError) {
         guard let current = batch else { preconditionFailure("no extent was begun") }
         noteParent(current, at: extentOffset)
         extentOffset += UInt64(extentSize)
@@ -169,7 +169,7 @@ final class ArchiveSession: CaptureSink {
     }
 
     /// Its map is walked, and the index asked for every extent: what is lost would not be stored anew otherwise.
-    func takeOver(_ source: SourceFile) throws -> Bool {
+    func takeOver(_ source: SourceFile) throws(VarveError) -> Bool {
         precondition(file == nil, "takeOver without end")
         guard let previous = previous(source.path) else { return false }
         do {
@@ -178,7 +178,7 @@ final class ArchiveSession: CaptureSink {
                 try cancellation.check()
                 guard parentReader.contains(extent.id) else { return false }
             }
-        } catch let error as VarveError where error.code != .interrupted {
+        } catch let error where error.code != .interrupted {
             // Said by `openParent`, once the file is delivered.
             return false
         }
@@ -195,7 +195,7 @@ final class ArchiveSession: CaptureSink {
         return true
     }
 
-    func finish() throws -> ([Manifest.StoredFile], Manifest.Statistics) {
+    func finish() throws(VarveError) -> ([Manifest.StoredFile], Manifest.Statistics) {
         try pipeline.drain()
         if let (path, snapshot, error) = collector.damage { noteDamage(path, snapshot, error) }
         var statistics = collector.statistics

@@ -49,7 +49,8 @@ package final class Archiver {
     /// - Parameters:
     ///   - tool: name and version, for the manifest.
     ///   - given: the name of the source (`SourceList.name` without one); it is remembered beside the environment.
-    package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil) throws -> Report
+    package func backup(_ source: some CaptureSource, tool: String, as given: String? = nil)
+        throws(VarveError) -> Report
     {
         do {
             return try makeSnapshot(of: source, tool, given)
@@ -65,11 +66,13 @@ package final class Archiver {
     {
         if let given { try SourceName.check(given) }
         let started = Clock.now()
-        let written = try copies.flatMap { copies in
-            copies.copies.count > 1 || required > 1 ? try WrittenCopies(copies, required: required) : nil
+        var written: WrittenCopies?
+        if let copies, copies.copies.count > 1 || required > 1 {
+            written = try WrittenCopies(copies, required: required)
         }
         if let refusal = copies?.copies[0].refusal { throw refusal }
-        let writer = try written.map { try RepositoryWriter(to: $0) } ?? RepositoryWriter(repository)
+        let writer =
+            if let written { try RepositoryWriter(to: written) } else { try RepositoryWriter(repository) }
         let (host, home, sources) = (Host.name, source.home, try repository.sources())
         let remembered = source.rememberedSource()
         let choice = sources.name(given: given, remembered: remembered, host: host, home: home)

@@ -18,9 +18,9 @@ final class ExtentCollector: @unchecked Sendable {
     private(set) var statistics = Manifest.Statistics()
     /// Of the file that is being collected.
     private var tally = Manifest.Tally()
-    private var damageOfFile: (snapshot: SnapshotReference, error: any Error)?
+    private var damageOfFile: (snapshot: SnapshotReference, error: VarveError)?
     /// The first file whose parent could not be read in all places, and why.
-    private(set) var damage: (path: String, snapshot: SnapshotReference, error: any Error)?
+    private(set) var damage: (path: String, snapshot: SnapshotReference, error: VarveError)?
 
     init(writer: RepositoryWriter, level: Int32) {
         self.writer = writer
@@ -30,7 +30,7 @@ final class ExtentCollector: @unchecked Sendable {
         map = ExtentMapBuilder(extentSize: extentSize)
     }
 
-    func collect(_ batch: ExtentPipeline.Batch) throws {
+    func collect(_ batch: ExtentPipeline.Batch) throws(VarveError) {
         if let snapshot = batch.parentSnapshot, let error = batch.damage, damageOfFile == nil {
             damageOfFile = (snapshot, error)
         }
@@ -51,12 +51,12 @@ final class ExtentCollector: @unchecked Sendable {
             } else {
                 tally.deduplicated.add(bytes: length)
             }
-            try map.append(result.id, length: length) { try store($0) }
+            try map.append(result.id, length: length) { (item) throws(VarveError) in try store(item) }
         }
     }
 
-    func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws {
-        let root = try map.finish { try store($0) }
+    func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws(VarveError) {
+        let root = try map.finish { (item) throws(VarveError) in try store(item) }
         map = ExtentMapBuilder(extentSize: extentSize)
         if let (snapshot, error) = damageOfFile, damage == nil { damage = (source.path, snapshot, error) }
         damageOfFile = nil
@@ -69,12 +69,12 @@ final class ExtentCollector: @unchecked Sendable {
         tally = Manifest.Tally()
     }
 
-    private func store(_ node: ExtentMapNode) throws -> ContentID {
+    private func store(_ node: ExtentMapNode) throws(VarveError) -> ContentID {
         let bytes = node.encoded
         let id = bytes.withUnsafeBytes { Hasher.id(of: $0, .map) }
         if writer.contains(id) { return id }
-        try bytes.withUnsafeBytes { bytes in
-            try buffer.withUnsafeMutableBytes { buffer in
+        try bytes.withBytes { (bytes) throws(VarveError) in
+            try buffer.withMutableBytes { (buffer) throws(VarveError) in
                 let header = try encoder.encode(bytes, id: id, type: .map, into: buffer)
                 let blob = UnsafeRawBufferPointer(
                     rebasing: UnsafeRawBufferPointer(buffer)[..<header.totalLength])

@@ -24,14 +24,14 @@ final class ExtentPipeline: Sendable {
         var fullCount = 0
         var rest = 0
         /// Runs on the collecting thread after the extents: the end of the file.
-        var atEnd: (() throws -> Void)?
+        var atEnd: (() throws(VarveError) -> Void)?
         /// What the parent snapshot has at the place of each extent.
         var parents: [ContentID?] = []
         var parentSnapshot: SnapshotReference?
         /// One for each extent, once it went through a worker.
         var outcomes: [ExtentWorker.EncodedExtent] = []
         /// Why one of the parents could not be read.
-        var damage: (any Error)?
+        var damage: VarveError?
 
         init(extentSize: Int) {
             self.extentSize = extentSize
@@ -87,7 +87,7 @@ final class ExtentPipeline: Sendable {
         var order: [Batch] = []
         var finished: Set<ObjectIdentifier> = []
         var isClosed = false
-        var error: (any Error)?
+        var error: VarveError?
     }
 
     private let state: Monitor<State>
@@ -106,7 +106,7 @@ final class ExtentPipeline: Sendable {
     /// - Parameter collect: called in order, on one thread.
     /// - Throws: `.system` where not even two threads can be had.
     init(
-        _ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws -> Void
+        _ context: Context, workers: Int, collect: @escaping @Sendable (Batch) throws(VarveError) -> Void
     ) throws(VarveError) {
         // One to fill, one to collect, one in hand for whoever is first; at 4 MiB each, more would not fit the budget.
         batchCount = workers + 3
@@ -123,15 +123,15 @@ final class ExtentPipeline: Sendable {
     }
 
     /// A batch to fill; waits until one is free.
-    func acquire() throws -> Batch {
-        try state.wait { state in
+    func acquire() throws(VarveError) -> Batch {
+        try state.wait { (state) throws(VarveError) in
             if let error = state.error { throw error }
             return state.free.popLast()
         }
     }
 
-    func submit(_ batch: Batch) throws {
-        try state.change { state in
+    func submit(_ batch: Batch) throws(VarveError) {
+        try state.change { (state) throws(VarveError) in
             if let error = state.error { throw error }
             state.order.append(batch)
             state.submitted.append(batch)
@@ -139,8 +139,8 @@ final class ExtentPipeline: Sendable {
     }
 
     /// Waits until everything submitted was collected.
-    func drain() throws {
-        _ = try state.wait { state -> Bool? in
+    func drain() throws(VarveError) {
+        _ = try state.wait { (state) throws(VarveError) -> Bool? in
             if let error = state.error { throw error }
             return state.free.count == batchCount ? true : nil
         }
@@ -170,7 +170,7 @@ final class ExtentPipeline: Sendable {
         }
     }
 
-    private static func collect(_ state: Monitor<State>, _ collect: (Batch) throws -> Void) {
+    private static func collect(_ state: Monitor<State>, _ collect: (Batch) throws(VarveError) -> Void) {
         while true {
             let next = state.wait { state -> Batch?? in
                 if state.isClosed || state.error != nil { return .some(nil) }

@@ -41,7 +41,7 @@ final class ExtentWorker {
         whole = [UInt8](repeating: 0, count: BlobEncoder.bound(context.extentSize))
     }
 
-    func encode(_ batch: ExtentPipeline.Batch) throws {
+    func encode(_ batch: ExtentPipeline.Batch) throws(VarveError) {
         let extents = (0..<batch.count).map { batch.extent($0) }
         var ids = Array(repeating: ContentID.zero, count: extents.count)
         let filled = extents.indices.filter { !isZero(extents[$0]) }
@@ -64,14 +64,14 @@ final class ExtentWorker {
     /// Fetches what the new extents are compared with. A base that can't be read, or is not what it should be, must
     /// not end the backup that makes up for it: there the extent is stored whole, and the batch says so. One that this
     /// user may not read is not damaged, and nothing would be gained by storing it again.
-    private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) throws {
+    private func readBases(_ new: [Int], _ batch: ExtentPipeline.Batch) throws(VarveError) {
         var read: [Int] = []
         for index in new {
             guard let parent = batch.parents[index] else { continue }
             do {
                 bases[index].chain = try reader.readUnchecked(parent, .data, into: bases[index].buffer)
                 read.append(index)
-            } catch let error as VarveError where error.isAccess {
+            } catch let error where error.isAccess {
                 throw error.unreadable("what this backup builds on")
             } catch {
                 batch.damage = batch.damage ?? error
@@ -90,7 +90,7 @@ final class ExtentWorker {
     private func encode(
         _ extent: UnsafeRawBufferPointer, id: ContentID, parent: ContentID?, base: Int,
         into room: UnsafeMutableRawBufferPointer
-    ) throws -> EncodedExtent {
+    ) throws(VarveError) -> EncodedExtent {
         guard let parent, let chain = bases[base].chain,
             let delta = try encoder.encodeDelta(
                 extent, id: id, type: .data,
@@ -100,8 +100,8 @@ final class ExtentWorker {
             return EncodedExtent(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room))
         }
         if Double(delta.totalLength) > policy.doubtfulShare * Double(extent.count) {
-            let alternative = try whole.withUnsafeMutableBytes {
-                try encoder.encode(extent, id: id, type: .data, into: $0)
+            let alternative = try whole.withMutableBytes { (item) throws(VarveError) in
+                try encoder.encode(extent, id: id, type: .data, into: item)
             }
             if alternative.totalLength <= delta.totalLength {
                 room.copyBytes(from: whole.prefix(alternative.totalLength))

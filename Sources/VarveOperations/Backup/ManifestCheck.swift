@@ -5,12 +5,12 @@ import VarveRepository
 /// What is made sure of before a manifest is committed: that a restore can go by it, years later and elsewhere.
 enum ManifestCheck {
     /// - Throws: `.refused` if no restore of it could be planned.
-    static func requireRestorable(_ manifest: Manifest) throws {
+    static func requireRestorable(_ manifest: Manifest) throws(VarveError) {
         do {
             _ = try RestorePlan(
                 manifest, reference: SnapshotReference(sequence: manifest.sequence, hash: .zero),
                 target: "/", configuration: nil, options: .init())
-        } catch let error as VarveError {
+        } catch {
             throw VarveError(
                 .refused, "nothing was stored, because this snapshot could never be restored",
                 location: manifest.environment?.home,

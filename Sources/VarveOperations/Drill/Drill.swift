@@ -51,7 +51,7 @@ package struct Drill {
     /// - Throws: `.refused`, `.wrongKey`, `.interrupted`, and a full disk, a limit or a right that is
     ///   missing: what says nothing of the copy. The scratch
     ///   directory is gone then, too.
-    package func run(_ reference: SnapshotReference) throws -> Report {
+    package func run(_ reference: SnapshotReference) throws(VarveError) -> Report {
         let start = Clock.monotonic()
         var evidence = DrillEvidence(
             repository: repository.id.description, copy: repository.copyID.description,
@@ -59,7 +59,7 @@ package struct Drill {
         var notes: [String] = []
         do {
             try carryOut(reference, &evidence, &notes)
-        } catch let error as VarveError where !Self.saysNothing(error) {
+        } catch let error where !Self.saysNothing(error) {
             evidence.failures.append("\(error)")
         }
         evidence.isGood = evidence.failures.isEmpty
@@ -80,7 +80,7 @@ package struct Drill {
 
     private func carryOut(
         _ reference: SnapshotReference, _ evidence: inout DrillEvidence, _ notes: inout [String]
-    ) throws {
+    ) throws(VarveError) {
         let manifest = try repository.manifests.read(reference)
         if manifest.environment?.encrypted == true, options.password == nil {
             throw VarveError(
@@ -102,7 +102,7 @@ package struct Drill {
         let check = DrillCheck(plan, cancellation)
         let result = try restorer.restore(
             plan, recovery: recovers ? .init(password: options.password) : nil
-        ) { tree in
+        ) { (tree) throws(VarveError) in
             evidence.bytes = plan.totalBytes
             evidence.promisedEndOfLog = plan.recovery?.endOfLog
             evidence.recoverableTo = plan.recovery?.recoverableTo
@@ -116,7 +116,9 @@ package struct Drill {
     }
 
     /// A drill in the environment that it is about would put its files among the application's.
-    private static func requireElsewhere(_ scratch: String, _ environment: Manifest.Environment?) throws {
+    private static func requireElsewhere(_ scratch: String, _ environment: Manifest.Environment?)
+        throws(VarveError)
+    {
         guard let environment, RecoveryLayout.isAt(scratch, RecoveryLayout.normal(environment.home)) else {
             return
         }

@@ -15,7 +15,7 @@ struct DrillCheck {
     }
 
     /// After the restore, before recovery: the pages of each database, and where the logs end.
-    func restored(_ tree: RootDirectory, _ evidence: inout DrillEvidence) throws {
+    func restored(_ tree: RootDirectory, _ evidence: inout DrillEvidence) throws(VarveError) {
         for file in plan.files {
             try cancellation.check()
             guard let facts = file.database else { continue }
@@ -57,7 +57,7 @@ struct DrillCheck {
 
     private func pages(
         of file: Manifest.StoredFile, _ facts: Manifest.Database, in tree: RootDirectory
-    ) throws -> DrillEvidence.Database {
+    ) throws(VarveError) -> DrillEvidence.Database {
         let source = try tree.open(reading: file.path)
         let size = try source.status().size
         let pageSize = UInt64(max(1, facts.pageSize))
@@ -66,8 +66,9 @@ struct DrillCheck {
             promisedPages: facts.pages, largestLSN: facts.largestLSN, promisedLSN: facts.largestLSN)
         // A queue's extent has no header to read its pages by: its owner has.
         guard facts.uid != nil,
-            let header = try source.readStart(DatabaseHeader.byteCount).withUnsafeBytes({
-                try DatabaseHeader.probe($0)
+            let header = try source.readStart(DatabaseHeader.byteCount).withBytes({
+                (bytes) throws(VarveError) in
+                try DatabaseHeader.probe(bytes)
             })
         else { return result }
         result.largestLSN = try PageSurvey(header).largestLSN(of: source, cancellation)

@@ -13,7 +13,7 @@ final class DrillScratch {
     ///   - parent: absolute; there already.
     ///   - bytes: that will be written there.
     /// - Throws: `.refused` if there is too little room.
-    init(in parent: String, bytes: UInt64) throws {
+    init(in parent: String, bytes: UInt64) throws(VarveError) {
         Self.removeLeftovers(in: parent)
         let available = FileSystemType.availableBytes(parent)
         guard available >= bytes else {
@@ -24,7 +24,7 @@ final class DrillScratch {
         }
         let made = Path.join(parent, Self.prefix + Hex.encode(Host.randomBytes(8)))
         try Directory.create(made, mode: 0o700)
-        do {
+        do throws(VarveError) {
             guard let held = try FileLock.acquire(Path.join(made, "lock"), .exclusive) else {
                 throw VarveError(.locked, "\(made) is in use")
             }
@@ -57,7 +57,7 @@ final class DrillScratch {
             try Directory.removeTree(path)
             return nil
         } catch {
-            return error as? VarveError ?? VarveError(.system, "\(error)")
+            return error
         }
     }
 }

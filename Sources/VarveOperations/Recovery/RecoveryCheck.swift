@@ -22,28 +22,35 @@ struct RecoveryCheck {
     }
 
     /// Every database file of the restored directories, told by its first page.
-    func databases(in tree: RootDirectory) throws -> [Database] {
+    func databases(in tree: RootDirectory) throws(VarveError) -> [Database] {
         try databases(in: tree, beneath: ".").sorted { $0.path < $1.path }
     }
 
-    private func databases(in tree: RootDirectory, beneath directory: String) throws -> [Database] {
-        try tree.names(in: directory).flatMap { name -> [Database] in
+    private func databases(in tree: RootDirectory, beneath directory: String) throws(VarveError) -> [Database]
+    {
+        var databases: [Database] = []
+        for name in try tree.names(in: directory) {
             let path = directory == "." ? name : directory + "/" + name
             switch try tree.status(of: path)?.kind {
-            case .directory: return try databases(in: tree, beneath: path)
+            case .directory: databases += try self.databases(in: tree, beneath: path)
             case .regular:
                 switch EnvironmentFileKind.classify(name) {
                 case .other, .partition: break
-                default: return []
+                default: continue
                 }
                 let start = try tree.open(reading: path).readStart(DatabaseHeader.byteCount)
-                guard let header = try? start.withUnsafeBytes({ try DatabaseHeader.probe($0) }) else {
-                    return []
+                guard
+                    let header = try? start.withUnsafeBytes({ (bytes) throws(VarveError) in
+                        try DatabaseHeader.probe(bytes)
+                    })
+                else {
+                    continue
                 }
-                return [Database(path: path, uid: header.fileID, header: header)]
-            default: return []
+                databases.append(Database(path: path, uid: header.fileID, header: header))
+            default: continue
             }
         }
+        return databases
     }
 
     /// What differs, one sentence each.
@@ -54,7 +61,7 @@ struct RecoveryCheck {
     ///   - logged: what the logs say of files.
     func differences(
         in tree: RootDirectory, before: RestoredLogs, end: LSN?, found: [Database]
-    ) throws -> (differences: [String], removed: [String], missing: [String]) {
+    ) throws(VarveError) -> (differences: [String], removed: [String], missing: [String]) {
         var result = logDifferences(before: before.end, end: end)
         var removed: [String] = []
         var missing: [String] = []
@@ -113,7 +120,7 @@ struct RecoveryCheck {
         return result
     }
 
-    private func largestLSN(of database: Database, in tree: RootDirectory) throws -> LSN? {
+    private func largestLSN(of database: Database, in tree: RootDirectory) throws(VarveError) -> LSN? {
         let file = try tree.open(reading: database.path)
         return try PageSurvey(database.header).largestLSN(of: file, cancellation)
     }
@@ -132,7 +139,7 @@ struct PageSurvey {
     }
 
     /// Nil where no page has one.
-    func largestLSN(of file: borrowing File, _ cancellation: Cancellation) throws -> LSN? {
+    func largestLSN(of file: borrowing File, _ cancellation: Cancellation) throws(VarveError) -> LSN? {
         let size = try file.status().size
         var found = PageRunResult()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)

@@ -24,7 +24,7 @@ final class RecoveryRoom {
     ///   - staging: nobody else reaches it.
     ///   - tree: the name of the restored home in it.
     /// - Throws: `.corrupt` if two directories claim one place.
-    init(_ layout: RecoveryLayout, in staging: RootDirectory, tree: String) throws {
+    init(_ layout: RecoveryLayout, in staging: RootDirectory, tree: String) throws(VarveError) {
         self.layout = layout
         self.staging = staging
         self.tree = tree
@@ -39,7 +39,7 @@ final class RecoveryRoom {
         try furnish()
     }
 
-    private func furnish() throws {
+    private func furnish() throws(VarveError) {
         // Inner ones first, while the outer ones are still in the tree.
         for (index, part) in layout.parts.enumerated().sorted(by: {
             $0.element.restored.utf8.count > $1.element.restored.utf8.count
@@ -67,7 +67,7 @@ final class RecoveryRoom {
         }
     }
 
-    private func put(_ name: String, at place: String) throws {
+    private func put(_ name: String, at place: String) throws(VarveError) {
         if let there = try root.status(of: place) {
             guard there.kind == .directory, try root.names(in: place).isEmpty else {
                 throw VarveError(
@@ -84,7 +84,7 @@ final class RecoveryRoom {
     ///
     /// - Returns: paths, in the room, of what recovery made outside of the restored directories; they lie beneath
     ///   `outside` in the tree now.
-    func clear() throws -> [String] {
+    func clear() throws(VarveError) -> [String] {
         for path in made.reversed() {
             guard let status = try root.status(of: path) else { continue }
             if status.kind == .symbolicLink { try root.unlink(path) }
@@ -123,27 +123,29 @@ final class RecoveryRoom {
     }
 
     /// What is empty by now of the directories that were made.
-    private func removeMade() throws {
+    private func removeMade() throws(VarveError) {
         for path in made.reversed() where try root.status(of: path)?.kind == .directory {
             if try root.names(in: path).isEmpty { try root.removeEmpty(path) }
         }
     }
 
-    private func files(in directory: String, skipping: Set<String>) throws -> [String] {
-        try root.names(in: directory).flatMap { name -> [String] in
+    private func files(in directory: String, skipping: Set<String>) throws(VarveError) -> [String] {
+        var files: [String] = []
+        for name in try root.names(in: directory) {
             let path = directory == "." ? name : directory + "/" + name
-            if skipping.contains(path) { return [] }
-            guard let status = try root.status(of: path) else { return [] }
-            return try status.kind == .directory ? files(in: path, skipping: skipping) : ["/" + path]
+            if skipping.contains(path) { continue }
+            guard let status = try root.status(of: path) else { continue }
+            files += try status.kind == .directory ? self.files(in: path, skipping: skipping) : ["/" + path]
         }
+        return files
     }
 
-    private func makeParents(of path: String) throws {
+    private func makeParents(of path: String) throws(VarveError) {
         let parent = path.split(separator: "/").dropLast().joined(separator: "/")
         if !parent.isEmpty { try makeAll(parent) }
     }
 
-    private func makeAll(_ path: String) throws {
+    private func makeAll(_ path: String) throws(VarveError) {
         var sofar = ""
         for component in path.split(separator: "/") {
             sofar += sofar.isEmpty ? String(component) : "/" + component
@@ -152,13 +154,13 @@ final class RecoveryRoom {
     }
 
     @discardableResult
-    private func make(_ path: String, in directory: RootDirectory) throws -> Bool {
+    private func make(_ path: String, in directory: RootDirectory) throws(VarveError) -> Bool {
         guard try directory.makeDirectory(path, mode: 0o755) else { return false }
         try give(directory.directory(path))
         return true
     }
 
-    private func give(_ directory: RootDirectory) throws {
+    private func give(_ directory: RootDirectory) throws(VarveError) {
         if Host.isRoot { try directory.setOwner(user: owner.user, group: owner.group) }
     }
 

@@ -29,11 +29,11 @@ struct RestoredLogs: Sendable, Hashable {
     ///   - directory: with the logs.
     ///   - numbers: of the logs to be read, ascending.
     /// - Throws: `.corrupt` for logs that hold more names than can be.
-    init(in directory: RootDirectory, _ numbers: [UInt32], _ cancellation: Cancellation) throws {
+    init(in directory: RootDirectory, _ numbers: [UInt32], _ cancellation: Cancellation) throws(VarveError) {
         var seen: Set<Name> = []
         for number in numbers {
             try cancellation.check()
-            let summary = try Self.walk(directory, number) { record in
+            let summary = try Self.walk(directory, number) { (record) throws(VarveError) in
                 files.add(record)
                 guard let event = record.event else { return }
                 for name in Self.names(in: event) where Self.leadsElsewhere(name.path) {
@@ -58,11 +58,12 @@ struct RestoredLogs: Sendable, Hashable {
     /// - Parameter visit: called for each record.
     static func walk(
         _ directory: RootDirectory, _ number: UInt32, _ visit: LogWalker.Visit = { _ in }
-    ) throws -> LogFileSummary {
+    ) throws(VarveError) -> LogFileSummary {
         let file = try directory.open(reading: EnvironmentFileKind.logName(number))
         // libdb makes a log file as large as it may become: the rest of it is not read.
         return try LogWalker.walk(
-            number: number, size: try file.dataEnd(), read: { try file.read(into: $1, at: $0) },
+            number: number, size: try file.dataEnd(),
+            read: { (offset, buffer) throws(VarveError) in try file.read(into: buffer, at: offset) },
             visit: visit)
     }
 
@@ -84,7 +85,7 @@ struct RestoredLogs: Sendable, Hashable {
     }
 
     /// Where the logs end now.
-    static func end(in directory: RootDirectory) throws -> LSN? {
+    static func end(in directory: RootDirectory) throws(VarveError) -> LSN? {
         let newest = try directory.names().compactMap { name -> UInt32? in
             if case .log(let number) = EnvironmentFileKind.classify(name) { number } else { nil }
         }.sorted()

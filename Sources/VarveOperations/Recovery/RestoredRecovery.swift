@@ -20,7 +20,7 @@ struct RestoredRecovery {
     }
 
     /// Throws before anything is restored what would keep recovery from its work.
-    static func requirePossible(_ plan: RestorePlan, password: [UInt8]?) throws {
+    static func requirePossible(_ plan: RestorePlan, password: [UInt8]?) throws(VarveError) {
         guard let environment = plan.environment else {
             throw VarveError(
                 .refused,
@@ -41,8 +41,8 @@ struct RestoredRecovery {
     /// - Throws: what libdb says, `.wrongKey`, `.interrupted`; `.refused` where recovery can't be confined and could
     ///   reach other files. What is in `staging` is of no use then.
     func run(
-        in staging: RootDirectory, tree: String, rewrite: () throws -> Void
-    ) throws -> RecoveryReport {
+        in staging: RootDirectory, tree: String, rewrite: () throws(VarveError) -> Void
+    ) throws(VarveError) -> RecoveryReport {
         guard let environment = plan.environment else {
             throw VarveError(.invalid, "snapshot \(plan.snapshot) is not of a database environment")
         }
@@ -57,7 +57,8 @@ struct RestoredRecovery {
         var verified: [CaptureVerification] = []
         var strangers: [String] = []
         // Without logs there is nothing to recover: it would make some.
-        let isDone = try plan.recovery == nil || recoverByUID(staging, tree, environment, rewrite)
+        let isDone =
+            if plan.recovery == nil { true } else { try recoverByUID(staging, tree, environment, rewrite) }
         let files = Self.uids(plan.files)
         let layout = RecoveryLayout(
             environment, configuration: configuration, names: logs.names, files: files)
@@ -66,7 +67,7 @@ struct RestoredRecovery {
             verified = try confined(room, recovers: !isDone)
             places = layout.moves.map(\.place)
             strangers = try room.clear()
-        } catch let error as VarveError where error.code == .noIsolation {
+        } catch let error where error.code == .noIsolation {
             _ = try room.clear()
             // With the directories as they are here.
             let changed = plan.configuration.map { text in
@@ -112,8 +113,8 @@ struct RestoredRecovery {
     /// - Returns: whether recovery is done.
     private func recoverByUID(
         _ staging: RootDirectory, _ tree: String, _ environment: Manifest.Environment,
-        _ rewrite: () throws -> Void
-    ) throws -> Bool {
+        _ rewrite: () throws(VarveError) -> Void
+    ) throws(VarveError) -> Bool {
         let home = Path.join(try Path.resolve(staging.path), tree)
         guard
             var recovery = try UIDRecovery.prepare(
@@ -133,7 +134,7 @@ struct RestoredRecovery {
     }
 
     /// - Returns: the verdicts, with paths beneath the restored home.
-    private func confined(_ room: RecoveryRoom, recovers: Bool) throws -> [CaptureVerification] {
+    private func confined(_ room: RecoveryRoom, recovers: Bool) throws(VarveError) -> [CaptureVerification] {
         let layout = room.layout
         let helper = try makeHelper(
             CaptureEnvironment(
@@ -145,22 +146,24 @@ struct RestoredRecovery {
         return try verify(helper, databases(room)) { layout.place(of: $0) }
     }
 
-    private func databases(_ room: RecoveryRoom) throws -> [String] {
+    private func databases(_ room: RecoveryRoom) throws(VarveError) -> [String] {
         let parts = room.layout.moves.map {
             (restored: $0.restored, place: String($0.place.drop { $0 == "/" }))
         }
         let places = Set(parts.map(\.place))
-        return try parts.flatMap { part in
-            try check.databases(in: room.root.directory(part.place)).map(\.path).filter { path in
+        var databases: [String] = []
+        for part in parts {
+            databases += try check.databases(in: room.root.directory(part.place)).map(\.path).filter { path in
                 !places.contains { $0 != part.place && RecoveryLayout.isAt(part.place + "/" + path, $0) }
             }.map { part.restored == "." ? $0 : part.restored + "/" + $0 }
-        }.sorted()
+        }
+        return databases.sorted()
     }
 
-    private func recover(_ helper: BerkeleyDBHelper) throws {
+    private func recover(_ helper: BerkeleyDBHelper) throws(VarveError) {
         do {
             try helper.recover()
-        } catch var error as VarveError {
+        } catch var error {
             if error.code == .wrongKey || error.code == .interrupted { throw error }
             // It names a place in the room.
             error.location = plan.target
@@ -170,7 +173,7 @@ struct RestoredRecovery {
 
     private func verify(
         _ helper: BerkeleyDBHelper, _ paths: [String], _ place: (String) -> String
-    ) throws -> [CaptureVerification] {
+    ) throws(VarveError) -> [CaptureVerification] {
         let results = try helper.verify(paths.map(place))
         try helper.close()
         return zip(paths, results).map { path, result in
@@ -182,7 +185,7 @@ struct RestoredRecovery {
 
     private func makeHelper(
         _ environment: CaptureEnvironment, root: RootDirectory? = nil
-    ) throws -> BerkeleyDBHelper {
+    ) throws(VarveError) -> BerkeleyDBHelper {
         try BerkeleyDBHelper(
             environment, password: password, lock: nil, root: root,
             cancellation: cancellation)
@@ -193,7 +196,7 @@ struct RestoredRecovery {
     /// What the restored files themselves say counts, not the manifest.
     private func requireHarmless(
         _ logs: RestoredLogs, _ configuration: DatabaseConfiguration?, _ cause: VarveError
-    ) throws {
+    ) throws(VarveError) {
         var reasons = logs.names.map { "its logs name \($0.path)" }
         if logs.isEncrypted { reasons.append("the names in its logs are encrypted") }
         for directory in (configuration?.directories ?? [])
@@ -214,7 +217,7 @@ struct RestoredRecovery {
     private func unconfined(
         _ environment: Manifest.Environment, _ home: RootDirectory, _ staging: RootDirectory, _ tree: String,
         recovers: Bool
-    ) throws -> [CaptureVerification] {
+    ) throws(VarveError) -> [CaptureVerification] {
         let path = Path.join(try Path.resolve(staging.path), tree)
         let unknown = environment.dataDirectories.filter { !$0.configured }.map(\.restored)
         let logs = environment.logDirectory

@@ -25,7 +25,8 @@ struct UIDRecovery {
     ///   - home: restored, absolute.
     ///   - logDirectory: restored, absolute; on the same file system.
     ///   - files: all databases, extents and placeholders that were restored.
-    static func prepare(home: String, logDirectory: String, files: [RecoveryByUID.RestoredFile]) throws
+    static func prepare(home: String, logDirectory: String, files: [RecoveryByUID.RestoredFile])
+        throws(VarveError)
         -> UIDRecovery?
     {
         guard let logged = try LoggedFiles.read(logDirectory) else { return nil }
@@ -46,7 +47,7 @@ struct UIDRecovery {
         directory = Path.join(home, Self.directoryName)
     }
 
-    private mutating func begin() throws {
+    private mutating func begin() throws(VarveError) {
         try Directory.create(directory, mode: 0o700)
         if let owner = try FileStatus.of(home), geteuid() == 0 {
             try systemCall("chown", directory) { chown(directory, owner.user, owner.group) }
@@ -62,19 +63,23 @@ struct UIDRecovery {
     }
 
     /// Puts a log's records into the form that recovery has to read.
-    private mutating func change(_ number: UInt32) throws {
+    private mutating func change(_ number: UInt32) throws(VarveError) {
         let file = try File.open(updating: Path.join(directory, EnvironmentFileKind.logName(number)))
         var changed: [(offset: UInt64, bytes: [UInt8])] = []
         let size = try file.status().size
         var found: [(number: UInt32, offset: UInt64, bytes: [UInt8])] = []
-        _ = try LogWalker.walk(number: number, size: size, read: { try file.read(into: $1, at: $0) }) {
-            record in
+        _ = try LogWalker.walk(
+            number: number, size: size,
+            read: { (offset, buffer) throws(VarveError) in try file.read(into: buffer, at: offset) }
+        ) {
+            (record) throws(VarveError) in
             switch record.event {
             case .register, .file: break
             default: return
             }
             let offset = UInt64(record.lsn.offset)
-            let bytes = try [UInt8](unsafeUninitializedCapacity: Int(record.length)) { buffer, count in
+            let bytes = try [UInt8](unsafeUninitializedCapacity: Int(record.length)) {
+                (buffer, count) throws(VarveError) in
                 count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
             }
             guard bytes.count == Int(record.length), let patched = try plan.patched(record, bytes) else {
@@ -85,13 +90,15 @@ struct UIDRecovery {
         }
         // Not while they are walked: a record is known by its checksum, and by that of none before.
         originals += found
-        for (offset, bytes) in changed { try bytes.withUnsafeBytes { try file.write($0, at: offset) } }
+        for (offset, bytes) in changed {
+            try bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: offset) }
+        }
     }
 
     /// Puts the files where they belong and the logs' bytes back, after recovery has succeeded.
     ///
     /// - Returns: what was restored and is not there any more, beneath the home: databases that were removed.
-    mutating func finish() throws -> [String] {
+    mutating func finish() throws(VarveError) -> [String] {
         try putBack()
         for path in plan.dropped {
             let path = Path.join(home, path)
@@ -115,7 +122,7 @@ struct UIDRecovery {
     }
 
     /// Everything back to where it was before `prepare`, as far as it goes.
-    private mutating func abandon() throws {
+    private mutating func abandon() throws(VarveError) {
         try putBack()
         for move in plan.moves {
             let work = Path.join(directory, move.work)
@@ -132,22 +139,22 @@ struct UIDRecovery {
         }
     }
 
-    private mutating func putBack() throws {
+    private mutating func putBack() throws(VarveError) {
         for (number, offset, bytes) in originals {
             let file = try File.open(updating: Path.join(directory, EnvironmentFileKind.logName(number)))
-            try bytes.withUnsafeBytes { try file.write($0, at: offset) }
+            try bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: offset) }
         }
         originals = []
     }
 
     /// Of the log files, ascending.
-    static func numbers(in directory: String) throws -> [UInt32] {
+    static func numbers(in directory: String) throws(VarveError) -> [UInt32] {
         try Directory.list(directory).compactMap { name in
             if case .log(let number) = EnvironmentFileKind.classify(name) { number } else { nil }
         }.sorted()
     }
 
-    private func moveLogs() throws {
+    private func moveLogs() throws(VarveError) {
         for number in try Self.numbers(in: directory) {
             let name = EnvironmentFileKind.logName(number)
             try Directory.rename(Path.join(directory, name), to: Path.join(logDirectory, name))
@@ -166,14 +173,15 @@ extension RestorePlan {
 
 extension LoggedFiles {
     /// What all logs of a directory say of files; nil if they are encrypted.
-    static func read(_ directory: String) throws -> LoggedFiles? {
+    static func read(_ directory: String) throws(VarveError) -> LoggedFiles? {
         var logged = LoggedFiles()
         for number in try UIDRecovery.numbers(in: directory) {
             let file = try VarveFiles.File.open(
                 reading: Path.join(directory, EnvironmentFileKind.logName(number)))
             let size = try file.status().size
             let summary = try LogWalker.walk(
-                number: number, size: size, read: { try file.read(into: $1, at: $0) }
+                number: number, size: size,
+                read: { (offset, buffer) throws(VarveError) in try file.read(into: buffer, at: offset) }
             ) {
                 logged.add($0)
             }

@@ -21,7 +21,7 @@ struct InnerMounts {
     /// - Parameters:
     ///   - target: nil if it is not there.
     ///   - directories: of the snapshot.
-    init(in target: RootDirectory?, files: [Manifest.StoredFile], directories: [String]) throws {
+    init(in target: RootDirectory?, files: [Manifest.StoredFile], directories: [String]) throws(VarveError) {
         var known = Set(directories)
         for file in files {
             var directory = Path.parent(file.path)
@@ -65,7 +65,9 @@ struct InnerMounts {
     /// - Parameters:
     ///   - ours: names that Varve has, in the target and in each mount point.
     ///   - moved: paths that an interrupted restore had moved there.
-    func obstacle(in target: RootDirectory, ignoring ours: [String], _ moved: Set<String>) throws -> String? {
+    func obstacle(in target: RootDirectory, ignoring ours: [String], _ moved: Set<String>) throws(VarveError)
+        -> String?
+    {
         for directory in ["."] + ways.sorted() {
             let isRoot = directory == "." || paths.contains(directory)
             for name in try target.names(in: directory) {
@@ -79,38 +81,42 @@ struct InnerMounts {
     }
 
     /// What each file system must hold, and has. Where that can't be told, there is none.
-    func needs(_ target: RootDirectory) throws -> [(path: String, bytes: UInt64, available: UInt64)] {
+    func needs(_ target: RootDirectory) throws(VarveError) -> [(
+        path: String, bytes: UInt64, available: UInt64
+    )] {
         guard !paths.isEmpty else {
             return target.availableBytes.map { [(path: ".", bytes: total, available: $0)] } ?? []
         }
         let first = try target.directory(workplace).status().device
-        return try places.sorted { $0.value < $1.value }.compactMap { device, path in
-            let needed = device == first ? total : bytes[device] ?? 0
-            return try target.directory(path).availableBytes.map {
-                (path: path, bytes: needed, available: $0)
-            }
+        var needs: [(path: String, bytes: UInt64, available: UInt64)] = []
+        for (device, path) in places.sorted(by: { $0.value < $1.value }) {
+            guard let available = try target.directory(path).availableBytes else { continue }
+            needs.append((path, device == first ? total : bytes[device] ?? 0, available))
         }
+        return needs
     }
 
     /// What has to move of a restored tree, beneath it: everything but the directories that are there.
-    func pieces(of tree: RootDirectory) throws -> [String] { try pieces(of: tree, in: ".") }
+    func pieces(of tree: RootDirectory) throws(VarveError) -> [String] { try pieces(of: tree, in: ".") }
 
-    private func pieces(of tree: RootDirectory, in directory: String) throws -> [String] {
-        try tree.names(in: directory).flatMap { name in
+    private func pieces(of tree: RootDirectory, in directory: String) throws(VarveError) -> [String] {
+        var pieces: [String] = []
+        for name in try tree.names(in: directory) {
             let path = directory == "." ? name : directory + "/" + name
-            return ways.contains(path) ? try pieces(of: tree, in: path) : [path]
+            pieces += ways.contains(path) ? try self.pieces(of: tree, in: path) : [path]
         }
+        return pieces
     }
 
     /// Moves the pieces, durably but for the target's own directory, and gives the directories on the way the tree's
     /// attributes.
     func move(
         _ pieces: [String], from tree: RootDirectory, to target: RootDirectory, _ cancellation: Cancellation
-    ) throws {
+    ) throws(VarveError) {
         for piece in pieces {
             do {
                 try tree.rename(piece, to: piece, in: target)
-            } catch let error as VarveError where error.errno == EXDEV {
+            } catch let error where error.errno == EXDEV {
                 try copy(piece, from: tree, to: target, cancellation)
             }
         }
@@ -124,7 +130,7 @@ struct InnerMounts {
 
     private func copy(
         _ path: String, from tree: RootDirectory, to target: RootDirectory, _ cancellation: Cancellation
-    ) throws {
+    ) throws(VarveError) {
         try cancellation.check()
         guard let status = try tree.status(of: path) else { return }
         guard status.kind == .directory else {
@@ -145,7 +151,7 @@ struct InnerMounts {
 
 extension RootDirectory {
     /// Copies a regular file's content to a new file beneath another directory; not yet durable.
-    func copy(_ name: String, to new: String, in target: RootDirectory) throws -> File {
+    func copy(_ name: String, to new: String, in target: RootDirectory) throws(VarveError) -> File {
         let file = try open(reading: name)
         let copy = try target.create(new)
         try copy.truncate(to: file.status().size)
@@ -164,9 +170,12 @@ extension RootDirectory {
     }
 
     /// Whether something is mounted at the name, or at a directory beneath it.
-    func holdsMountPoint(_ name: String) throws -> Bool {
+    func holdsMountPoint(_ name: String) throws(VarveError) -> Bool {
         guard try status(of: name)?.kind == .directory else { return false }
         if try isMountPoint(name) { return true }
-        return try names(in: name).contains { try holdsMountPoint(name + "/" + $0) }
+        for inner in try names(in: name) {
+            if try holdsMountPoint(name + "/" + inner) { return true }
+        }
+        return false
     }
 }

@@ -9,7 +9,7 @@ final class OutsideDirectories {
     /// - Parameter owner: whose rights are used; nil: the owner of the directory that is the target already, or the one
     ///   that the snapshot says. Root only where it is given.
     /// - Throws: `.refused` if it would be root.
-    init(_ plan: RestorePlan, owner: (user: UInt32, group: UInt32)?) throws {
+    init(_ plan: RestorePlan, owner: (user: UInt32, group: UInt32)?) throws(VarveError) {
         var places: [RestorePlan.Place] = []
         for place in plan.places where place.isOutside {
             if !places.contains(where: { $0.restored == place.restored }) { places.append(place) }
@@ -24,7 +24,7 @@ final class OutsideDirectories {
 
     private static func rights(
         _ plan: RestorePlan, _ owner: (user: UInt32, group: UInt32)?, _ place: RestorePlan.Place
-    ) throws -> OutsideDirectory.Owner {
+    ) throws(VarveError) -> OutsideDirectory.Owner {
         if let owner { return .init(user: owner.user, group: owner.group) }
         guard Host.isRoot else { return .init(user: geteuid(), group: getegid()) }
         if let there = try FileStatus.of(plan.target, followLinks: false), there.user != 0 {
@@ -41,12 +41,12 @@ final class OutsideDirectories {
     }
 
     /// Before anything is written.
-    func examine(isDry: Bool) throws {
+    func examine(isDry: Bool) throws(VarveError) {
         for directory in all { try directory.examine(isDry: isDry) }
     }
 
     /// Moves their files out of the tree: all of them or, as far as no process dies, none.
-    func publish(from tree: RootDirectory, _ cancellation: Cancellation) throws {
+    func publish(from tree: RootDirectory, _ cancellation: Cancellation) throws(VarveError) {
         do {
             for directory in all { try directory.stage(from: tree, cancellation) }
             for directory in all { try directory.publish() }

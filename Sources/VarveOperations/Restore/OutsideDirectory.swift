@@ -45,13 +45,13 @@ final class OutsideDirectory {
     /// Before anything is written: that it can be, and that no name is taken.
     ///
     /// - Parameter isDry: what an earlier restore left there stays.
-    func examine(isDry: Bool) throws {
+    func examine(isDry: Bool) throws(VarveError) {
         for file in files where file.kind != .database && file.kind != .log && !isCompanion(file) {
             throw VarveError(
                 .refused, "\(file.path) is neither a database nor a log: it does not go to \(place.to)",
                 hint: "leave out --in-place and --map: everything is restored beneath the target then")
         }
-        try OwnerThread.run(user: owner.user, group: owner.group) {
+        try OwnerThread.run(user: owner.user, group: owner.group) { () throws(VarveError) in
             guard try FileStatus.of(place.to) != nil else {
                 let parent = Path.parent(place.to)
                 guard try FileStatus.of(parent)?.kind == .directory else {
@@ -71,8 +71,7 @@ final class OutsideDirectory {
             try requireOwner(there.status())
             if let left = try there.status(of: Self.staging) {
                 guard left.kind == .directory, left.user == owner.user || !Host.isRoot,
-                    try there.status(of: Path.join(Self.staging, Self.marker)) != nil
-                        || there.names(in: Self.staging).isEmpty
+                    try Self.madeStaging(there)
                 else {
                     throw VarveError(
                         .invalid,
@@ -109,7 +108,7 @@ final class OutsideDirectory {
             && EnvironmentListing.configurationNames.contains(name)
     }
 
-    private func requireOwner(_ status: FileStatus) throws {
+    private func requireOwner(_ status: FileStatus) throws(VarveError) {
         guard !Host.isRoot || status.user == owner.user else {
             throw VarveError(
                 .refused,
@@ -127,12 +126,12 @@ final class OutsideDirectory {
     /// Brings the files there, durably, under names that are not theirs yet.
     ///
     /// - Parameter tree: they are in, recovered or not: what is there counts by now, not the plan.
-    func stage(from tree: RootDirectory, _ cancellation: Cancellation) throws {
+    func stage(from tree: RootDirectory, _ cancellation: Cancellation) throws(VarveError) {
         let source = try tree.directory(place.restored)
         let names = try list(source, ".")
         try give(source, names)
         let status = try source.status()
-        try OwnerThread.run(user: owner.user, group: owner.group) {
+        try OwnerThread.run(user: owner.user, group: owner.group) { () throws(VarveError) in
             if try FileStatus.of(place.to) == nil {
                 try RootDirectory(Path.parent(place.to)).makeDirectory(
                     Path.name(place.to), mode: status.mode & 0o777)
@@ -149,7 +148,7 @@ final class OutsideDirectory {
                 try Self.bring(name, from: source, to: "\(number)", in: staged)
                 guard let new = try staged.status(of: "\(number)") else { continue }
                 let line = Array("\(new.inode) \(name)".utf8) + [0]
-                try line.withUnsafeBytes { try marker.write($0) }
+                try line.withBytes { (bytes) throws(VarveError) in try marker.write(bytes) }
             }
             try marker.sync()
             try staged.sync()
@@ -158,16 +157,24 @@ final class OutsideDirectory {
         }
     }
 
-    private func list(_ source: RootDirectory, _ directory: String) throws -> [String] {
-        try source.names(in: directory).flatMap { name -> [String] in
+    private func list(_ source: RootDirectory, _ directory: String) throws(VarveError) -> [String] {
+        var paths: [String] = []
+        for name in try source.names(in: directory) {
             let path = directory == "." ? name : directory + "/" + name
-            if inner.contains(place.restored + "/" + path) { return [] }
-            return try source.status(of: path)?.kind == .directory ? list(source, path) : [path]
+            if inner.contains(place.restored + "/" + path) { continue }
+            paths += try source.status(of: path)?.kind == .directory ? list(source, path) : [path]
         }
+        return paths
+    }
+
+    /// Whether the staging directory that is there is ours: marked, or empty.
+    private static func madeStaging(_ there: RootDirectory) throws(VarveError) -> Bool {
+        if try there.status(of: Path.join(staging, marker)) != nil { return true }
+        return try there.names(in: staging).isEmpty
     }
 
     /// In the staging tree root gives the files to the owner; there nobody else reaches them.
-    private func give(_ source: RootDirectory, _ names: [String]) throws {
+    private func give(_ source: RootDirectory, _ names: [String]) throws(VarveError) {
         guard Host.isRoot else { return }
         for name in names {
             let opened = try source.open(reading: name)
@@ -184,10 +191,10 @@ final class OutsideDirectory {
 
     private static func bring(
         _ name: String, from source: RootDirectory, to number: String, in staged: RootDirectory
-    ) throws {
+    ) throws(VarveError) {
         do {
             return try source.rename(name, to: number, in: staged)
-        } catch let error as VarveError where error.errno == EXDEV {}
+        } catch let error where error.errno == EXDEV {}
         guard let status = try source.status(of: name) else { return }
         let copy = try source.copy(name, to: number, in: staged)
         try copy.setMode(status.mode)
@@ -196,8 +203,8 @@ final class OutsideDirectory {
     }
 
     /// Gives the files their names.
-    func publish() throws {
-        try OwnerThread.run(user: owner.user, group: owner.group) {
+    func publish() throws(VarveError) {
+        try OwnerThread.run(user: owner.user, group: owner.group) { () throws(VarveError) in
             guard let directory, let staged else { return }
             for (number, name) in brought.enumerated() {
                 let parent = Path.parent(name)
@@ -215,8 +222,8 @@ final class OutsideDirectory {
 
     /// All is there: nothing is taken back any more. Comes before the target has its name, or a later run might take from
     /// an environment that is in use.
-    func finish() throws {
-        try OwnerThread.run(user: owner.user, group: owner.group) {
+    func finish() throws(VarveError) {
+        try OwnerThread.run(user: owner.user, group: owner.group) { () throws(VarveError) in
             guard let directory, try directory.status(of: Self.staging) != nil else { return }
             try directory.removeTree(Self.staging)
             try directory.sync()
@@ -224,13 +231,13 @@ final class OutsideDirectory {
     }
 
     /// Takes back what a run that was killed, or failed, has brought.
-    func undo() throws {
-        try OwnerThread.run(user: owner.user, group: owner.group) {
+    func undo() throws(VarveError) {
+        try OwnerThread.run(user: owner.user, group: owner.group) { () throws(VarveError) in
             if let directory, try directory.status(of: Self.staging) != nil { try undo(directory) }
         }
     }
 
-    private func undo(_ directory: RootDirectory) throws {
+    private func undo(_ directory: RootDirectory) throws(VarveError) {
         let bytes = try directory.read(Path.join(Self.staging, Self.marker), limit: 64 << 20) ?? []
         for line in bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast() {
             let text = String(decoding: line, as: UTF8.self)

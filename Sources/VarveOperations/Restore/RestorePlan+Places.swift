@@ -35,7 +35,7 @@ extension RestorePlan {
         }
 
         /// - Throws: `.invalid` for a directory to map that the snapshot does not have, or a place that can't be one.
-        init(_ environment: Manifest.Environment, target: String, options: Options) throws {
+        init(_ environment: Manifest.Environment, target: String, options: Options) throws(VarveError) {
             home = RecoveryLayout.normal(environment.home)
             self.target = target
             places = [
@@ -58,7 +58,7 @@ extension RestorePlan {
         }
 
         /// - Throws: `.invalid` for a place of two directories, and for one that `DB_CONFIG` can't name.
-        private func requirePossible() throws {
+        private func requirePossible() throws(VarveError) {
             var taken: [String: String] = [:]
             for place in places.dropFirst() {
                 if let other = taken.updateValue(place.from, forKey: place.to), other != place.from {
@@ -79,7 +79,7 @@ extension RestorePlan {
         private mutating func add(
             _ directory: Manifest.Environment.PlacedDirectory, _ role: Place.Role, _ options: Options,
             _ unused: inout [String: String]
-        ) throws {
+        ) throws(VarveError) {
             let from = RecoveryLayout.normal(Path.join(home, directory.original))
             let restored = directory.restored
             // Within the home it keeps its place there.

@@ -65,7 +65,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
     package init(
         _ manifest: Manifest, reference: SnapshotReference, target: String, configuration bytes: [UInt8]?,
         options: Options
-    ) throws {
+    ) throws(VarveError) {
         let manifest = Self.withShortNames(manifest)
         snapshot = reference.description
         self.target = target
@@ -118,7 +118,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
         return logs.flatMap { $0.log?.absoluteNames ?? [] }.filter { seen.insert($0).inserted }
     }
 
-    private static func checkFiles(_ files: [Manifest.StoredFile]) throws {
+    private static func checkFiles(_ files: [Manifest.StoredFile]) throws(VarveError) {
         var seen: Set<String> = []
         var total: UInt64 = 0
         for file in files {
@@ -136,7 +136,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
     }
 
     /// A manifest is input: it must not lead out of the target.
-    static func checkPath(_ path: String) throws {
+    static func checkPath(_ path: String) throws(VarveError) {
         let components = path.split(separator: "/", omittingEmptySubsequences: false)
         let isSafe = components.allSatisfy {
             !$0.isEmpty && $0 != "." && $0 != ".." && $0.utf8.count <= 255 && !$0.utf8.contains(0)
@@ -147,7 +147,7 @@ package struct RestorePlan: Sendable, Codable, Hashable {
     }
 
     /// Recovery of a gap can succeed and give stale data: coverage is proved here, not left to the database.
-    private static func checkLogs(_ manifest: Manifest) throws {
+    private static func checkLogs(_ manifest: Manifest) throws(VarveError) {
         guard let recovery = manifest.recovery else { return }
         let numbers = Set(manifest.files.compactMap { $0.log?.number })
         guard recovery.firstLog <= recovery.lastLog else {

@@ -26,7 +26,7 @@ final class RestoreWriters {
     /// A file being written; shared by the workers.
     private final class Output: Sendable {
         let file: File
-        let state: Monitor<(pending: Int, bytes: UInt64, error: (any Error)?)>
+        let state: Monitor<(pending: Int, bytes: UInt64, error: VarveError?)>
 
         init(_ file: consuming File) {
             self.file = file
@@ -51,7 +51,7 @@ final class RestoreWriters {
     }
 
     private static func carryOut(_ item: Item, _ reader: BlobReader, _ buffers: [BlobBuffer]) {
-        let result = Result { try write(item, reader, buffers) }
+        let result = Result { () throws(VarveError) in try write(item, reader, buffers) }
         item.output.state.change { state in
             state.pending -= 1
             state.bytes += item.extents.reduce(0) { $0 + UInt64($1.length) }
@@ -59,7 +59,8 @@ final class RestoreWriters {
         }
     }
 
-    private static func write(_ item: Item, _ reader: BlobReader, _ buffers: [BlobBuffer]) throws {
+    private static func write(_ item: Item, _ reader: BlobReader, _ buffers: [BlobBuffer]) throws(VarveError)
+    {
         for (extent, buffer) in zip(item.extents, buffers) {
             try reader.readUnchecked(extent.id, .data, into: buffer)
         }
@@ -79,12 +80,14 @@ final class RestoreWriters {
     }
 
     /// Creates the file with its content and attributes, durably.
-    func write(_ file: Manifest.StoredFile, in tree: RootDirectory, progress: (UInt64) -> Void) throws {
+    func write(_ file: Manifest.StoredFile, in tree: RootDirectory, progress: (UInt64) -> Void)
+        throws(VarveError)
+    {
         let output = Output(try tree.create(file.path))
         try output.file.truncate(to: file.size)
         do {
             try writeExtents(file, output, progress)
-        } catch var error as VarveError where error.location == nil {
+        } catch var error where error.location == nil {
             error.location = file.path
             throw error
         }
@@ -94,7 +97,7 @@ final class RestoreWriters {
     }
 
     private func writeExtents(_ file: Manifest.StoredFile, _ output: Output, _ progress: (UInt64) -> Void)
-        throws
+        throws(VarveError)
     {
         var map = try ExtentMapReader(file, reader: mapReader)
         // Whatever happens, no worker may use the file after this returns.
@@ -106,7 +109,7 @@ final class RestoreWriters {
             var rest = sortedByPlace(window)[...]
             while !rest.isEmpty {
                 try cancellation.check()
-                let bytes = try output.state.change { state in
+                let bytes = try output.state.change { (state) throws(VarveError) in
                     if let error = state.error { throw error }
                     state.pending += 1
                     return state.bytes

@@ -48,7 +48,7 @@ package final class Restorer {
     /// - Throws: as `RestorePlan.init`.
     package func plan(
         _ reference: SnapshotReference, target: String, options: RestorePlan.Options = .init()
-    ) throws -> RestorePlan {
+    ) throws(VarveError) -> RestorePlan {
         let manifest = try repository.withoutOutlivedTaint(try readManifest(reference), reference)
         var options = options
         if options.absoluteTarget == nil { options.absoluteTarget = try StagingDirectory.absolute(target) }
@@ -57,7 +57,7 @@ package final class Restorer {
             options: options)
     }
 
-    private func readManifest(_ reference: SnapshotReference) throws -> Manifest {
+    private func readManifest(_ reference: SnapshotReference) throws(VarveError) -> Manifest {
         do {
             return try repository.manifests.read(reference)
         } catch {
@@ -66,7 +66,7 @@ package final class Restorer {
         }
     }
 
-    private func configuration(of manifest: Manifest) throws -> [UInt8]? {
+    private func configuration(of manifest: Manifest) throws(VarveError) -> [UInt8]? {
         // By its path: what kind of file it is, the manifest only says.
         guard let file = manifest.files.first(where: { $0.path == "DB_CONFIG" }) else { return nil }
         let reader = BlobReader(
@@ -89,8 +89,8 @@ package final class Restorer {
     @discardableResult
     package func restore(
         _ plan: RestorePlan, recovery: RecoveryOptions? = nil, owner: (user: UInt32, group: UInt32)? = nil,
-        inspect: (RootDirectory) throws -> Void = { _ in }
-    ) throws -> Report {
+        inspect: (RootDirectory) throws(VarveError) -> Void = { _ in }
+    ) throws(VarveError) -> Report {
         let (staging, outside) = try examine(plan, recovery, owner)
         let directory = try staging.prepare()
         do {
@@ -118,11 +118,11 @@ package final class Restorer {
             do {
                 result.recovery = try RestoredRecovery(
                     plan, password: recovery.password, cancellation: cancellation
-                ).run(in: directory, tree: StagingDirectory.tree) {
+                ).run(in: directory, tree: StagingDirectory.tree) { () throws(VarveError) in
                     try writeConfiguration(plan, tree)
                     isConfigured = true
                 }
-            } catch var error as VarveError {
+            } catch var error {
                 let left =
                     "the restored files, not recovered, are in \(Path.join(staging.path, StagingDirectory.tree))"
                 error.hint =
@@ -142,14 +142,14 @@ package final class Restorer {
     /// What `restore` makes sure of before it writes anything, for one that will not follow: nothing is changed.
     package func check(
         _ plan: RestorePlan, recovery: RecoveryOptions? = nil, owner: (user: UInt32, group: UInt32)? = nil
-    ) throws {
+    ) throws(VarveError) {
         _ = try examine(plan, recovery, owner, isDry: true)
     }
 
     private func examine(
         _ plan: RestorePlan, _ recovery: RecoveryOptions?, _ owner: (user: UInt32, group: UInt32)?,
         isDry: Bool = false
-    ) throws -> (StagingDirectory, OutsideDirectories) {
+    ) throws(VarveError) -> (StagingDirectory, OutsideDirectories) {
         if let recovery { try RestoredRecovery.requirePossible(plan, password: recovery.password) }
         let staging = try StagingDirectory(
             target: plan.target, files: plan.files, directories: plan.directories.map(\.path), isDry: isDry)
@@ -160,17 +160,19 @@ package final class Restorer {
     }
 
     /// By the logs themselves; what they say is no reason not to restore them.
-    private func plainRecoveryFails(_ plan: RestorePlan, _ directory: RootDirectory) throws -> String? {
+    private func plainRecoveryFails(_ plan: RestorePlan, _ directory: RootDirectory) throws(VarveError)
+        -> String?
+    {
         do {
             let logs = try RestoredLogs(in: directory, plan.files.compactMap { $0.log?.number }, cancellation)
             return plan.plainRecoveryFails(logs.names)
-        } catch let error as VarveError where error.code != .interrupted {
+        } catch let error where error.code != .interrupted {
             return "its logs can't be read: \(error)"
         }
     }
 
     /// The original stays beside it.
-    private func writeConfiguration(_ plan: RestorePlan, _ tree: RootDirectory) throws {
+    private func writeConfiguration(_ plan: RestorePlan, _ tree: RootDirectory) throws(VarveError) {
         guard let text = plan.configuration else { return }
         let name = "DB_CONFIG"
         var attributes = try tree.status().attributes
@@ -180,15 +182,15 @@ package final class Restorer {
             try tree.rename(name, to: name + ".before-restore")
         }
         let file = try tree.create(name)
-        try Array(text.utf8).withUnsafeBytes { try file.write($0) }
+        try Array(text.utf8).withBytes { (bytes) throws(VarveError) in try file.write(bytes) }
         try file.apply(attributes)
         try file.sync()
         try tree.sync()
     }
 
-    private func write(_ plan: RestorePlan, to tree: RootDirectory) throws {
+    private func write(_ plan: RestorePlan, to tree: RootDirectory) throws(VarveError) {
         var made: Set<String> = ["."]
-        func make(_ directory: String) throws {
+        func make(_ directory: String) throws(VarveError) {
             guard made.insert(directory).inserted else { return }
             try make(Path.parent(directory))
             try tree.makeDirectory(directory)
@@ -211,7 +213,7 @@ package final class Restorer {
     }
 
     /// Attributes last, children before parents: writing into a directory changes its times.
-    private func finishDirectories(_ plan: RestorePlan, _ tree: RootDirectory) throws {
+    private func finishDirectories(_ plan: RestorePlan, _ tree: RootDirectory) throws(VarveError) {
         var others = Set(plan.files.map { Path.parent($0.path) } + ["."])
         for directory in plan.directories.reversed() {
             let opened = try tree.directory(directory.path)
@@ -225,7 +227,7 @@ package final class Restorer {
 
 extension File {
     /// Mode, times and, as root, the owner. The set-id bits are dropped: nothing a database needs.
-    borrowing func apply(_ attributes: Manifest.Attributes) throws {
+    borrowing func apply(_ attributes: Manifest.Attributes) throws(VarveError) {
         if Host.isRoot { try setOwner(user: attributes.user, group: attributes.group) }
         try setMode(attributes.mode & 0o1777)
         try setModified(attributes.modified)
@@ -235,7 +237,7 @@ extension File {
 extension RootDirectory {
     /// The same of the directory itself; but who makes files in a set-group-ID directory gives them its group, which is
     /// how users share a repository.
-    func apply(_ attributes: Manifest.Attributes) throws {
+    func apply(_ attributes: Manifest.Attributes) throws(VarveError) {
         if Host.isRoot { try setOwner(user: attributes.user, group: attributes.group) }
         try setMode(attributes.mode & 0o3777)
         try setModified(attributes.modified)

@@ -40,7 +40,7 @@ final class StagingDirectory {
     ///   - isDry: only look: change nothing.
     init(
         target given: String, files: [Manifest.StoredFile], directories: [String], isDry: Bool = false
-    ) throws {
+    ) throws(VarveError) {
         let target = try Self.named(given)
         let parent = Path.parent(target)
         guard let parentStatus = try FileStatus.of(parent), parentStatus.kind == .directory else {
@@ -60,7 +60,7 @@ final class StagingDirectory {
         self.target = target
         self.name = name
         let there = status == nil ? nil : name == "/" ? beside : try beside.directory(name)
-        let isMountPoint = try name == "/" || beside.isMountPoint(name)
+        let isMountPoint = if name == "/" { true } else { try beside.isMountPoint(name) }
         mounts = try InnerMounts(in: there, files: files, directories: directories)
         isInside = isMountPoint || !mounts.paths.isEmpty
         base = isInside ? there ?? beside : beside
@@ -76,14 +76,14 @@ final class StagingDirectory {
     }
 
     /// The same place under a name that a suffix can be put to.
-    private static func named(_ target: String) throws -> String {
+    private static func named(_ target: String) throws(VarveError) -> String {
         let last = Path.name(target)
         if last == "." || last == ".." || last == "/" { return try Path.resolve(target) }
         return Path.join(Path.parent(target), last)
     }
 
     /// The target's path from the root on, without links but perhaps in its last name.
-    static func absolute(_ given: String) throws -> String {
+    static func absolute(_ given: String) throws(VarveError) -> String {
         let target = try named(given)
         // Of a parent that is not there the restore itself tells.
         guard let parent = try? Path.resolve(Path.parent(target)) else { return target }
@@ -99,7 +99,7 @@ final class StagingDirectory {
     }
 
     /// - Throws: `.refused` if a file system has too little room for what goes there.
-    func requireRoom() throws {
+    func requireRoom() throws(VarveError) {
         for need in try mounts.needs(base) where need.available < need.bytes {
             let place = need.path == "." ? target : Path.join(target, need.path)
             throw VarveError(
@@ -112,10 +112,10 @@ final class StagingDirectory {
     /// An empty staging directory with an empty tree; what an interrupted restore left there is removed.
     ///
     /// - Returns: the directory that the tree is in.
-    func prepare() throws -> RootDirectory {
-        let directory = try make(staging) {
+    func prepare() throws(VarveError) -> RootDirectory {
+        let directory = try make(staging) { (item) throws(VarveError) in
             // The marker first.
-            try acquireLock($0)
+            try acquireLock(item)
         }
         opened = directory
         for name in try movedNames() where try base.status(of: name) != nil {
@@ -136,17 +136,26 @@ final class StagingDirectory {
         }
         try Self.forget(directory)
         let room =
-            workplace == staging ? directory : try make(workplace) { try $0.create(Self.marker).sync() }
+            workplace == staging
+            ? directory
+            : try make(workplace) { (item) throws(VarveError) in try item.create(Self.marker).sync() }
         self.room = room
         try room.makeDirectory(Self.tree)
         return room
     }
 
+    private func isMarkedOrEmpty(_ name: String) throws(VarveError) -> Bool {
+        if try isMarked(name) { return true }
+        return try base.names(in: name).isEmpty
+    }
+
     /// A directory of ours, which may be there already if a restore left it.
-    private func make(_ name: String, mark: (RootDirectory) throws -> Void) throws -> RootDirectory {
+    private func make(_ name: String, mark: (RootDirectory) throws(VarveError) -> Void) throws(VarveError)
+        -> RootDirectory
+    {
         if let there = try base.status(of: name) {
             // Empty: killed before the marker was made, or after it was removed.
-            guard try there.kind == .directory && (isMarked(name) || base.names(in: name).isEmpty) else {
+            guard there.kind == .directory, try isMarkedOrEmpty(name) else {
                 throw VarveError(
                     .invalid, "\(Path.join(base.path, name)) is in the way and was not made by varve",
                     hint: "move it away and try again")
@@ -163,7 +172,7 @@ final class StagingDirectory {
 
     /// Whoever can write beside the target can make a directory of this name, with a marker in it. The user number that
     /// is ours there, on a network's file system too, is that of a file that we make.
-    private func requireOurs(_ directory: RootDirectory) throws {
+    private func requireOurs(_ directory: RootDirectory) throws(VarveError) {
         let name = Path.randomName()
         let user = try directory.create(name).status().user
         try directory.unlink(name)
@@ -174,12 +183,12 @@ final class StagingDirectory {
         }
     }
 
-    private func isMarked(_ name: String) throws -> Bool {
+    private func isMarked(_ name: String) throws(VarveError) -> Bool {
         try base.status(of: Path.join(name, Self.marker))?.kind == .regular
     }
 
     /// Tells a restore that is at work from one that was killed; makes the marker.
-    private func acquireLock(_ directory: RootDirectory) throws {
+    private func acquireLock(_ directory: RootDirectory) throws(VarveError) {
         lock = try FileLock.acquire(Self.marker, in: directory, .exclusive)
         if lock == nil {
             throw VarveError(
@@ -188,7 +197,7 @@ final class StagingDirectory {
     }
 
     /// The marker alone, beside a target: it was killed when all had its name. Nothing is incomplete then.
-    private func clearAfterPublication() throws {
+    private func clearAfterPublication() throws(VarveError) {
         guard !isInside, try isMarked(staging), try base.names(in: staging) == [Self.marker] else { return }
         let directory = try base.directory(staging)
         try acquireLock(directory)
@@ -198,17 +207,17 @@ final class StagingDirectory {
     // MARK: What is moved into a target that is there
 
     /// In the marker, each name with a NUL behind it, beneath the target; durable before the first one is moved.
-    private func announce(_ names: [String], _ directory: RootDirectory) throws {
+    private func announce(_ names: [String], _ directory: RootDirectory) throws(VarveError) {
         var bytes: [UInt8] = []
         for name in names { bytes += Array(name.utf8) + [0] }
         let file = try directory.open(updating: Self.marker)
-        try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        try bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: 0) }
         try file.sync()
         try file.close()
         try directory.sync()
     }
 
-    private func movedNames() throws -> [String] {
+    private func movedNames() throws(VarveError) -> [String] {
         guard isInside, try isMarked(staging) else { return [] }
         let bytes = try base.read(Path.join(staging, Self.marker), limit: Self.markerLimit) ?? []
         // Without its NUL a name was never announced.
@@ -220,7 +229,7 @@ final class StagingDirectory {
         }
     }
 
-    private static func forget(_ directory: RootDirectory) throws {
+    private static func forget(_ directory: RootDirectory) throws(VarveError) {
         let file = try directory.open(updating: marker)
         try file.truncate(to: 0)
         try file.close()
@@ -231,7 +240,7 @@ final class StagingDirectory {
     /// Gives the whole its final name.
     ///
     /// - Returns: what could not be cleared away, for people; nil as a rule.
-    func publish(_ cancellation: Cancellation) throws -> String? {
+    func publish(_ cancellation: Cancellation) throws(VarveError) -> String? {
         guard let directory = opened, let room else {
             preconditionFailure("published before it was prepared")
         }
@@ -265,13 +274,13 @@ final class StagingDirectory {
 
     /// Removes the staging directory, which holds nothing but the marker.
     @discardableResult
-    private func remove(_ directory: RootDirectory) throws -> String? {
+    private func remove(_ directory: RootDirectory) throws(VarveError) -> String? {
         try directory.unlink(Self.marker)
         do {
             try base.removeEmpty(staging)
             lock = nil
             return nil
-        } catch let error as VarveError where error.errno == ENOTEMPTY || error.errno == EEXIST {}
+        } catch let error where error.errno == ENOTEMPTY || error.errno == EEXIST {}
         // NFS and FUSE keep a file that was removed while it was open, under another name, until it is closed.
         lock = nil
         let names = try directory.names()
@@ -282,7 +291,7 @@ final class StagingDirectory {
             do {
                 try base.removeEmpty(staging)
                 return nil
-            } catch let error as VarveError
+            } catch let error
                 where error.errno == ENOTEMPTY || error.errno == EEXIST || error.errno == EBUSY
             { usleep(100_000) }
         }
