@@ -24,7 +24,7 @@ package enum PackReader {
             return try bytes.withBytes { (bytes) throws(VarveError) in
                 try PackDirectory(bytes, trailer: trailer)
             }
-        } catch var error as VarveError where error.code == .corrupt {
+        } catch var error where error.code == .corrupt {
             error.location = "\(storage.location)/\(object)"
             throw error
         }
@@ -36,7 +36,7 @@ package enum PackReader {
     {
         do {
             return PackContents(entries: try directory(of: pack, in: storage).entries, damaged: [])
-        } catch let error as VarveError where error.code == .corrupt {
+        } catch let error where error.code == .corrupt {
             let stored = try storage.readAll(ObjectName(.pack, pack), limit: Pack.maximumLength)
             return stored.withUnsafeBytes { PackContents(scanning: $0) }
         }

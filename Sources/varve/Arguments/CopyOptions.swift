@@ -18,7 +18,8 @@ struct CopyOptions: ParsableArguments {
         if let added { options.without.subtract([added.label, added.copy]) }
         do {
             return try RepositoryCopies(repository, options)
-        } catch let error as VarveError where error.code == .invalid && !without.isEmpty {
+        } catch {
+            guard error.code == .invalid, !without.isEmpty else { throw error }
             throw ValidationError("--without: " + error.message + (error.hint.map { "; " + $0 } ?? ""))
         }
     }

@@ -25,11 +25,11 @@ package final class EnvironmentFiles: Sendable {
     package init(home path: String) throws(VarveError) {
         do {
             root = try Self.openHome(path)
-        } catch let error as VarveError where error.errno == ENOENT {
+        } catch let error where error.errno == ENOENT {
             throw VarveError(
                 .noEnvironment, "there is no environment: the directory does not exist", location: path,
                 hint: "name the environment's home (DB_HOME), where its regions or logs are")
-        } catch let error as VarveError where error.errno == ENOTDIR {
+        } catch let error where error.errno == ENOTDIR {
             throw VarveError(
                 .noEnvironment, "there is no environment: this is not a directory", location: path,
                 hint:
@@ -62,7 +62,7 @@ package final class EnvironmentFiles: Sendable {
                 try systemCall("stat", path) { fstatat(directory, name, &value, flags) }
                 return FileStatus(value)
             }
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
     }

@@ -20,7 +20,7 @@ package enum EnvironmentJournal {
         guard let bytes else { return nil }
         do {
             return try bytes.withBytes { (bytes) throws(VarveError) in try CaptureJournal(bytes) }
-        } catch var error as VarveError {
+        } catch var error {
             error.location = path
             throw error
         }

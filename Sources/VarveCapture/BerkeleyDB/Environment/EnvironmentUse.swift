@@ -67,7 +67,7 @@ package struct EnvironmentUse: Sendable, Hashable {
                 if let path = try heldFile(process, nodes) {
                     use.processes.append(Holder(process: process, command: command(process), path: path))
                 }
-            } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
+            } catch let error where error.errno == EACCES || error.errno == EPERM {
                 if process != 1 || ProcessTable.user(of: process) != geteuid() { use.hiddenProcesses += 1 }
             }
         }
@@ -104,7 +104,7 @@ package struct EnvironmentUse: Sendable, Hashable {
         for process in processes where process != getpid() {
             do {
                 try body(process)
-            } catch let error as VarveError where error.isNoEntry || error.errno == ESRCH {
+            } catch let error where error.isNoEntry || error.errno == ESRCH {
                 continue
             }
         }
@@ -131,7 +131,7 @@ package struct EnvironmentUse: Sendable, Hashable {
     private static func descriptorStatus(_ link: String) throws(VarveError) -> FileStatus? {
         do {
             return try FileStatus.of(link)
-        } catch let error as VarveError
+        } catch let error
             where error.errno == ESTALE || error.errno == ENOTCONN
         {
             return nil
@@ -143,7 +143,7 @@ package struct EnvironmentUse: Sendable, Hashable {
     {
         do {
             return try heldMapping(process, nodes)
-        } catch let error as VarveError where error.errno == EACCES || error.errno == EPERM {
+        } catch let error where error.errno == EACCES || error.errno == EPERM {
             return nil
         }
     }

@@ -47,7 +47,7 @@ package struct RegionState: Sendable, Hashable {
         let file: File
         do {
             file = try files.open(reading: Path.join(files.home, name), followLinks: false)
-        } catch let error as VarveError where error.isNoEntry {
+        } catch let error where error.isNoEntry {
             return nil
         }
         return try read(file)

@@ -265,11 +265,11 @@ package final class BerkeleyDBHelper {
             let event: CaptureEvent
             do {
                 event = try helper.nextEvent(silence: limits.silence(during: command))
-            } catch let error as VarveError where error.code == .helperDied {
+            } catch let error where error.code == .helperDied {
                 throw clearUp(error)
-            } catch let error as VarveError where error.code == .helperStuck {
+            } catch let error where error.code == .helperStuck {
                 throw stuck(command)
-            } catch let error as VarveError where error.code == .interrupted {
+            } catch let error where error.code == .interrupted {
                 isGone = true
                 throw error
             }
@@ -291,7 +291,7 @@ package final class BerkeleyDBHelper {
         guard !isGone else { throw VarveError(.helperDied, "the helper varve-capture-bdb is gone") }
         do {
             try helper.send(command)
-        } catch let error as VarveError where error.code == .helperDied {
+        } catch let error where error.code == .helperDied {
             throw clearUp(error)
         }
     }
@@ -325,7 +325,7 @@ package final class BerkeleyDBHelper {
             let repair = try second.repair()
             try second.close()
             error.message += "; what it left in the environment was undone (\(repair.summary))"
-        } catch let stuck as VarveError where stuck.code == .helperStuck {
+        } catch let stuck where stuck.code == .helperStuck {
             error = stuck
             error.message = "\(death.message); \(stuck.message)"
         } catch {

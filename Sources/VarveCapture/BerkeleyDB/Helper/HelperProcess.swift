@@ -94,7 +94,7 @@ final class HelperProcess {
             try withoutBrokenPipeSignal { () throws(VarveError) in
                 try command.encoded.withBytes { (bytes) throws(VarveError) in try control.write(bytes) }
             }
-        } catch let error as VarveError where error.errno == EPIPE {
+        } catch let error where error.errno == EPIPE {
             throw death()
         }
     }
