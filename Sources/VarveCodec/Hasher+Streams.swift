@@ -10,22 +10,20 @@ extension Hasher {
     ///   - memory: holds one piece of each object; at least 128 bytes for each. 1 MiB for each is plenty.
     ///   - read: fills the whole buffer with bytes of the object from the offset on.
     /// - Returns: for each object its name, or what `read` threw.
-    package static func names(
+    package static func names<E: Error>(
         ofObjects sizes: [UInt64], memory: UnsafeMutableRawBufferPointer,
-        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
-            Void
-    ) -> [Result<ContentID, VarveError>] {
+        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) -> [Result<ContentID, E>] {
         names(ofObjects: sizes, memory: memory, kernel: kernel, read: read)
     }
 
     /// - Precondition: `kernel.isSupported`
-    package static func names(
+    package static func names<E: Error>(
         ofObjects sizes: [UInt64], memory: UnsafeMutableRawBufferPointer, kernel: Kernel,
-        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(VarveError) ->
-            Void
-    ) -> [Result<ContentID, VarveError>] {
+        read: (_ object: Int, _ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(E) -> Void
+    ) -> [Result<ContentID, E>] {
         precondition((1...batchSize).contains(sizes.count) && memory.count >= sizes.count * blockSize)
-        var streams = Streams(sizes: sizes, memory: memory, kernel: kernel)
+        var streams = Streams<E>(sizes: sizes, memory: memory, kernel: kernel)
         while streams.isAnyOpen {
             streams.fill(read)
             streams.hash()
@@ -37,7 +35,7 @@ extension Hasher {
 }
 
 /// Objects on their way through the lanes, all at the same position; those that end drop out.
-private struct Streams {
+private struct Streams<E: Error> {
     private let sizes: [UInt64]
     private let memory: UnsafeMutableRawBufferPointer
     private let pieceSize: Int
@@ -49,7 +47,7 @@ private struct Streams {
     /// Where the pieces begin in the objects.
     private var position: UInt64 = 0
     private var open: [Int]
-    private(set) var results: [Result<ContentID, VarveError>]
+    private(set) var results: [Result<ContentID, E>]
 
     init(sizes: [UInt64], memory: UnsafeMutableRawBufferPointer, kernel: Hasher.Kernel) {
         self.sizes = sizes
@@ -72,9 +70,9 @@ private struct Streams {
             rebasing: memory[object * pieceSize..<object * pieceSize + count])
     }
 
-    mutating func fill(_ read: (Int, UInt64, UnsafeMutableRawBufferPointer) throws(VarveError) -> Void) {
+    mutating func fill(_ read: (Int, UInt64, UnsafeMutableRawBufferPointer) throws(E) -> Void) {
         for object in open {
-            do {
+            do throws(E) {
                 try read(object, position, piece(object))
             } catch {
                 results[object] = .failure(error)

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 import VarveCapture
 import VarveFiles
 import VarveFormat
@@ -37,13 +38,20 @@ final class KeepingSink: CaptureSink {
     /// Called at each `begin` with the number of files before.
     var onBegin: ((SourceFile) throws -> Void)?
 
-    func begin(_ file: SourceFile) throws {
-        try onBegin?(file)
+    func begin(_ file: SourceFile) throws(VarveError) {
+        do {
+            try onBegin?(file)
+        } catch let error as VarveError {
+            throw error
+        } catch {
+            Issue.record(error)
+            throw VarveError(.interrupted, "the test failed")
+        }
         precondition(files.last.map { $0.facts != nil } ?? true, "begin before the end of the file before")
         files.append(Kept(file: file))
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(VarveError) {
         var last = files.removeLast()
         precondition(Int(offset) >= last.bytes.count, "offsets must ascend")
         last.bytes += [UInt8](repeating: 0, count: Int(offset) - last.bytes.count)
@@ -51,7 +59,7 @@ final class KeepingSink: CaptureSink {
         files.append(last)
     }
 
-    func end(_ facts: SourceFileFacts) throws {
+    func end(_ facts: SourceFileFacts) throws(VarveError) {
         var last = files.removeLast()
         precondition(facts.size >= UInt64(last.bytes.count))
         last.facts = facts
@@ -62,12 +70,14 @@ final class KeepingSink: CaptureSink {
     subscript(path: String) -> Kept? { files.first { $0.file.path == path } }
 
     /// Writes the files as a restore would: the rest of each is a sparse tail.
-    func restore(to directory: String) throws {
+    func restore(to directory: String) throws(VarveError) {
         for kept in files {
             let path = Path.join(directory, kept.file.path)
             try Directory.createAll(Path.parent(path))
             let file = try File.create(path)
-            if !kept.bytes.isEmpty { try kept.bytes.withUnsafeBytes { try file.write($0, at: 0) } }
+            if !kept.bytes.isEmpty {
+                try kept.bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: 0) }
+            }
             try file.truncate(to: kept.facts?.size ?? 0)
             try file.close()
         }

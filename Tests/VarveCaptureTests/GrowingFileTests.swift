@@ -50,12 +50,14 @@ import VarveHelperProtocol
         let kept = 2 * Self.slotSize + Self.slotSize / 2
         try File.open(updating: path).truncate(to: UInt64(kept))
         var isWhole = false
-        func writeTheRest() throws {
+        func writeTheRest() throws(VarveError) {
             guard !isWhole else { return }
             isWhole = true
-            try pages[kept...].withUnsafeBytes { try File.open(updating: path).write($0, at: UInt64(kept)) }
+            try Array(pages[kept...]).withBytes { (rest) throws(VarveError) in
+                try File.open(updating: path).write(rest, at: UInt64(kept))
+            }
         }
-        let statistics = try helper.capture(name) { piece in
+        let statistics = try helper.capture(name) { (piece) throws(VarveError) in
             guard case .bytes(let bytes, let offset) = piece else { return }
             for start in stride(from: 0, to: bytes.count, by: Self.pageSize) {
                 let number = bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt32.self)

@@ -23,7 +23,7 @@ struct HelperRefusalTests {
             try helper.join()
             _ = try helper.preflight()
             return nil
-        } catch let error as VarveError {
+        } catch {
             #expect(error.code == .library || error.hint != nil, "\(error)")
             return error.code
         }

@@ -232,7 +232,7 @@ struct ByHand {
         for name in names {
             var path = ""
             var last: UInt64 = 0
-            let one = try helper.capture(name) { piece in
+            let one = try helper.capture(name) { (piece) throws(VarveError) in
                 switch piece {
                 case .open(let name):
                     path = Path.join(target, name)

@@ -148,12 +148,11 @@ struct HelperTests {
         #expect(try helper.preflight().autoRemove)
         _ = try helper.begin()
         #expect(!(try helper.preflight().autoRemove))
-        struct Full: Error {}
         var pieces = 0
-        #expect(throws: Full.self) {
-            try helper.capture("btree1.db") { piece in
+        expect(.refused) {
+            try helper.capture("btree1.db") { (piece) throws(VarveError) in
                 if case .bytes = piece { pieces += 1 }
-                if pieces == 2 { throw Full() }
+                if pieces == 2 { throw VarveError(.refused, "full") }
             }
         }
         let after = try helper.preflight()

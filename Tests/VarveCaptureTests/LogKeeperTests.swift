@@ -29,7 +29,7 @@ import enum ProcessSupport.Machine
         try removeUnneededLogs(home)
         #expect(try FileStatus.of(first) == nil)
         #expect(keeper.held == numbers)
-        let kept = try keeper.withFile(1) { try $0.readAll(limit: 1 << 30) }
+        let kept = try keeper.withFile(1) { (file) throws(VarveError) in try file.readAll(limit: 1 << 30) }
         #expect(kept.map { Data($0) } == content)
         keeper.close()
         #expect(try FileStatus.of(Path.join(home, ".varve")) == nil)
@@ -42,7 +42,7 @@ import enum ProcessSupport.Machine
         let home = try environment(scratch)
         try removeUnneededLogs(home)
         let later = try LogKeeper(logDirectory: home, first: 1)
-        #expect(try later.withFile(1) { try $0.status().size } == nil)
+        #expect(try later.withFile(1) { (file) throws(VarveError) in try file.status().size } == nil)
     }
 
     /// It comes back when there is something to look at, long before it would look of itself; and not without.
@@ -76,7 +76,9 @@ import enum ProcessSupport.Machine
         usleep(300_000)
         try Directory.removeFile(Path.join(home, "log.0000000008"))
         #expect(keeper.held == [7, 8])
-        #expect(try keeper.withFile(8) { try $0.readAll(limit: 100) } == Array("eight".utf8))
+        #expect(
+            try keeper.withFile(8) { (file) throws(VarveError) in try file.readAll(limit: 100) }
+                == Array("eight".utf8))
         try keeper.checkHealth()
         keeper.close()
         keeper.close()
@@ -106,7 +108,9 @@ import enum ProcessSupport.Machine
         let keeper = try LogKeeper(logDirectory: home, first: 1)
         #expect(keeper.reasonAgainstLinks != nil)
         try Directory.removeFile(home + "/log.0000000001")
-        #expect(try keeper.withFile(1) { try $0.readAll(limit: 100) } == Array("one".utf8))
+        #expect(
+            try keeper.withFile(1) { (file) throws(VarveError) in try file.readAll(limit: 100) }
+                == Array("one".utf8))
         keeper.close()
     }
 

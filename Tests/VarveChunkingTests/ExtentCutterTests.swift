@@ -95,7 +95,8 @@ import VarveTestSupport
         expect(.interrupted) {
             try bytes.withUnsafeBytes {
                 try cutter.write(
-                    $0, at: 0, buffer: { memory }, full: { throw VarveError(.interrupted, "interrupted") })
+                    $0, at: 0, buffer: { memory },
+                    full: { () throws(VarveError) in throw VarveError(.interrupted, "interrupted") })
             }
         }
     }

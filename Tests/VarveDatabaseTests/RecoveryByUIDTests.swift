@@ -116,7 +116,7 @@ import VarveTestSupport
         for (number, bytes) in all {
             var changed = bytes
             let before = try bytes.withUnsafeBytes { whole in
-                try LogWalker.walk(number: number, bytes: whole) { record in
+                try LogWalker.walk(number: number, bytes: whole) { (record) throws(VarveError) in
                     let range = Int(record.lsn.offset)..<Int(record.lsn.offset) + Int(record.length)
                     guard let patched = try plan.patched(record, Array(bytes[range])) else { return }
                     #expect(patched.count == range.count)

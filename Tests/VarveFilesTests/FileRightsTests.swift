@@ -26,18 +26,22 @@ import enum ProcessSupport.Machine
         let (directory, root) = try home()
         let rights = try FileRights(ofEnvironment: root)
         #expect(rights.user == Self.nobody)
-        expect(.system) { try rights.perform { try Bytes.read(directory.join("secret")) } }
         expect(.system) {
-            try rights.perform { try Bytes.write([1], to: directory.join("new")) }
+            try rights.perform { () throws(VarveError) in try Bytes.read(directory.join("secret")) }
         }
         expect(.system) {
-            try rights.perform { try Directory.removeFile(directory.join("open")) }
+            try rights.perform { () throws(VarveError) in try Bytes.write([1], to: directory.join("new")) }
+        }
+        expect(.system) {
+            try rights.perform { () throws(VarveError) in try Directory.removeFile(directory.join("open")) }
         }
         // The controls: he may read this, root may read that, before and after and where calls are nested.
-        #expect(try rights.perform { try Bytes.read(directory.join("open")) } == Array("open".utf8))
+        #expect(
+            try rights.perform { () throws(VarveError) in try Bytes.read(directory.join("open")) }
+                == Array("open".utf8))
         #expect(try Bytes.read(directory.join("secret")) == Array("secret".utf8))
-        try rights.perform {
-            _ = try rights.perform { try Bytes.read(directory.join("open")) }
+        try rights.perform { () throws(VarveError) in
+            _ = try rights.perform { () throws(VarveError) in try Bytes.read(directory.join("open")) }
             var isRefused = false
             do { _ = try Bytes.read(directory.join("secret")) } catch { isRefused = true }
             #expect(isRefused, "a call within a call gives the owner's rights back too early")
@@ -103,5 +107,7 @@ import enum ProcessSupport.Machine
 }
 
 extension FileRights {
-    fileprivate func tryRead(_ path: String) -> [UInt8]? { try? perform { try Bytes.read(path) } }
+    fileprivate func tryRead(_ path: String) -> [UInt8]? {
+        try? perform { () throws(VarveError) in try Bytes.read(path) }
+    }
 }

@@ -68,7 +68,7 @@ import VarveTestSupport
     /// What the place holds, read without following links.
     private func read(
         _ path: String, from root: RootDirectory? = nil, last: Bool = true,
-        _ mayFollow: (FileStatus) throws -> Void = { _ in }
+        _ mayFollow: (FileStatus) throws(VarveError) -> Void = { _ in }
     ) throws -> [UInt8] {
         let place = try PathWalk.find(
             path, from: root?.descriptor, followsLast: last, mayFollow: mayFollow)
@@ -119,8 +119,8 @@ import VarveTestSupport
         for allowed in 0..<2 {
             links = []
             expect(.refused) {
-                try read("two/file", from: root) {
-                    links.append($0.kind)
+                try read("two/file", from: root) { (item) throws(VarveError) in
+                    links.append(item.kind)
                     if links.count > allowed { throw VarveError(.refused, "no link is followed") }
                 }
             }

@@ -192,7 +192,7 @@ import enum ProcessSupport.Machine
 
     @Test(.needsRoot("to take on the rights of others"))
     func insideAndOutside() throws {
-        try OwnerThread.run(user: Self.user, group: Self.group) {
+        try OwnerThread.run(user: Self.user, group: Self.group) { () throws(VarveError) in
             #expect(expect(.system) { try Bytes.read(directory.join("roots")) }?.errno == EACCES)
             #expect(expect(.system) { try File.create(directory.join("new")).path }?.errno == EACCES)
             try File.create(directory.join("his/file")).close()
@@ -228,7 +228,9 @@ import enum ProcessSupport.Machine
     @Test func itsResultAndItsErrorComeOut() throws {
         #expect(try OwnerThread.run(user: Self.user, group: Self.group) { 7 } == 7)
         expect(.locked) {
-            try OwnerThread.run(user: Self.user, group: Self.group) { throw VarveError(.locked, "locked") }
+            try OwnerThread.run(user: Self.user, group: Self.group) { () throws(VarveError) in
+                throw VarveError(.locked, "locked")
+            }
         }
     }
 

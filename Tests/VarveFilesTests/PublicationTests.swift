@@ -14,12 +14,12 @@ import VarveTestSupport
         root = try RootDirectory(directory.path)
     }
 
-    private func append(_ bytes: [UInt8], _ file: StagedFile) throws {
-        try bytes.withUnsafeBytes { try file.append($0) }
+    private func append(_ bytes: [UInt8], _ file: StagedFile) throws(VarveError) {
+        try bytes.withBytes { (bytes) throws(VarveError) in try file.append(bytes) }
     }
 
     private func stage(_ bytes: [UInt8]) throws -> StagedFile {
-        try Publication.stage(in: root, "tmp") { try append(bytes, $0) }.file
+        try Publication.stage(in: root, "tmp") { (file) throws(VarveError) in try append(bytes, file) }.file
     }
 
     private func read(_ name: String) throws -> [UInt8] { try Bytes.read(directory.join(name)) }
@@ -85,7 +85,9 @@ import VarveTestSupport
         }
         #expect(try list("tmp").isEmpty)
         let time = Timestamp(seconds: 1_000_000_000, nanoseconds: 0)
-        let (file, _) = try Publication.stage(in: root, "tmp", modified: time) { try append([1, 2], $0) }
+        let (file, _) = try Publication.stage(in: root, "tmp", modified: time) { (file) throws(VarveError) in
+            try append([1, 2], file)
+        }
         #expect(try list("tmp").count == 1)
         #expect(try Publication.place([.init(file, at: "objects/a")], in: root) == [true])
         #expect(try list("tmp").isEmpty && read("objects/a") == [1, 2])
@@ -97,14 +99,14 @@ import VarveTestSupport
 
     @Test func whatFailsLeavesNothing() throws {
         expect(.interrupted) {
-            try Publication.stage(in: root, "tmp") { file in
+            try Publication.stage(in: root, "tmp") { (file) throws(VarveError) in
                 try append([1], file)
                 throw VarveError(.interrupted, "interrupted")
             }.file
         }
         #expect(try list("tmp").isEmpty)
         expect(.system) {
-            try Publication.publish(in: root, "none", temporary: "tmp") { file in
+            try Publication.publish(in: root, "none", temporary: "tmp") { (file) throws(VarveError) in
                 try append([1], file)
                 return "a"
             }.name
@@ -122,7 +124,7 @@ import VarveTestSupport
     /// The pages of a failed write-back are lost: the whole file is written again, once.
     @Test(arguments: [1, 2]) func aDiskThatLosesWhatWasWritten(_ failures: Int) throws {
         var calls = 0
-        func write(_ file: StagedFile) throws {
+        func write(_ file: StagedFile) throws(VarveError) {
             calls += 1
             try append([UInt8(calls)], file)
             if calls <= failures { throw SystemCallError(call: "fsync", path: "disk", errno: EIO).error }

@@ -137,7 +137,7 @@ import VarveTestSupport
                 do {
                     _ = try isUpdate ? root.open(updating: name).path : root.open(reading: name).path
                     Issue.record("\(name) was opened")
-                } catch let error as VarveError {
+                } catch {
                     #expect(error.message.contains(what), "\(error)")
                 }
             }

@@ -124,7 +124,9 @@ import VarveTestSupport
 @Suite(.timeLimit(.minutes(2))) struct WithinTests {
     @Test func whatComesInTime() throws {
         #expect(try within(seconds: 60) { 7 } == 7)
-        expect(.hung) { try within(seconds: 60) { throw VarveError(.hung, "it hangs") } }
+        expect(.hung) {
+            try within(seconds: 60) { () throws(VarveError) in throw VarveError(.hung, "it hangs") }
+        }
     }
 
     /// A disk that hangs: the caller goes on, and the thread ends when the disk answers after all.

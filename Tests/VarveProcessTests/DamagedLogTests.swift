@@ -75,7 +75,8 @@ extension ProcessTests {
             let path = log(environment.home, end.file)
             let file = try File.open(reading: path)
             let summary = try LogWalker.walk(number: end.file, size: try file.status().size) {
-                try file.read(into: $1, at: $0)
+                (offset, buffer) throws(VarveError) in
+                try file.read(into: buffer, at: offset)
             }
             try file.close()
             let start = UInt64(try #require(summary.lastLSN).offset)

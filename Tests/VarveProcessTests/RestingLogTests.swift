@@ -53,7 +53,10 @@ extension ProcessTests {
 
         private func log(_ home: String) throws -> LogFileSummary {
             let file = try File.open(reading: Path.join(home, "log.0000000001"))
-            return try LogWalker.walk(number: 1, size: file.status().size) { try file.read(into: $1, at: $0) }
+            return try LogWalker.walk(number: 1, size: file.status().size) {
+                (offset, buffer) throws(VarveError) in
+                try file.read(into: buffer, at: offset)
+            }
         }
     }
 }

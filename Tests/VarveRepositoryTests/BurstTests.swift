@@ -26,7 +26,7 @@ import VarveTestSupport
 
         var count: Int { calls.load(ordering: .relaxed) }
 
-        private func take() throws {
+        private func take() throws(VarveError) {
             if failing.contains(calls.wrappingAdd(1, ordering: .relaxed).oldValue) {
                 throw SystemCallError(call: "pread", path: location, errno: errno).error
             }
@@ -34,9 +34,9 @@ import VarveTestSupport
 
         private struct Source: ByteSource {
             let source: any ByteSource
-            let take: @Sendable () throws -> Void
+            let take: @Sendable () throws(VarveError) -> Void
             var byteCount: Int { source.byteCount }
-            func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+            func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
                 try take()
                 try source.read(at: offset, into: buffer)
             }
@@ -45,38 +45,41 @@ import VarveTestSupport
         var location: String { storage.location }
         func read(
             _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-        ) throws -> Int {
+        ) throws(VarveError) -> Int {
             try take()
             return try storage.read(object, at: offset, into: buffer)
         }
-        func open(_ object: ObjectName) throws -> any ByteSource {
+        func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
             try take()
-            return Source(source: try storage.open(object)) { [self] in try take() }
+            return Source(source: try storage.open(object)) { [self] () throws(VarveError) in try take() }
         }
-        func size(of object: ObjectName) throws -> UInt64? {
+        func size(of object: ObjectName) throws(VarveError) -> UInt64? {
             try take()
             return try storage.size(of: object)
         }
-        func list(_ kind: ObjectKind) throws -> [String] {
+        func list(_ kind: ObjectKind) throws(VarveError) -> [String] {
             try take()
             return try storage.list(kind)
         }
-        func forEachPack(_ body: (ContentID) throws -> Void) throws {
+        func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
             try take()
             try storage.forEachPack(body)
         }
-        func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+        func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
             try storage.publish(object, parts)
         }
         func publish(
-            _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-        ) throws -> ObjectName { try storage.publish(kind, write: write) }
+            _ kind: ObjectKind,
+            write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) ->
+                String
+        ) throws(VarveError) -> ObjectName { try storage.publish(kind, write: write) }
         func replace(
-            _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-        ) throws { try storage.replace(object, write: write) }
-        func confirm(_ objects: [ObjectName]) throws { try storage.confirm(objects) }
-        func remove(_ object: ObjectName) throws { try storage.remove(object) }
-        func setAside(_ object: ObjectName) throws { try storage.setAside(object) }
+            _ object: ObjectName,
+            write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> Void
+        ) throws(VarveError) { try storage.replace(object, write: write) }
+        func confirm(_ objects: [ObjectName]) throws(VarveError) { try storage.confirm(objects) }
+        func remove(_ object: ObjectName) throws(VarveError) { try storage.remove(object) }
+        func setAside(_ object: ObjectName) throws(VarveError) { try storage.setAside(object) }
     }
 
     /// One pack is damaged and can be computed. At every call, for one call, some, or from then on, readings fail: no

@@ -25,7 +25,7 @@ import VarveUpkeep
     private enum Means { case media, content }
 
     /// What is said of the repository: nil if it passes.
-    private func complaint(_ means: Means) throws -> String? {
+    private func complaint(_ means: Means) throws(VarveError) -> String? {
         do {
             let verifier = Verifier(try Repository.open(directory.path))
             // Thousands of times: without a record.
@@ -34,7 +34,7 @@ import VarveUpkeep
             let report = try means == .media ? verifier.verifyMedia(options) : verifier.verifyContent()
             if report.isGood { return nil }
             return report.findings.map { "\($0.text): \($0.problem)" }.joined(separator: "; ")
-        } catch let error as VarveError where error.code == .corrupt || error.code == .unsupported {
+        } catch let error where error.code == .corrupt || error.code == .unsupported {
             return "\(error)"
         }
     }

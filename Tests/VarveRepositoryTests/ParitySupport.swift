@@ -133,7 +133,7 @@ final class SpoiledStorage: Storage {
         self.spoiled = Mutex(spoiled)
     }
 
-    private func check(_ object: ObjectName, _ offset: Int, _ count: Int) throws {
+    private func check(_ object: ObjectName, _ offset: Int, _ count: Int) throws(VarveError) {
         let sectors = spoiled.withLock { $0[object] ?? [] }
         if count > 0, sectors.contains(where: { (offset / 4096...(offset + count - 1) / 4096).contains($0) })
         {
@@ -143,9 +143,9 @@ final class SpoiledStorage: Storage {
 
     private struct Source: ByteSource {
         let source: any ByteSource
-        let check: @Sendable (Int, Int) throws -> Void
+        let check: @Sendable (Int, Int) throws(VarveError) -> Void
         var byteCount: Int { source.byteCount }
-        func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
             try check(offset, buffer.count)
             try source.read(at: offset, into: buffer)
         }
@@ -153,34 +153,41 @@ final class SpoiledStorage: Storage {
 
     var location: String { storage.location }
 
-    func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
+    func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer)
+        throws(VarveError)
         -> Int
     {
         try check(object, Int(offset), buffer.count)
         return try storage.read(object, at: offset, into: buffer)
     }
 
-    func open(_ object: ObjectName) throws -> any ByteSource {
-        Source(source: try storage.open(object)) { [self] in try check(object, $0, $1) }
+    func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
+        Source(source: try storage.open(object)) { [self] (offset, count) throws(VarveError) in
+            try check(object, offset, count)
+        }
     }
 
     func replace(
-        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws {
+        _ object: ObjectName,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> Void
+    ) throws(VarveError) {
         try storage.replace(object, write: write)
         spoiled.withLock { $0[object] = nil }
     }
 
-    func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         try storage.publish(object, parts)
     }
     func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName { try storage.publish(kind, write: write) }
-    func confirm(_ objects: [ObjectName]) throws { try storage.confirm(objects) }
-    func size(of object: ObjectName) throws -> UInt64? { try storage.size(of: object) }
-    func list(_ kind: ObjectKind) throws -> [String] { try storage.list(kind) }
-    func forEachPack(_ body: (ContentID) throws -> Void) throws { try storage.forEachPack(body) }
-    func remove(_ object: ObjectName) throws { try storage.remove(object) }
-    func setAside(_ object: ObjectName) throws { try storage.setAside(object) }
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName { try storage.publish(kind, write: write) }
+    func confirm(_ objects: [ObjectName]) throws(VarveError) { try storage.confirm(objects) }
+    func size(of object: ObjectName) throws(VarveError) -> UInt64? { try storage.size(of: object) }
+    func list(_ kind: ObjectKind) throws(VarveError) -> [String] { try storage.list(kind) }
+    func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
+        try storage.forEachPack(body)
+    }
+    func remove(_ object: ObjectName) throws(VarveError) { try storage.remove(object) }
+    func setAside(_ object: ObjectName) throws(VarveError) { try storage.setAside(object) }
 }

@@ -20,7 +20,7 @@ private final class Faulty: Storage {
     func breakDown(_ fault: Fault) { state.withLock { $0.fault = fault } }
     var published: Int { state.withLock { $0.published } }
 
-    private func disturb(isReading: Bool) throws {
+    private func disturb(isReading: Bool) throws(VarveError) {
         switch state.withLock({ $0.fault }) {
         case .none: break
         case .full:
@@ -33,35 +33,39 @@ private final class Faulty: Storage {
         }
     }
 
-    func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         try disturb(isReading: false)
         try storage.publish(object, parts)
         state.withLock { $0.published += 1 }
     }
 
     func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName {
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName {
         try disturb(isReading: false)
         return try storage.publish(kind, write: write)
     }
 
-    func confirm(_ objects: [ObjectName]) throws { try disturb(isReading: false) }
-    func remove(_ object: ObjectName) throws { try storage.remove(object) }
-    func setAside(_ object: ObjectName) throws { try storage.setAside(object) }
+    func confirm(_ objects: [ObjectName]) throws(VarveError) { try disturb(isReading: false) }
+    func remove(_ object: ObjectName) throws(VarveError) { try storage.remove(object) }
+    func setAside(_ object: ObjectName) throws(VarveError) { try storage.setAside(object) }
 
-    func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
+    func read(_ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer)
+        throws(VarveError)
         -> Int
     {
         try disturb(isReading: true)
         return try storage.read(object, at: offset, into: buffer)
     }
 
-    func size(of object: ObjectName) throws -> UInt64? { try storage.size(of: object) }
-    func list(_ kind: ObjectKind) throws -> [String] { try storage.list(kind) }
-    func forEachPack(_ body: (ContentID) throws -> Void) throws { try storage.forEachPack(body) }
+    func size(of object: ObjectName) throws(VarveError) -> UInt64? { try storage.size(of: object) }
+    func list(_ kind: ObjectKind) throws(VarveError) -> [String] { try storage.list(kind) }
+    func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
+        try storage.forEachPack(body)
+    }
 
-    func open(_ object: ObjectName) throws -> any ByteSource {
+    func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
         try disturb(isReading: true)
         return try storage.open(object)
     }
@@ -156,10 +160,10 @@ private final class Faulty: Storage {
     @Test func whatIsMadeInPiecesIsMadeOnce() throws {
         let set = set()
         var calls = 0
-        let made = try set.publish(.index) { append in
+        let made = try set.publish(.index) { (append) throws(VarveError) in
             calls += 1
-            try [UInt8]("con".utf8).withUnsafeBytes { try append($0) }
-            try [UInt8]("tent".utf8).withUnsafeBytes { try append($0) }
+            try [UInt8]("con".utf8).withBytes(append)
+            try [UInt8]("tent".utf8).withBytes(append)
             return String(repeating: "a", count: 64)
         }
         #expect(calls == 1)
@@ -170,6 +174,7 @@ private final class Faulty: Storage {
         let swapped = CopySet(
             copies.enumerated().map { number, storage in
                 CopySet.Member(label: storage.location, storage: storage, isComplete: true) {
+                    () throws(VarveError) in
                     if number == 1 { throw VarveError(.wrongDisk, "swapped") }
                 }
             })

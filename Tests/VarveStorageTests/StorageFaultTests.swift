@@ -132,8 +132,8 @@ final class SmallFileSystem {
         let directory = try TemporaryDirectory()
         try Bytes.write([7], to: directory.join("there"))
         let published = try Publication.publish(in: RootDirectory(directory.path), ".", temporary: ".") {
-            file in
-            try [1, 2].withUnsafeBytes { try file.append($0) }
+            (file) throws(VarveError) in
+            try [1, 2].withBytes { (bytes) throws(VarveError) in try file.append(bytes) }
             return "there"
         }
         #expect(!published.isNew)

@@ -56,7 +56,7 @@ package enum GoldenRepository {
         ]
     }
 
-    package static func create(at path: String) throws -> Repository {
+    package static func create(at path: String) throws(VarveError) -> Repository {
         let repository = try TestRepository.create(at: path, extentSize: UInt32(extentSize))
         let writer = try RepositoryWriter(repository)
         let blobs = GoldenBlobs(writer)
@@ -65,21 +65,25 @@ package enum GoldenRepository {
         try blobs.storeDelta(changedPage, base: random[0], ranges: [128..<192], granuleShift: 6)
         try blobs.storeDelta(chained, base: changedPage, ranges: [0..<16, 496..<512])
         try blobs.storeDelta(changedText, base: textExtent, ranges: [0..<extentSize])
-        let stored = try files.map { try manifestFile($0.path, $0.bytes, blobs) }
+        let stored = try files.map { (item) throws(VarveError) in
+            try manifestFile(item.path, item.bytes, blobs)
+        }
         _ = try writer.commit(manifest(repository, stored))
         return repository
     }
 
     private static func manifestFile(
         _ path: String, _ bytes: [UInt8], _ blobs: GoldenBlobs
-    ) throws -> Manifest.StoredFile {
+    ) throws(VarveError) -> Manifest.StoredFile {
         var map = ExtentMapBuilder(extentSize: UInt32(extentSize))
         for start in stride(from: 0, to: bytes.count, by: extentSize) {
             let extent = Array(bytes[start..<min(start + extentSize, bytes.count)])
             let id = extent.allSatisfy { $0 == 0 } ? ContentID.zero : try blobs.store(extent)
-            try map.append(id, length: UInt64(extent.count)) { try blobs.store($0.encoded, .map) }
+            try map.append(id, length: UInt64(extent.count)) { (node) throws(VarveError) in
+                try blobs.store(node.encoded, .map)
+            }
         }
-        let root = try map.finish { try blobs.store($0.encoded, .map) }
+        let root = try map.finish { (node) throws(VarveError) in try blobs.store(node.encoded, .map) }
         let kind: Manifest.StoredFile.Kind =
             path.hasSuffix(".db")
             ? .database : path.hasPrefix("log.") ? .log : path == "DB_CONFIG" ? .configuration : .other
@@ -134,11 +138,11 @@ package final class GoldenBlobs {
     package init(_ writer: RepositoryWriter) { self.writer = writer }
 
     @discardableResult
-    package func store(_ bytes: [UInt8], _ type: BlobType = .data) throws -> ContentID {
+    package func store(_ bytes: [UInt8], _ type: BlobType = .data) throws(VarveError) -> ContentID {
         let id = bytes.withUnsafeBytes { Hasher.id(of: $0, type) }
         var target = [UInt8](repeating: 0, count: BlobEncoder.bound(bytes.count))
-        try bytes.withUnsafeBytes { bytes in
-            try target.withUnsafeMutableBytes { target in
+        try bytes.withBytes { (bytes) throws(VarveError) in
+            try target.withMutableBytes { (target) throws(VarveError) in
                 let header = try encoder.encode(bytes, id: id, type: type, into: target)
                 _ = try writer.append(
                     header,
@@ -152,7 +156,7 @@ package final class GoldenBlobs {
     @discardableResult
     package func storeDelta(
         _ bytes: [UInt8], base: [UInt8], ranges: [Range<Int>], granuleShift: UInt8 = 0
-    ) throws -> ContentID {
+    ) throws(VarveError) -> ContentID {
         let payload = try Self.deltaPayload(
             bytes, base: base, ranges: ranges, granuleShift: granuleShift, compressor)
         let id = bytes.withUnsafeBytes { Hasher.id(of: $0, .data) }
@@ -162,26 +166,30 @@ package final class GoldenBlobs {
     }
 
     /// A delta blob with a payload that need not make sense.
-    package func append(_ id: ContentID, base: ContentID, payload: [UInt8], decodedLength: Int) throws {
+    package func append(_ id: ContentID, base: ContentID, payload: [UInt8], decodedLength: Int)
+        throws(VarveError)
+    {
         let header = Pack.BlobHeader(
             id: id, type: .data, encoding: .delta, storedLength: payload.count, decodedLength: decodedLength,
             base: base)
-        _ = try (header.encoded + payload).withUnsafeBytes { try writer.append(header, $0) }
+        _ = try (header.encoded + payload).withBytes { (bytes) throws(VarveError) in
+            try writer.append(header, bytes)
+        }
     }
 
     package static func deltaPayload(
         _ bytes: [UInt8], base: [UInt8], ranges: [Range<Int>], granuleShift: UInt8 = 0,
         _ compressor: Compressor = Compressor(level: 3)
-    ) throws -> [UInt8] {
+    ) throws(VarveError) -> [UInt8] {
         let delta = DeltaPayload(baseLength: base.count, granuleShift: granuleShift, ranges: ranges)
         if ranges.isEmpty { return delta.encoded }
         let prefix = delta.prefixRanges().flatMap { base[$0] }
         let changed = ranges.flatMap { bytes[$0] }
         var frame = [UInt8](repeating: 0, count: Compressor.bound(changed.count))
-        let length = try changed.withUnsafeBytes { changed in
-            try prefix.withUnsafeBytes { prefix in
-                try frame.withUnsafeMutableBytes {
-                    try compressor.compress(changed, prefix: prefix, into: $0)
+        let length = try changed.withBytes { (changed) throws(VarveError) in
+            try prefix.withBytes { (prefix) throws(VarveError) in
+                try frame.withMutableBytes { (item) throws(VarveError) in
+                    try compressor.compress(changed, prefix: prefix, into: item)
                 }
             }
         }

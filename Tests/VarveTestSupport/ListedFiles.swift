@@ -72,7 +72,7 @@ package struct ListedFiles: CaptureSource {
         return source
     }
 
-    package func capture(into sink: any CaptureSink) throws -> CaptureSummary {
+    package func capture(into sink: any CaptureSink) throws(VarveError) -> CaptureSummary {
         for file in files {
             try sink.begin(
                 SourceFile(
@@ -80,7 +80,9 @@ package struct ListedFiles: CaptureSource {
                     expectedSize: file.size))
             for write in file.writes {
                 pause()
-                try write.bytes.withUnsafeBytes { try sink.write($0, at: write.offset) }
+                try write.bytes.withBytes { (bytes) throws(VarveError) in
+                    try sink.write(bytes, at: write.offset)
+                }
             }
             try sink.end(SourceFileFacts(size: file.size, log: file.log))
         }

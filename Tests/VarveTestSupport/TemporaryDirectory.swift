@@ -6,7 +6,7 @@ import VarveFormat
 package final class TemporaryDirectory: Sendable {
     package let path: String
 
-    package init(in parent: String? = nil) throws {
+    package init(in parent: String? = nil) throws(VarveError) {
         let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/varve-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -22,25 +22,27 @@ package final class TemporaryDirectory: Sendable {
 
 /// What is no regular file, for tests.
 package enum FileKind {
-    package static func symbolicLink(_ path: String, to target: String) throws {
+    package static func symbolicLink(_ path: String, to target: String) throws(VarveError) {
         try systemCall("symlink", path) { symlink(target, path) }
     }
 
-    package static func fifo(_ path: String) throws { try systemCall("mkfifo", path) { mkfifo(path, 0o600) } }
+    package static func fifo(_ path: String) throws(VarveError) {
+        try systemCall("mkfifo", path) { mkfifo(path, 0o600) }
+    }
 }
 
 /// Files as arrays, for tests.
 package enum Bytes {
-    package static func read(_ path: String) throws -> [UInt8] {
+    package static func read(_ path: String) throws(VarveError) -> [UInt8] {
         try File.open(reading: path).readAll(limit: 1 << 30)
     }
 
     /// Replaces what the file holds, in place and whatever its mode; makes it if it is missing.
-    package static func write(_ bytes: [UInt8], to path: String) throws {
+    package static func write(_ bytes: [UInt8], to path: String) throws(VarveError) {
         chmod(path, 0o600)
         let file = try File.open(updating: path)
         try file.truncate(to: 0)
-        try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        try bytes.withBytes { (bytes) throws(VarveError) in try file.write(bytes, at: 0) }
         try file.close()
     }
 

@@ -18,7 +18,7 @@ package enum TestRepository {
     package static func create(
         at path: String, extentSize: UInt32 = 512, packSize: UInt32 = 1 << 20, level: Int32 = 3,
         label: String = "test"
-    ) throws -> Repository {
+    ) throws(VarveError) -> Repository {
         try Directory.createAll(path)
         try DirectoryStorage.create(at: path)
         let parameters = RepositoryDescription.Parameters(
@@ -34,16 +34,18 @@ package enum TestRepository {
     }
 
     /// As `Documentation/internals/format.md` describes such a document, written here a second time on purpose.
-    private static func write(_ value: some Encodable, to path: String) throws {
+    private static func write(_ value: some Encodable, to path: String) throws(VarveError) {
         let seal = try JSON.encode(value).withUnsafeBytes { Hasher.name(of: $0).hex }
         let bytes = try JSON.encode(Checksummed(document: value, seal: seal), indented: true)
         try Bytes.write(bytes + [UInt8(ascii: "\n")], to: path)
     }
 
     /// Makes the directories that Git does not keep because they are empty.
-    package static func completeDirectories(of path: String) throws { try DirectoryStorage.create(at: path) }
+    package static func completeDirectories(of path: String) throws(VarveError) {
+        try DirectoryStorage.create(at: path)
+    }
 
-    package static func packs(_ repository: Repository) throws -> [String] {
+    package static func packs(_ repository: Repository) throws(VarveError) -> [String] {
         try DirectoryStorage(repository.path).list(.pack)
     }
 }

@@ -26,8 +26,8 @@ package final class WatchedStorage: Storage {
     package func reset() { counts.withLock { $0 = [:] } }
     package func counts(_ kind: ObjectKind) -> Counts { counts.withLock { $0[kind] ?? Counts() } }
 
-    package func open(_ object: ObjectName) throws -> any ByteSource {
-        WatchedSource(source: try storage.open(object)) { [self] offset, length in
+    package func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
+        WatchedSource(source: try storage.open(object)) { [self] (offset, length) throws(VarveError) in
             guard !isUnreadable(object, offset) else {
                 throw VarveError(.system, "\(object) can't be read at \(offset)")
             }
@@ -35,35 +35,37 @@ package final class WatchedStorage: Storage {
         }
     }
 
-    package func list(_ kind: ObjectKind) throws -> [String] {
+    package func list(_ kind: ObjectKind) throws(VarveError) -> [String] {
         counts.withLock { $0[kind, default: Counts()].lists += 1 }
         return try storage.list(kind)
     }
 
-    package func forEachPack(_ body: (ContentID) throws -> Void) throws {
+    package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
         counts.withLock { $0[.pack, default: Counts()].lists += 1 }
         try storage.forEachPack(body)
     }
 
     package var location: String { storage.location }
 
-    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws {
+    package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         try storage.publish(object, parts)
     }
 
-    package func confirm(_ objects: [ObjectName]) throws { try storage.confirm(objects) }
+    package func confirm(_ objects: [ObjectName]) throws(VarveError) { try storage.confirm(objects) }
 
     package func publish(
-        _ kind: ObjectKind, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> String
-    ) throws -> ObjectName { try storage.publish(kind, write: write) }
+        _ kind: ObjectKind,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> String
+    ) throws(VarveError) -> ObjectName { try storage.publish(kind, write: write) }
 
     package func replace(
-        _ object: ObjectName, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws { try storage.replace(object, write: write) }
+        _ object: ObjectName,
+        write: (_ append: (UnsafeRawBufferPointer) throws(VarveError) -> Void) throws(VarveError) -> Void
+    ) throws(VarveError) { try storage.replace(object, write: write) }
 
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
-    ) throws -> Int {
+    ) throws(VarveError) -> Int {
         note(object, Int(offset), buffer.count)
         return try storage.read(object, at: offset, into: buffer)
     }
@@ -75,18 +77,18 @@ package final class WatchedStorage: Storage {
         }
     }
 
-    package func size(of object: ObjectName) throws -> UInt64? { try storage.size(of: object) }
-    package func remove(_ object: ObjectName) throws { try storage.remove(object) }
-    package func setAside(_ object: ObjectName) throws { try storage.setAside(object) }
+    package func size(of object: ObjectName) throws(VarveError) -> UInt64? { try storage.size(of: object) }
+    package func remove(_ object: ObjectName) throws(VarveError) { try storage.remove(object) }
+    package func setAside(_ object: ObjectName) throws(VarveError) { try storage.setAside(object) }
 }
 
 private struct WatchedSource: ByteSource {
     let source: any ByteSource
-    let watch: @Sendable (_ offset: Int, _ length: Int) throws -> Void
+    let watch: @Sendable (_ offset: Int, _ length: Int) throws(VarveError) -> Void
 
     var byteCount: Int { source.byteCount }
 
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(VarveError) {
         try watch(offset, buffer.count)
         try source.read(at: offset, into: buffer)
     }

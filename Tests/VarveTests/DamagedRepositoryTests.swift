@@ -156,28 +156,30 @@ import VarveUpkeep
             let writer = try RepositoryWriter(bench.repository)
             var builder = ExtentMapBuilder(extentSize: 512)
             for (id, length) in zip(ids, [512, 188] as [UInt64]) {
-                try builder.append(id, length: length) { try store($0, writer) }
+                try builder.append(id, length: length) { (node) throws(VarveError) in try store(node, writer)
+                }
             }
             var hostile = manifest
             hostile.sequence += UInt64(number) + 1
-            hostile.files[0].map = try builder.finish { try store($0, writer) }?.hex
+            hostile.files[0].map = try builder.finish { (node) throws(VarveError) in try store(node, writer)
+            }?.hex
             let reference = try writer.commit(hostile)
             let losses = try Verifier(bench.repository).verifyContent().losses
             #expect(losses.contains { $0.snapshot == reference.description } == (number > 0), "\(number)")
         }
     }
 
-    private func store(_ node: ExtentMapNode, _ writer: RepositoryWriter) throws -> ContentID {
+    private func store(_ node: ExtentMapNode, _ writer: RepositoryWriter) throws(VarveError) -> ContentID {
         let bytes = node.encoded
         let id = bytes.withUnsafeBytes { Hasher.id(of: $0, .map) }
         var room = [UInt8](repeating: 0, count: BlobEncoder.bound(bytes.count))
-        let header = try bytes.withUnsafeBytes { bytes in
-            try room.withUnsafeMutableBytes {
-                try BlobEncoder(level: 3).encode(bytes, id: id, type: .map, into: $0)
+        let header = try bytes.withBytes { (bytes) throws(VarveError) in
+            try room.withMutableBytes { (room) throws(VarveError) in
+                try BlobEncoder(level: 3).encode(bytes, id: id, type: .map, into: room)
             }
         }
-        _ = try room.withUnsafeBytes {
-            try writer.append(header, UnsafeRawBufferPointer(rebasing: $0.prefix(header.totalLength)))
+        _ = try room.withBytes { (room) throws(VarveError) in
+            try writer.append(header, UnsafeRawBufferPointer(rebasing: room.prefix(header.totalLength)))
         }
         return id
     }
