@@ -54,15 +54,15 @@ package final class Archiver {
     {
         do {
             return try makeSnapshot(of: source, tool, given)
-        } catch var error as VarveError where error.code == .interrupted && error.hint == nil {
+        } catch var error where error.code == .interrupted && error.hint == nil {
             error.message = "interrupted: this backup made no snapshot"
             error.hint = "run the same command again; what this one has stored is not stored twice"
             throw error
         }
     }
 
-    private func makeSnapshot(of source: some CaptureSource, _ tool: String, _ given: String?) throws
-        -> Report
+    private func makeSnapshot(of source: some CaptureSource, _ tool: String, _ given: String?)
+        throws(VarveError) -> Report
     {
         if let given { try SourceName.check(given) }
         let started = Clock.now()

@@ -95,7 +95,7 @@ package final class Restorer {
         let directory = try staging.prepare()
         do {
             return try fill(directory, staging, outside, plan, recovery, inspect)
-        } catch var error as VarveError where error.code == .interrupted && error.hint == nil {
+        } catch var error where error.code == .interrupted && error.hint == nil {
             if try directory.status(of: StagingDirectory.tree) != nil {
                 let left = Path.join(staging.path, StagingDirectory.tree)
                 error.hint = "what was restored so far is in \(left) until the next restore to this target"
@@ -106,8 +106,9 @@ package final class Restorer {
 
     private func fill(
         _ directory: RootDirectory, _ staging: StagingDirectory, _ outside: OutsideDirectories,
-        _ plan: RestorePlan, _ recovery: RecoveryOptions?, _ inspect: (RootDirectory) throws -> Void
-    ) throws -> Report {
+        _ plan: RestorePlan, _ recovery: RecoveryOptions?,
+        _ inspect: (RootDirectory) throws(VarveError) -> Void
+    ) throws(VarveError) -> Report {
         let tree = try directory.directory(StagingDirectory.tree)
         try write(plan, to: tree)
         try finishDirectories(plan, tree)
