@@ -70,8 +70,8 @@ package struct ManifestStore: Sendable {
         let json = try JSON.encode(manifest)
         var stored = [UInt8](repeating: 0, count: Compressor.bound(json.count))
         let length = try json.withBytes { (json) throws(VarveError) in
-            try stored.withMutableBytes { (item) throws(VarveError) in
-                try Compressor(level: 9).compress(json, into: item)
+            try stored.withMutableBytes { (room) throws(VarveError) in
+                try Compressor(level: 9).compress(json, into: room)
             }
         }
         stored.removeLast(stored.count - (length ?? 0))
