@@ -61,7 +61,7 @@ extension DirectoryStorage {
         let modified = try status(of: object)?.modified ?? Timestamp(seconds: 0)
         let (file, _) = try Publication.stage(in: root(), Self.temporary, modified: modified) {
             (file) throws(VarveError) in
-            try write { (item) throws(VarveError) in try file.append(item) }
+            try write { (bytes) throws(VarveError) in try file.append(bytes) }
         }
         _ = try publish([(object, file)], replacing: [object])
     }

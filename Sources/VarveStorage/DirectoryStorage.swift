@@ -135,7 +135,8 @@ package final class DirectoryStorage: CopyStorage {
         return try makingDirectory(kind.rawValue, of: kind) { () throws(VarveError) in
             let (name, _) = try Publication.publish(
                 in: root(), kind.rawValue, temporary: Self.temporary
-            ) { (file) throws(VarveError) in try write { (item) throws(VarveError) in try file.append(item) }
+            ) { (file) throws(VarveError) in
+                try write { (bytes) throws(VarveError) in try file.append(bytes) }
             }
             return ObjectName(kind, name)
         }

@@ -57,8 +57,8 @@ enum Regions {
         else { return nil }
         var region = [UInt8](repeating: 0, count: 168)
         guard
-            (try? region.withMutableBytes { (item) throws(VarveError) in
-                try bytes.read(file, into: item, at: offset)
+            (try? region.withMutableBytes { (room) throws(VarveError) in
+                try bytes.read(file, into: room, at: offset)
             })
                 == region.count
         else { return nil }

@@ -119,8 +119,8 @@ import VarveTestSupport
         for allowed in 0..<2 {
             links = []
             expect(.refused) {
-                try read("two/file", from: root) { (item) throws(VarveError) in
-                    links.append(item.kind)
+                try read("two/file", from: root) { (status) throws(VarveError) in
+                    links.append(status.kind)
                     if links.count > allowed { throw VarveError(.refused, "no link is followed") }
                 }
             }

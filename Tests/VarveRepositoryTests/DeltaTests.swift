@@ -157,7 +157,7 @@ import VarveUpkeep
             var map = ExtentMapBuilder(extentSize: 4096)
             try map.append(dataID(bytes), length: UInt64(bytes.count)) { _ in .zero }
             let blobs = GoldenBlobs(writer)
-            let root = try map.finish { (item) throws(VarveError) in try blobs.store(item.encoded, .map) }
+            let root = try map.finish { (node) throws(VarveError) in try blobs.store(node.encoded, .map) }
             return Manifest.StoredFile(
                 path: "f\(number)", kind: .other, size: UInt64(bytes.count),
                 attributes: Manifest.Attributes(

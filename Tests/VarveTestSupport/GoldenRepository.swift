@@ -65,8 +65,8 @@ package enum GoldenRepository {
         try blobs.storeDelta(changedPage, base: random[0], ranges: [128..<192], granuleShift: 6)
         try blobs.storeDelta(chained, base: changedPage, ranges: [0..<16, 496..<512])
         try blobs.storeDelta(changedText, base: textExtent, ranges: [0..<extentSize])
-        let stored = try files.map { (item) throws(VarveError) in
-            try manifestFile(item.path, item.bytes, blobs)
+        let stored = try files.map { (file) throws(VarveError) in
+            try manifestFile(file.path, file.bytes, blobs)
         }
         _ = try writer.commit(manifest(repository, stored))
         return repository
@@ -188,8 +188,8 @@ package final class GoldenBlobs {
         var frame = [UInt8](repeating: 0, count: Compressor.bound(changed.count))
         let length = try changed.withBytes { (changed) throws(VarveError) in
             try prefix.withBytes { (prefix) throws(VarveError) in
-                try frame.withMutableBytes { (item) throws(VarveError) in
-                    try compressor.compress(changed, prefix: prefix, into: item)
+                try frame.withMutableBytes { (room) throws(VarveError) in
+                    try compressor.compress(changed, prefix: prefix, into: room)
                 }
             }
         }

@@ -201,15 +201,15 @@ package final class BlobReader {
         buffer.resize(to: length)
         var chain = Chain(depth: links.count, work: length)
         try whole.locatingErrors { () throws(VarveError) in
-            try whole.withPayload { (item) throws(VarveError) in
-                try decoder.decode(whole.header, payload: item, into: buffer.mutableBytes)
+            try whole.withPayload { (payload) throws(VarveError) in
+                try decoder.decode(whole.header, payload: payload, into: buffer.mutableBytes)
             }
         }
         try visit(whole.header.id, buffer.bytes)
         for link in links.reversed() {
             chain.work += try link.locatingErrors { () throws(VarveError) in
-                try link.withPayload { (item) throws(VarveError) in
-                    try decoder.apply(link.header, payload: item, to: buffer)
+                try link.withPayload { (payload) throws(VarveError) in
+                    try decoder.apply(link.header, payload: payload, to: buffer)
                 }
             }
             try visit(link.header.id, buffer.bytes)

@@ -52,9 +52,9 @@ extension RepositoryIndex {
     private func publish(_ merge: IndexTableMerge) throws(VarveError) -> StoredTable {
         let object = try storage.publish(.index) { (append) throws(VarveError) in
             var hasher = Hasher()
-            try merge.write { (item) throws(VarveError) in
-                hasher.update(item)
-                try append(item)
+            try merge.write { (bytes) throws(VarveError) in
+                hasher.update(bytes)
+                try append(bytes)
             }
             return hasher.finish().hex
         }

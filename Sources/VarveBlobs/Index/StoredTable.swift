@@ -141,9 +141,9 @@ final class StoredTable: Sendable, CustomStringConvertible {
         guard let name else { return }
         let object = try storage.publish(.filter) { (append) throws(VarveError) in
             var hasher = Hasher()
-            try IndexFilter.write(of: table, name: name) { (item) throws(VarveError) in
-                hasher.update(item)
-                try append(item)
+            try IndexFilter.write(of: table, name: name) { (bytes) throws(VarveError) in
+                hasher.update(bytes)
+                try append(bytes)
             }
             return "\(name)-\(hasher.finish())"
         }

@@ -95,7 +95,9 @@ package final class CopySet: Storage {
 
     package func publish(_ object: ObjectName, _ parts: [UnsafeRawBufferPointer]) throws(VarveError) {
         let bytes = Bytes(parts)
-        try onEach(of: object.kind) { (item) throws(VarveError) in try item.publish(object, [bytes.bytes]) }
+        try onEach(of: object.kind) { (storage) throws(VarveError) in
+            try storage.publish(object, [bytes.bytes])
+        }
     }
 
     /// Made once, then copied: `write` can't be called by two threads.
@@ -126,11 +128,11 @@ package final class CopySet: Storage {
 
     package func confirm(_ objects: [ObjectName]) throws(VarveError) {
         // Copies that lack some of them are not complete, and not asked.
-        try onEach(of: .manifest) { (item) throws(VarveError) in try item.confirm(objects) }
+        try onEach(of: .manifest) { (storage) throws(VarveError) in try storage.confirm(objects) }
     }
 
     package func remove(_ object: ObjectName) throws(VarveError) {
-        try onEach { (item) throws(VarveError) in try item.remove(object) }
+        try onEach { (storage) throws(VarveError) in try storage.remove(object) }
     }
 
     /// Where it was read: what others have under this name may be good.
@@ -219,34 +221,34 @@ package final class CopySet: Storage {
     package func read(
         _ object: ObjectName, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VarveError) -> Int {
-        try reading { (item) throws(VarveError) in try item.read(object, at: offset, into: buffer) }
+        try reading { (storage) throws(VarveError) in try storage.read(object, at: offset, into: buffer) }
     }
 
     package func willRead(_ object: ObjectName) { reader.copy.storage.willRead(object) }
 
     package func open(_ object: ObjectName) throws(VarveError) -> any ByteSource {
-        try reading { (item) throws(VarveError) in try item.open(object) }
+        try reading { (storage) throws(VarveError) in try storage.open(object) }
     }
 
     package func size(of object: ObjectName) throws(VarveError) -> UInt64? {
-        try reading { (item) throws(VarveError) in try item.size(of: object) }
+        try reading { (storage) throws(VarveError) in try storage.size(of: object) }
     }
 
     package func list(_ kind: ObjectKind) throws(VarveError) -> [String] {
-        try reading { (item) throws(VarveError) in try item.list(kind) }
+        try reading { (storage) throws(VarveError) in try storage.list(kind) }
     }
 
     package func strangers(_ kind: ObjectKind) throws(VarveError) -> [String] {
-        try reading { (item) throws(VarveError) in try item.strangers(kind) }
+        try reading { (storage) throws(VarveError) in try storage.strangers(kind) }
     }
 
     package func missingDirectories() throws(VarveError) -> [ObjectDirectory] {
-        try reading { (item) throws(VarveError) in try item.missingDirectories() }
+        try reading { (storage) throws(VarveError) in try storage.missingDirectories() }
     }
 
     package func forEachPack(_ body: (ContentID) throws(VarveError) -> Void) throws(VarveError) {
         // Twice for some, if a disk fails in between: whoever collects names does not mind.
-        try reading { (item) throws(VarveError) in try item.forEachPack(body) }
+        try reading { (storage) throws(VarveError) in try storage.forEachPack(body) }
     }
 }
 

@@ -80,8 +80,8 @@ extension Healer {
         let encoder = BlobEncoder(level: parameters.compressionLevel)
         var buffer = [UInt8](repeating: 0, count: BlobEncoder.bound(largest))
         var saved: Set<ContentID> = []
-        let standings = try packs.map { (item) throws(VarveError) in
-            try Standing(item, in: repository.storage)
+        let standings = try packs.map { (pack) throws(VarveError) in
+            try Standing(pack, in: repository.storage)
         }
         for (object, standing) in zip(packs, standings) where standing.mayBeSetAside {
             for (id, type) in try blobs(of: object, in: all) where !saved.contains(id) {

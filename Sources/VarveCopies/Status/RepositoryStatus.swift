@@ -93,7 +93,7 @@ package struct RepositoryStatus: Encodable, Sendable {
         repository = copies.named.id.description
         time = now
         self.policy = policy
-        let holdings = try copies.copies.map { (item) throws(VarveError) in try Holding(item, policy, now) }
+        let holdings = try copies.copies.map { (copy) throws(VarveError) in try Holding(copy, policy, now) }
         self.copies = holdings.map(\.copy)
         if copies.namedLacks > 0 { self.copies[0].lacking = copies.namedLacks }
         let list = try copies.named.sources()

@@ -114,9 +114,7 @@ package enum ProcessTable {
         guard let file = try? File.open(reading: "/proc/\(process)/stat") else { return nil }
         var buffer = [UInt8](repeating: 0, count: 4096)
         guard
-            let count = try? buffer.withUnsafeMutableBytes({ (item) throws(VarveError) in
-                try file.read(into: item, at: 0)
-            }),
+            let count = try? buffer.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
             // The name, in parentheses, may hold anything; what follows it does not.
             let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")"))
         else { return nil }

@@ -1,10 +1,12 @@
 // What the standard library has as `withUnsafeBytes` and `withUnsafeMutableBytes`, which forget the error's type.
 extension Array where Element: BitwiseCopyable {
-    package func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    @inlinable package func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E)
+        -> R
+    {
         try withUnsafeBufferPointer { (elements) throws(E) in try body(UnsafeRawBufferPointer(elements)) }
     }
 
-    package mutating func withMutableBytes<R, E: Error>(
+    @inlinable package mutating func withMutableBytes<R, E: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try withUnsafeMutableBufferPointer { (elements) throws(E) in

@@ -65,8 +65,8 @@ package struct IndexTable: Sendable {
         self.source = source
         let headerLength = min(Self.headerLength, source.byteCount)
         (fanOutBits, packCount, count, repository) = try source.withBytes(at: 0, count: headerLength) {
-            (item) throws(VarveError) in
-            try Self.header(item)
+            (bytes) throws(VarveError) in
+            try Self.header(bytes)
         }
         fanOutStart = Self.headerLength + packCount * ContentID.byteCount
         entriesStart = fanOutStart + ((1 << fanOutBits) + 1) * 4

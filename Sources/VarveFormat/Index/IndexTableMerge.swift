@@ -98,7 +98,7 @@ package struct IndexTableMerge {
 
     /// Every kept entry once, by ascending key.
     private func forEach(_ body: (IndexTable.Entry) throws(VarveError) -> Void) throws(VarveError) {
-        var readings = try parts.map { (item) throws(VarveError) in try Reading(item) }
+        var readings = try parts.map { (part) throws(VarveError) in try Reading(part) }
         var last: (UInt64, UInt64)?
         while true {
             var best: (reading: Int, entry: IndexTable.Entry)?

@@ -51,12 +51,12 @@ final class ExtentCollector: @unchecked Sendable {
             } else {
                 tally.deduplicated.add(bytes: length)
             }
-            try map.append(result.id, length: length) { (item) throws(VarveError) in try store(item) }
+            try map.append(result.id, length: length) { (node) throws(VarveError) in try store(node) }
         }
     }
 
     func endFile(_ source: SourceFile, _ facts: SourceFileFacts) throws(VarveError) {
-        let root = try map.finish { (item) throws(VarveError) in try store(item) }
+        let root = try map.finish { (node) throws(VarveError) in try store(node) }
         map = ExtentMapBuilder(extentSize: extentSize)
         if let (snapshot, error) = damageOfFile, damage == nil { damage = (source.path, snapshot, error) }
         damageOfFile = nil

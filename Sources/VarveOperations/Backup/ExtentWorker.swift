@@ -100,8 +100,8 @@ final class ExtentWorker {
             return EncodedExtent(id: id, header: try encoder.encode(extent, id: id, type: .data, into: room))
         }
         if Double(delta.totalLength) > policy.doubtfulShare * Double(extent.count) {
-            let alternative = try whole.withMutableBytes { (item) throws(VarveError) in
-                try encoder.encode(extent, id: id, type: .data, into: item)
+            let alternative = try whole.withMutableBytes { (room) throws(VarveError) in
+                try encoder.encode(extent, id: id, type: .data, into: room)
             }
             if alternative.totalLength <= delta.totalLength {
                 room.copyBytes(from: whole.prefix(alternative.totalLength))

@@ -40,9 +40,7 @@ struct RecoveryCheck {
                 }
                 let start = try tree.open(reading: path).readStart(DatabaseHeader.byteCount)
                 guard
-                    let header = try? start.withUnsafeBytes({ (bytes) throws(VarveError) in
-                        try DatabaseHeader.probe(bytes)
-                    })
+                    let header = try? start.withUnsafeBytes({ try DatabaseHeader.probe($0) })
                 else {
                     continue
                 }

@@ -113,9 +113,9 @@ final class StagingDirectory {
     ///
     /// - Returns: the directory that the tree is in.
     func prepare() throws(VarveError) -> RootDirectory {
-        let directory = try make(staging) { (item) throws(VarveError) in
+        let directory = try make(staging) { (directory) throws(VarveError) in
             // The marker first.
-            try acquireLock(item)
+            try acquireLock(directory)
         }
         opened = directory
         for name in try movedNames() where try base.status(of: name) != nil {
@@ -138,7 +138,8 @@ final class StagingDirectory {
         let room =
             workplace == staging
             ? directory
-            : try make(workplace) { (item) throws(VarveError) in try item.create(Self.marker).sync() }
+            : try make(workplace) { (directory) throws(VarveError) in try directory.create(Self.marker).sync()
+            }
         self.room = room
         try room.makeDirectory(Self.tree)
         return room

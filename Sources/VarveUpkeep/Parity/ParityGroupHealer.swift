@@ -271,9 +271,9 @@ final class ParityGroupHealer {
         var hasher = Hasher()
         var isReadable = true
         try forEachPiece(of: number, unreadable: { [slots] in isReadable = isReadable && slots[$0] != nil }) {
-            (item) throws(VarveError) in
-            hasher.update(item)
-            try append(item)
+            (piece) throws(VarveError) in
+            hasher.update(piece)
+            try append(piece)
         }
         guard isReadable, hasher.finish() == group.members[number].hash else {
             throw VarveError(Self.wrongBytes, "what parity gives is not \(group.members[number].object)")

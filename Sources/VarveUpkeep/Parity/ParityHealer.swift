@@ -178,7 +178,7 @@ extension ParityHealer {
         // The shape is the object's own, so the bytes are those that it had.
         let parity = try encoder.encode(group.members, group.shape, checksums: checksums)
         if parity.name == group.name {
-            try storage.replace(group.object) { (item) throws(VarveError) in try parity.write(item) }
+            try storage.replace(group.object) { (append) throws(VarveError) in try parity.write(append) }
         } else {
             _ = try storage.publish(.parity) { (append) throws(VarveError) in
                 try parity.write(append)

@@ -62,7 +62,7 @@ package struct ParityStatus: Encodable, Sendable {
             guard let reference = SnapshotReference(name: name), reference.sequence > 0 else { continue }
             try add(ParityMember(hash: reference.hash, sequence: reference.sequence, size: 0))
         }
-        try storage.forEachPack { (item) throws(VarveError) in try add(ParityMember(hash: item, size: 0)) }
+        try storage.forEachPack { (pack) throws(VarveError) in try add(ParityMember(hash: pack, size: 0)) }
         return members
     }
 }

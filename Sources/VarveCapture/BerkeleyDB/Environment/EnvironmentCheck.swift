@@ -171,7 +171,7 @@ struct PageCapture {
         guard
             let (status, bytes) = try open(
                 file, mayVanish: mayVanish,
-                { (item) throws(VarveError) in (try item.status(), try Self.read(item, file)) })
+                { (opened) throws(VarveError) in (try opened.status(), try Self.read(opened, file)) })
         else { return }
         // The transaction has ended since it was listed, and a database may have its name now.
         if case .placeholder = file.role, mayVanish {

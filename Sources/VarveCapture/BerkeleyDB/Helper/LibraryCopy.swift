@@ -38,7 +38,7 @@ final class LibraryCopy {
         case .bytes(let bytes, let offset):
             if stream == nil, let part {
                 if offset == 0, part.uid != nil { self.part = try identified(bytes, part) }
-                stream = try self.part.map { (item) throws(VarveError) in try DatabaseStream(item, into: sink)
+                stream = try self.part.map { (part) throws(VarveError) in try DatabaseStream(part, into: sink)
                 }
             }
             try stream?.take(bytes, at: offset)

@@ -79,7 +79,7 @@ struct LogCapture {
                 if last > need.largestPageLSN.file { return }
                 if last == need.largestPageLSN.file,
                     let summary = try keeper.withFile(
-                        last, { (item) throws(VarveError) in try LogSurvey.summarize(last, item) }),
+                        last, { (file) throws(VarveError) in try LogSurvey.summarize(last, file) }),
                     summary.validLength > UInt64(need.largestPageLSN.offset)
                 {
                     return
@@ -219,8 +219,8 @@ struct LogCapture {
         while Clock.monotonic() < deadline {
             // Asked before the file is read again: what is durable by now must be whole in it.
             let status = try need.status?()
-            let now = try keeper.withFile(delivered.number) { (item) throws(VarveError) in
-                try LogSurvey.summarize(delivered.number, item)
+            let now = try keeper.withFile(delivered.number) { (file) throws(VarveError) in
+                try LogSurvey.summarize(delivered.number, file)
             }
             guard let now else { throw noLongerThere(delivered.number) }
             if now.validLength > delivered.validLength { return }

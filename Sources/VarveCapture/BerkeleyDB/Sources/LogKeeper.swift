@@ -171,7 +171,7 @@ package final class LogKeeper: Sendable {
     /// The sizes of the held log files, as far as they can be told.
     package var heldBytes: UInt64 {
         held.reduce(0) { sum, number in
-            sum + ((try? withFile(number) { (item) throws(VarveError) in try item.status().size }) ?? 0)
+            sum + ((try? withFile(number) { (file) throws(VarveError) in try file.status().size }) ?? 0)
         }
     }
 
