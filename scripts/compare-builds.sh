@@ -1,12 +1,12 @@
 #!/bin/bash
-# Compares the processor time of two builds: first backup, the next day's, and restore of the same environment, in
-# pairs that follow each other, each build first in every other pair.
+# Compares processor time and memory of two builds: first backup, the next day's, restore of the same environment and
+# verification of content, in pairs that follow each other, each build first in every other pair.
 #
 #   scripts/compare-builds.sh [--pairs 9] [--records 400000] OLD NEW     directories with varve and its helper
 #
-# Prints for each of the three the seconds of both (medians) and the ratio NEW / OLD of the pairs: median, smallest,
-# largest. The time is user and system time of the command and of the processes that it waited for. One pair before
-# does not count. Backups are offline, so no application takes part; the files are in the page cache, and what a run
+# Prints for each of the four the seconds of both (medians), the ratio NEW / OLD of the pairs (median, smallest,
+# largest), and the largest memory of a process of both (medians). The time is user and system time of the command and
+# of the processes that it waited for, as GNU time tells them. One pair before does not count. Backups are offline, so no application takes part; the files are in the page cache, and what a run
 # wrote is on the disk before the next one begins. bdb-workload is taken from NEW. What was restored is compared with
 # what was backed up. Exits with 1 if a command fails or a file differs; the ratios are for a person to judge.
 set -eu -o pipefail
@@ -38,13 +38,14 @@ mv "$home" "$work/next"
 # What a build keeps in an environment is not for the other one.
 put() { rm -rf "$home" && cp -a "$work/$1" "$home" && find "$home" -type f -exec cat {} + >/dev/null && sync; }
 
-TIMEFORMAT='%U %S'
-# One step of a build: its name, the build's, and the command; notes the processor time.
+[ -x /usr/bin/time ] || { echo "compare-builds: GNU time is missing: apt-get install time" >&2; exit 1; }
+# One step of a build: its name, the build's, and the command; notes the processor time and the memory in KiB.
 measure() {
     local step=$1 build=$2
     shift 2
-    { time "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }; } 2>"$work/time"
-    [ "$number" -eq 0 ] || awk -v what="$step $build $number" 'END { print what, $1 + $2 }' "$work/time" >>"$work/times"
+    /usr/bin/time -o "$work/time" -f '%U %S %M' "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; exit 1; }
+    [ "$number" -eq 0 ] ||
+        awk -v what="$step $build $number" 'END { print what, $1 + $2, $3 }' "$work/time" >>"$work/times"
     sync
 }
 
@@ -66,12 +67,15 @@ one() {
             measure restore "$build" "$bin/varve" restore -r "$repository" latest --target "$work/restored"
             for file in "$work"/next/*.db; do cmp "$file" "$work/restored/${file##*/}"; done
             ;;
+        verify)
+            measure verify "$build" "$bin/varve" verify -r "$repository" --content
+            ;;
     esac
 }
 
 : >"$work/times"
 for ((number = 0; number <= pairs; number++)); do
-    for step in first next restore; do
+    for step in first next restore verify; do
         if ((number % 2)); then
             one old "$old" $step
             one new "$new" $step
@@ -83,8 +87,8 @@ for ((number = 0; number <= pairs; number++)); do
 done
 
 echo "$pairs pairs, $(du -sh --apparent-size "$work/next" | cut -f 1) of databases and logs; processor time in seconds"
-printf '%-8s %8s %8s   %s\n' "" old new "new / old: median, smallest, largest"
-for step in first next restore; do
+printf '%-8s %8s %8s   %-38s %s\n' "" old new "new / old: median, smallest, largest" "MiB old, new"
+for step in first next restore verify; do
     awk -v step=$step '
         function median(values, count) {
             arrange(values)
@@ -96,13 +100,15 @@ for step in first next restore; do
                     swap = values[j]; values[j] = values[j - 1]; values[j - 1] = swap
                 }
         }
-        $1 == step { time[$2, $3] = $4; if ($3 > count) count = $3 }
+        $1 == step { time[$2, $3] = $4; memory[$2, $3] = $5; if ($3 > count) count = $3 }
         END {
             for (i = 1; i <= count; i++) {
                 old[i] = time["old", i]; new[i] = time["new", i]; ratio[i] = new[i] / old[i]
+                oldMemory[i] = memory["old", i]; newMemory[i] = memory["new", i]
             }
             middle = median(ratio, count)
-            printf "%-8s %8.2f %8.2f   %.3f, %.3f, %.3f\n", step, median(old, count), median(new, count), middle,
-                ratio[1], ratio[count]
+            printf "%-8s %8.2f %8.2f   %-38s %.0f, %.0f\n", step, median(old, count), median(new, count),
+                sprintf("%.3f, %.3f, %.3f", middle, ratio[1], ratio[count]),
+                median(oldMemory, count) / 1024, median(newMemory, count) / 1024
         }' "$work/times"
 done
