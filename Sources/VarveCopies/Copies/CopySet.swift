@@ -38,9 +38,8 @@ package final class CopySet: Storage {
         var isOnline: Bool { failure.withLock { $0 == nil } }
 
         /// The first failure is the one to tell.
-        func fail(_ error: any Error) {
-            let known = error as? VarveError ?? VarveError(.system, "\(error)")
-            failure.withLock { if $0 == nil { $0 = known } }
+        func fail(_ error: VarveError) {
+            failure.withLock { if $0 == nil { $0 = error } }
         }
     }
 

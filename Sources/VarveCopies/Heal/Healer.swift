@@ -80,8 +80,7 @@ package final class Healer: Sendable {
 
     package init(
         _ copies: RepositoryCopies, cancellation: Cancellation = Cancellation(),
-        progress: @escaping @Sendable (Progress) -> Void =
-            { _ in }
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) {
         self.copies = copies
         self.cancellation = cancellation

@@ -45,8 +45,7 @@ package final class CopySynchronizer: Sendable {
 
     package init(
         _ copies: RepositoryCopies, cancellation: Cancellation = Cancellation(),
-        progress: @escaping @Sendable (Progress) -> Void =
-            { _ in }
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) {
         self.copies = copies
         self.cancellation = cancellation

@@ -6,9 +6,7 @@ extension UnsafeRawBufferPointer {
     /// In this machine's byte order.
     @inlinable package func integer<T: FixedWidthInteger & BitwiseCopyable>(
         at offset: Int, as type: T.Type = T.self
-    )
-        -> T
-    {
+    ) -> T {
         precondition(offset >= 0 && offset <= count - MemoryLayout<T>.size)
         return loadUnaligned(fromByteOffset: offset, as: T.self)
     }

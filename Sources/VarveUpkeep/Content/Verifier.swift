@@ -68,8 +68,7 @@ package final class Verifier: Sendable {
 
     package init(
         _ repository: Repository, cancellation: Cancellation = Cancellation(),
-        progress: @escaping @Sendable (Progress) -> Void =
-            { _ in }
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) {
         self.repository = repository
         self.cancellation = cancellation

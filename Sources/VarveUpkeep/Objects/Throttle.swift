@@ -21,7 +21,7 @@ final class Throttle: Sendable {
     ///
     /// - Throws: `.interrupted`
     func take(_ bytes: UInt64) throws(VarveError) {
-        try check()
+        try cancellation.check()
         guard let rate else { return }
         let start = paidUntil.withLock { paid -> UInt64 in
             let start = max(paid, Clock.monotonic())
@@ -33,9 +33,7 @@ final class Throttle: Sendable {
             guard now < start else { return }
             // In short naps: an interruption must not wait for a slow rate.
             usleep(UInt32(min(start - now, 50_000_000) / 1000 + 1))
-            try check()
+            try cancellation.check()
         }
     }
-
-    func check() throws(VarveError) { try cancellation.check() }
 }

@@ -27,10 +27,6 @@ final class ParityEncoder {
         self.cancellation = cancellation
     }
 
-    private func checkCancelled() throws(VarveError) {
-        try cancellation.check()
-    }
-
     /// The checksums of each member's blocks, or why it is not what its name promises.
     func hash(_ members: [ParityMember]) throws(VarveError) -> [ParityMember: Result<[UInt32], VarveError>] {
         // Those of like size are hashed side by side.
@@ -40,7 +36,7 @@ final class ParityEncoder {
             byteCount: Hasher.lanes * Self.pieceSize, alignment: 4096)
         defer { memory.deallocate() }
         for start in stride(from: 0, to: bySize.count, by: Hasher.lanes) {
-            try checkCancelled()
+            try cancellation.check()
             let part = Array(bySize[start..<min(start + Hasher.lanes, bySize.count)])
             hash(
                 part, UnsafeMutableRawBufferPointer(rebasing: memory[..<(part.count * Self.pieceSize)]),
@@ -104,7 +100,7 @@ final class ParityEncoder {
         defer { memory.deallocate() }
         var sums = [UInt32](repeating: 0, count: shape.parityBlocks)
         for first in stride(from: 0, to: shape.stripes, by: width) {
-            try checkCancelled()
+            try cancellation.check()
             let count = min(width, shape.stripes - first)
             let run = { (row: Int) in
                 UnsafeMutableRawBufferPointer(

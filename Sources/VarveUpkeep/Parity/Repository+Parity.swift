@@ -7,8 +7,7 @@ extension Repository {
     /// Sets the percentage, and brings everything that is stored under parity of it. Takes the writer's lock.
     package func addParity(
         percent: Int, cancellation: Cancellation = Cancellation(),
-        progress: @escaping @Sendable (Progress) -> Void =
-            { _ in }
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) throws(VarveError) -> ParityReport {
         try ParityDescription.check(percent)
         let lock = try WriterLock(self)

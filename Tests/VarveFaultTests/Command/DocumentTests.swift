@@ -99,7 +99,7 @@ extension FaultTests {
             #expect(examples.keys.sorted() == seen.keys.sorted())
             for (name, keys) in seen {
                 var shown = try examples[name].map { try Reader(text: $0).keys } ?? []
-                // In a chroot no mount tells the device of a disk; a file's identity has its number all the same.
+                // A chroot's list of mounts does not name the disk's device. A file's identity holds the number there, too.
                 if Device.describe(scene.directory.path) == nil {
                     shown = shown.filter { !$0.hasSuffix(".device") || $0.hasSuffix(".identity.device") }
                 }
